@@ -1,0 +1,234 @@
+"""Durable file operations: every byte that mvc writes for good goes through here.
+
+Each step that changes the disk first calls `fault_hook`, so that a test can crash the
+process at any of them. The order that makes a crash harmless is the callers' business
+(see docs/architecture.md, "Writing"); here is what each single step promises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mvc.errors import IntegrityError
+
+Buffer = bytes | bytearray | memoryview
+PathLike = str | Path
+
+fault_hook: Callable[[str, str], None] | None = None
+"""Called with (operation, path) before each step that changes the disk. None but in tests."""
+
+_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def step(operation: str, path: PathLike) -> None:
+    """Announce a step that changes the disk; call it for a change made without this module."""
+    if fault_hook is not None:
+        fault_hook(operation, os.fspath(path))
+
+
+def fsync_dir(path: PathLike) -> None:
+    """Make the entries of a folder durable (a no-op where folders cannot be synced)."""
+    if sys.platform == "win32":
+        return
+    step("fsync-dir", path)
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_dirs(path: PathLike) -> None:
+    """Make a folder and its parents, and make their entries durable. It may stand already."""
+    target = Path(path)
+    missing: list[Path] = []
+    while not target.is_dir():
+        missing.append(target)
+        target = target.parent
+    for folder in reversed(missing):
+        step("mkdir", folder)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+        fsync_dir(folder.parent)
+
+
+class DurableFile:
+    """A new file, written from front to back, that gets its name only when it is whole.
+
+    Written as `<tmp_dir>/tmp-<random>`; `commit` syncs it, renames it to `target` and syncs
+    the folder. Leaving the `with` block without a commit removes it.
+    """
+
+    def __init__(self, tmp_dir: PathLike, *, mode: int = 0o666) -> None:
+        make_dirs(tmp_dir)
+        step("create", tmp_dir)
+        self._fd, name = tempfile.mkstemp(prefix="tmp-", dir=tmp_dir)
+        self.path = Path(name)
+        self._mode = mode
+        self._open = True
+        self.size = 0
+
+    def __enter__(self) -> DurableFile:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._open:
+            self.discard()
+
+    def write(self, data: Buffer) -> int:
+        """Append all of `data`; returns its length."""
+        step("write", self.path)
+        view = memoryview(data).cast("B")
+        total = len(view)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self.size += total
+        return total
+
+    def fileno(self) -> int:
+        """The descriptor, for `pread` of what is written already."""
+        return self._fd
+
+    def commit(self, target: PathLike, *, sync: bool = True) -> None:
+        """Sync, close, rename to `target` (replacing what is there), sync the folder."""
+        if hasattr(os, "fchmod"):
+            os.fchmod(self._fd, self._mode & ~_umask())
+        if sync:
+            step("fsync", self.path)
+            os.fsync(self._fd)
+        self._close()
+        replace(self.path, target)
+        if sync:
+            fsync_dir(Path(target).parent)
+
+    def discard(self) -> None:
+        """Close and remove it."""
+        self._close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._fd)
+
+
+def write_atomic(target: PathLike, data: Buffer, *, tmp_dir: PathLike | None = None, mode: int = 0o666, sync: bool = True) -> None:
+    """Replace `target` by `data` in one step: after a crash it is the old one or the new one."""
+    with DurableFile(tmp_dir or Path(target).parent, mode=mode) as out:
+        out.write(data)
+        out.commit(target, sync=sync)
+
+
+def create_exclusive(path: PathLike, data: Buffer) -> None:
+    """Create `path` with `data` if nothing is there; raises FileExistsError otherwise."""
+    step("create", path)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+    try:
+        view = memoryview(data).cast("B")
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace(source: PathLike, target: PathLike) -> None:
+    """Rename over whatever `target` is."""
+    step("rename", target)
+    os.replace(source, target)
+
+
+def unlink(path: PathLike, *, missing_ok: bool = False) -> None:
+    """Remove a file."""
+    step("unlink", path)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        if not missing_ok:
+            raise
+
+
+class RandomFile:
+    """A file open for positioned reads from several threads (`pread`, never mapped)."""
+
+    def __init__(self, path: PathLike, *, fd: int | None = None) -> None:
+        self.path = Path(path)
+        self._fd = os.open(path, os.O_RDONLY | _BINARY) if fd is None else fd
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> RandomFile:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def stat(self) -> os.stat_result:
+        return os.fstat(self._fd)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`; fewer only at the end of the file."""
+        parts: list[bytes] = []
+        while length > 0:
+            part = self._pread(length, offset)
+            if not part:
+                break
+            if not parts and len(part) == length:
+                return part
+            parts.append(part)
+            offset += len(part)
+            length -= len(part)
+        return b"".join(parts)
+
+    def read_exact(self, offset: int, length: int) -> bytes:
+        """Exactly `length` bytes from `offset`; raises IntegrityError where the file ends before."""
+        data = self.read_at(offset, length)
+        if len(data) != length:
+            raise IntegrityError(f"{self.path} ends at {offset + len(data)}, before {offset + length}")
+        return data
+
+    def _pread(self, length: int, offset: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._fd, length, offset)
+        with self._lock:
+            os.lseek(self._fd, offset, os.SEEK_SET)
+            return os.read(self._fd, length)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def hooked(hook: Callable[[str, str], None]) -> Iterator[None]:
+    """Install a fault hook for the length of a `with` block (tests)."""
+    global fault_hook
+    before, fault_hook = fault_hook, hook
+    try:
+        yield
+    finally:
+        fault_hook = before
+
+
+_umask_lock = threading.Lock()
+_known_umask: int | None = None
+
+
+def _umask() -> int:
+    """The process's umask, read once: reading it means setting it, which other threads would see."""
+    global _known_umask
+    with _umask_lock:
+        if _known_umask is None:
+            _known_umask = os.umask(0o077)
+            os.umask(_known_umask)
+        return _known_umask
