@@ -1,0 +1,1 @@
+"""What a commit says of itself: params, metrics, datasets, environment."""

@@ -1,0 +1,120 @@
+"""How a command is declared. All a verb's file needs of click goes through here.
+
+A command, whole (cli/frob.py; the verb must stand in cli/registry.py):
+
+    \"\"\"`mvc frob`: parse, call `mvc.ops.frob`, render.\"\"\"
+
+    from __future__ import annotations
+
+    import click
+
+    from mvc.cli.command import json_flag, verb
+    from mvc.cli.session import Session
+    from mvc.ops.frob import Frobbed, frob
+
+
+    @verb
+    @click.argument("paths", nargs=-1)
+    @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+    @json_flag
+    def command(session: Session, paths: tuple[str, ...], dry_run: bool, as_json: bool) -> int | None:
+        \"\"\"One line that says what it does.
+
+        More, in paragraphs.
+        \"\"\"
+        result = frob(session.repo(), paths, dry_run=dry_run, progress=session.progress)
+        if as_json:
+            session.emit_json("frob", {"paths": result.paths})
+        else:
+            session.emit_text(_render(session, result))
+        return 1 if result.conflicts else None
+
+The function gets the `Session` first. It returns the exit code, or None for 0, and raises
+`mvc.errors`; it never prints by itself, and never catches an error only to print it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from mvc.cli.session import Session
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class Noun(click.Group):
+    """A verb with verbs of its own (`stash push`, `reflog show`).
+
+    With `default`, that one runs when none is named: `mvc stash` is `mvc stash push`.
+    """
+
+    def __init__(self, *args: Any, default: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.default = default
+        self.no_args_is_help = default is None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        help_wanted = args[:1] in (["-h"], ["--help"])
+        if self.default is not None and not help_wanted and (not args or args[0] not in self.commands):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def verb(self, function: Callable[..., int | None]) -> click.Command:
+        """Declare a verb under this noun; its name is the function's, "_" read as "-"."""
+        made = verb(function)
+        name = function.__name__.rstrip("_").replace("_", "-")
+        made.name = name
+        self.add_command(made, name)
+        return made
+
+
+def verb(function: Callable[..., int | None]) -> click.Command:
+    """Declare a command: the function takes the Session, then its options and arguments."""
+    return click.command(context_settings=dict(_SETTINGS))(_with_session(function))
+
+
+def noun(default: str | None = None) -> Callable[[Callable[[Session], None]], Noun]:
+    """Declare a verb that has verbs of its own; add them with `@command.verb`."""
+
+    def declare(function: Callable[[Session], None]) -> Noun:
+        made = click.group(cls=Noun, default=default, context_settings=dict(_SETTINGS))(_with_session(function))
+        assert isinstance(made, Noun)
+        return made
+
+    return declare
+
+
+def _with_session(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.pass_obj(function)
+
+
+def json_flag(function: F) -> F:
+    """`--json`, as the argument `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, with a schema number.")(function)
+
+
+def dry_run_flag(function: F) -> F:
+    """`-n/--dry-run`, as `dry_run`."""
+    return click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")(function)
+
+
+def yes_flag(function: F) -> F:
+    """`-y/--yes`, as `yes`: pass it to `session.confirm`."""
+    return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
+
+
+def quiet_flag(function: F) -> F:
+    """`-q/--quiet` behind the verb as well as before it; it goes into the session, not to the function."""
+
+    def set_quiet(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.find_root().obj.quiet = True
+
+    return click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=set_quiet, help="Say only what is asked for."
+    )(function)

@@ -1,0 +1,67 @@
+"""Every verb of mvc: its group in `mvc --help`, its one-line help, and where its command is.
+
+The help stands here, not only in the commands, so that `mvc --help` imports none of them.
+A test holds that every target loads and has a page in docs/commands/.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """A verb: `target` is "module:attribute" of its click command."""
+
+    target: str
+    help: str
+
+
+GROUPS: dict[str, dict[str, Entry]] = {
+    "start": {
+        "init": Entry("mvc.cli.init:command", "Make a repository, or complete one"),
+        "demo": Entry("mvc.cli.demo:command", "See mvc at work on a real model"),
+    },
+    "work on the current change": {
+        "add": Entry("mvc.cli.add:command", "Stage files for the next commit"),
+        "rm": Entry("mvc.cli.rm:command", "Remove files from the worktree and the stage"),
+        "mv": Entry("mvc.cli.mv:command", "Move or rename a file or folder"),
+        "restore": Entry("mvc.cli.restore:command", "Bring files back from the stage or a revision"),
+        "clean": Entry("mvc.cli.clean:command", "Remove files that are not versioned"),
+        "stash": Entry("mvc.cli.stash:command", "Put changes aside, and take them back"),
+    },
+    "see what is there and what changed": {
+        "status": Entry("mvc.cli.status:command", "What is staged, changed, not versioned"),
+        "log": Entry("mvc.cli.log:command", "The history, with params and metrics"),
+        "show": Entry("mvc.cli.show:command", "A commit, a model's tensors, or a file"),
+        "diff": Entry("mvc.cli.diff:command", "What changed, tensor by tensor"),
+        "bisect": Entry("mvc.cli.bisect:command", "Find the commit that made it worse"),
+        "ls-files": Entry("mvc.cli.ls_files:command", "The files of the stage"),
+        "cat-file": Entry("mvc.cli.cat_file:command", "An object's content, or one tensor as .npy"),
+        "rev-parse": Entry("mvc.cli.rev_parse:command", "What a revision's name stands for"),
+    },
+    "grow and combine history": {
+        "commit": Entry("mvc.cli.commit:command", "Record what is staged, with params and metrics"),
+        "branch": Entry("mvc.cli.branch:command", "List, make, rename or delete branches"),
+        "tag": Entry("mvc.cli.tag:command", "List, make or delete tags"),
+        "switch": Entry("mvc.cli.switch:command", "Go to another branch"),
+        "checkout": Entry("mvc.cli.checkout:command", "Go to a branch or revision, or take files from it"),
+        "merge": Entry("mvc.cli.merge:command", "Join another branch into this one"),
+        "rebase": Entry("mvc.cli.rebase:command", "Put commits on top of another base"),
+        "cherry-pick": Entry("mvc.cli.cherry_pick:command", "Apply what a commit changed"),
+        "revert": Entry("mvc.cli.revert:command", "Undo what a commit changed"),
+        "reset": Entry("mvc.cli.reset:command", "Move the branch, and the stage and files with it"),
+        "reflog": Entry("mvc.cli.reflog:command", "Where branches have been"),
+        "worktree": Entry("mvc.cli.worktree:command", "Several worktrees on one repository"),
+    },
+    "keep the repository": {
+        "config": Entry("mvc.cli.config:command", "Read and write settings"),
+        "gc": Entry("mvc.cli.gc:command", "Free what nothing needs any more"),
+        "fsck": Entry("mvc.cli.fsck:command", "Check every stored byte"),
+        "count-objects": Entry("mvc.cli.count_objects:command", "How much is stored, and what was saved"),
+        "unlock": Entry("mvc.cli.unlock:command", "Break a lock that a dead process left"),
+        "upgrade": Entry("mvc.cli.upgrade:command", "Bring the repository to the newest format"),
+        "completion": Entry("mvc.cli.completion:command", "Completion for bash, zsh or fish"),
+    },
+}
+
+VERBS: dict[str, Entry] = {verb: entry for group in GROUPS.values() for verb, entry in group.items()}

@@ -1,0 +1,193 @@
+"""What a command has at hand: the repository, the terminal, the environment.
+
+The only module that reads environment variables, through the mapping it was given.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from mvc.cli.bars import Bars
+from mvc.cli.colours import Painter
+from mvc.cli.text import printable
+from mvc.errors import UsageError
+from mvc.lazy import load
+from mvc.progress import SILENT, Progress
+from mvc.settings import Author
+
+TYPES = {
+    "repository": "mvc.repo.repository:Repository",
+    "console": "mvc.cli.console:make_console",
+    "pager": "mvc.cli.pager:Pager",
+    "editor": "mvc.cli.editor:edit",
+}
+"""Loaded when first asked for, since not every command needs them."""
+
+SCHEMA = 1
+"""The `schema` number of all JSON that commands print. It grows when a field changes its meaning."""
+
+
+class Session:
+    """One run of `mvc`: where, for whom, and where its output goes."""
+
+    def __init__(
+        self,
+        cwd: Path,
+        environment: Mapping[str, str],
+        *,
+        out: IO[str] | None = None,
+        err: IO[str] | None = None,
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        self.cwd = cwd
+        self.environment = environment
+        self.arguments = arguments
+        """The command line as typed, without the program."""
+        self.quiet = False
+        self.verbose = 0
+        self.lock_wait = 0.0
+        """Seconds to wait for another process's lock (`--wait-for-lock`)."""
+        self.use_pager = True
+        self.out = out or sys.stdout
+        self.err = err or sys.stderr
+        self.paint = Painter(self._colours(self.out))
+        """Colour for stdout: `session.paint("text", "green bold")` (unchanged where colour is off)."""
+        self.paint_err = Painter(self._colours(self.err))
+        self._progress: Bars | None = None
+        self._repo: Any = None
+
+    # -- the repository
+
+    def repo(self) -> Any:
+        """The repository of the current folder (`mvc.repo.repository.Repository`); raises NotARepository."""
+        if self._repo is None:
+            self._repo = load(TYPES["repository"]).discover(self.cwd)
+        return self._repo
+
+    def author(self) -> Author:
+        """Who new commits, tags and reflog lines are by: environment first, then config."""
+        set_author = self.repo().settings.author
+        name = self.environment.get("MVC_AUTHOR_NAME") or (set_author.name if set_author else "")
+        email = self.environment.get("MVC_AUTHOR_EMAIL") or (set_author.email if set_author else "")
+        if not name or not email:
+            raise UsageError(
+                "it is not known who you are",
+                hint='mvc config --global user.name "Your Name" && mvc config --global user.email you@example.org',
+            )
+        return Author(name, email)
+
+    @property
+    def home(self) -> Path:
+        """The folder for caches and logs: MVC_HOME, else mvc's in the user's cache folder."""
+        if given := self.environment.get("MVC_HOME"):
+            return Path(given)
+        cache = self.environment.get("XDG_CACHE_HOME")
+        return (Path(cache) if cache else self._user / ".cache") / "mvc"
+
+    @property
+    def global_config(self) -> Path:
+        """The user's own config file of mvc, whether it is there or not."""
+        base = self.environment.get("XDG_CONFIG_HOME")
+        return (Path(base) if base else self._user / ".config") / "mvc" / "config"
+
+    @property
+    def git_config(self) -> tuple[Path, ...]:
+        """Git's global config files, lowest precedence first: the author falls back to them."""
+        if given := self.environment.get("GIT_CONFIG_GLOBAL"):
+            return (Path(given),)
+        base = self.environment.get("XDG_CONFIG_HOME")
+        return ((Path(base) if base else self._user / ".config") / "git" / "config", self._user / ".gitconfig")
+
+    @property
+    def _user(self) -> Path:
+        home = self.environment.get("HOME") or self.environment.get("USERPROFILE")
+        return Path(home) if home else Path.home()
+
+    # -- what it says
+
+    def emit_text(self, text: str, end: str = "\n") -> None:
+        """Data for stdout. Text from a repository must have gone through `mvc.cli.text` (names, messages)."""
+        if text or end:
+            self.out.write(text + end)
+
+    def emit_bytes(self, data: bytes) -> None:
+        """Raw data for stdout (`cat-file -p`)."""
+        self.out.flush()
+        self.out.buffer.write(data)
+
+    def emit_json(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """`{"schema": 1, "kind": kind, ...payload}` on stdout. ASCII, so that odd names survive."""
+        json.dump({"schema": SCHEMA, "kind": kind, **payload}, self.out, indent=2, default=str)
+        self.out.write("\n")
+
+    def note(self, text: str) -> None:
+        """A line on stderr for the person; not with --quiet."""
+        if not self.quiet:
+            self._say(text)
+
+    def warn(self, text: str) -> None:
+        """A warning on stderr, also with --quiet."""
+        self._say(f"{self.paint_err('warning:', 'yellow bold')} {printable(text)}")
+
+    def _say(self, text: str) -> None:
+        if self._progress is not None:
+            self._progress.clear()
+        self.out.flush()
+        self.err.write(text + "\n")
+        self.err.flush()
+
+    @property
+    def progress(self) -> Progress:
+        """To be passed to the core: a bar on a terminal after a second, warnings on stderr; silent but for those with --quiet."""
+        if self._progress is None:
+            shown = not self.quiet and self.err.isatty()
+            self._progress = Bars(self.err, shown=shown, width=self.width, warn=self.warn)
+        return self._progress
+
+    @property
+    def silent(self) -> Progress:
+        """A progress that says nothing at all."""
+        return SILENT
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; 100 where there is none."""
+        return shutil.get_terminal_size((100, 24)).columns
+
+    def console(self) -> Any:
+        """A `rich.console.Console` on stdout, by the same colour rules. Costs 0.1 s to load."""
+        return load(TYPES["console"])(self.out, colour=self.paint.on, width=self.width)
+
+    def pager(self) -> Any:
+        """`with session.pager():` what is emitted inside goes through the user's pager, on a terminal."""
+        return load(TYPES["pager"])(self)
+
+    # -- what it asks
+
+    def confirm(self, question: str, *, yes: bool = False) -> None:
+        """Ask before something is destroyed. Goes on with `yes`; raises UsageError for a no, or where nobody can answer."""
+        if yes:
+            return
+        if not (sys.stdin.isatty() and self.err.isatty()):
+            raise UsageError(f"{question} nobody is there to answer", hint="add --yes, or look first with --dry-run")
+        self.err.write(f"{question} [y/N] ")
+        self.err.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise UsageError("nothing was done")
+
+    def edit(self, text: str, *, name: str = "MVC_EDITMSG") -> str:
+        """Let the user change `text` in their editor (GIT_EDITOR's rules, MVC_EDITOR first); returns it raw."""
+        edited: str = load(TYPES["editor"])(self, text, name)
+        return edited
+
+    def _colours(self, stream: IO[str]) -> bool:
+        if self.environment.get("NO_COLOR"):
+            return False
+        if self.environment.get("FORCE_COLOR") or self.environment.get("CLICOLOR_FORCE"):
+            return True
+        return stream.isatty() and self.environment.get("TERM") != "dumb"
