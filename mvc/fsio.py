@@ -119,7 +119,9 @@ class DurableFile:
             os.close(self._fd)
 
 
-def write_atomic(target: PathLike, data: Buffer, *, tmp_dir: PathLike | None = None, mode: int = 0o666, sync: bool = True) -> None:
+def write_atomic(
+    target: PathLike, data: Buffer, *, tmp_dir: PathLike | None = None, mode: int = 0o666, sync: bool = True
+) -> None:
     """Replace `target` by `data` in one step: after a crash it is the old one or the new one."""
     with DurableFile(tmp_dir or Path(target).parent, mode=mode) as out:
         out.write(data)
@@ -188,6 +190,21 @@ class RandomFile:
             offset += len(part)
             length -= len(part)
         return b"".join(parts)
+
+    def read_into(self, offset: int, out: memoryview) -> int:
+        """Fill `out` from `offset`, as far as the file goes; returns how many bytes that was."""
+        done = 0
+        while done < len(out):
+            if hasattr(os, "preadv"):
+                count = os.preadv(self._fd, [out[done:]], offset + done)
+            else:
+                part = self._pread(len(out) - done, offset + done)
+                count = len(part)
+                out[done : done + count] = part
+            if not count:
+                break
+            done += count
+        return done
 
     def read_exact(self, offset: int, length: int) -> bytes:
         """Exactly `length` bytes from `offset`; raises IntegrityError where the file ends before."""

@@ -1,0 +1,169 @@
+"""From pieces of files to chunks in the store, on all processors, with a bounded number of bytes in flight."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from mvc.codecs.encode import encode
+from mvc.codecs.stats import count_nonfinite
+from mvc.errors import IntegrityError
+from mvc.hashing import ChunkNamer
+from mvc.objects.manifest import ChunkRef
+from mvc.repo.bases import ResolvedBase, TensorBase, resolve
+from mvc.settings import PIECE, StoreSettings
+from mvc.store.writer import PackWriter
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(slots=True)
+class SegmentChunks:
+    """What becomes of one segment: its chunks in order, and what was counted as they passed."""
+
+    dtype: str | None
+    base: TensorBase | None
+    refs: list[ChunkRef | None] = field(default_factory=list)
+    nan: int | None = None
+    inf: int | None = None
+    fresh: int = 0
+    """Raw bytes of chunks that the store did not have."""
+    stored: int = 0
+    """Bytes that those took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of a file on its way to being chunk number `index` of `segment`. `release` gives its buffer back."""
+
+    segment: SegmentChunks
+    index: int
+    raw: Buffer
+    release: Callable[[], None] | None = None
+
+
+class BufferPool:
+    """Reusable buffers of PIECE bytes, and a budget for all bytes in flight: `take` and `claim` block."""
+
+    def __init__(self, budget: int) -> None:
+        self._left = budget
+        self._free: list[bytearray] = []
+        self._changed = threading.Condition()
+
+    def take(self) -> bytearray:
+        """A buffer of PIECE bytes, whose content is arbitrary."""
+        self.claim(PIECE)
+        with self._changed:
+            if self._free:
+                return self._free.pop()
+        return bytearray(PIECE)
+
+    def give_back(self, buffer: bytearray) -> None:
+        with self._changed:
+            self._free.append(buffer)
+        self.unclaim(PIECE)
+
+    def claim(self, size: int) -> None:
+        with self._changed:
+            while self._left < size:
+                self._changed.wait()
+            self._left -= size
+
+    def unclaim(self, size: int) -> None:
+        with self._changed:
+            self._left += size
+            self._changed.notify()
+
+
+class ChunkEncoder:
+    """Names, encodes and stores pieces in worker threads. Leave the `with` block before sealing."""
+
+    def __init__(self, writer: PackWriter, namer: ChunkNamer, settings: StoreSettings) -> None:
+        self._writer = writer
+        self._namer = namer
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(settings.threads or os.cpu_count() or 1, thread_name_prefix="encode")
+        self.buffers = BufferPool(max(settings.window, 4) * PIECE)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> ChunkEncoder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=error is not None)
+
+    @property
+    def source(self) -> PackWriter:
+        """Where bases are found and read."""
+        return self._writer
+
+    @property
+    def delta_depth(self) -> int:
+        """The longest chain of deltas that is written."""
+        return self._settings.delta_depth
+
+    def submit(self, pieces: list[Piece]) -> Future[None]:
+        """Store these; the future ends when each has its name in its segment's `refs`."""
+        return self._pool.submit(self._run, pieces)
+
+    def store_plain(self, raw: bytes) -> bytes:
+        """Store bytes that are no part of a file (a chunk list), at once; returns their name."""
+        name = self._namer(raw)
+        if self._writer.begin(name):
+            encoded = encode(raw, None, zstd_level=self._settings.zstd_level)
+            self._writer.add(name, encoded, raw_size=len(raw))
+        return name
+
+    def _run(self, pieces: list[Piece]) -> None:
+        for number, piece in enumerate(pieces):
+            try:
+                self._store(piece)
+            except BaseException:
+                # Whoever waits for a buffer must not wait for ever: the error surfaces at the future.
+                for left in pieces[number + 1 :]:
+                    if left.release is not None:
+                        left.release()
+                raise
+            finally:
+                if piece.release is not None:
+                    piece.release()
+
+    def _store(self, piece: Piece) -> None:
+        segment, raw = piece.segment, piece.raw
+        name = self._namer(raw)
+        counts = count_nonfinite(raw, segment.dtype) if segment.dtype else None
+        fresh = stored = 0
+        if self._writer.begin(name):
+            fresh, stored = len(raw), self._encode(name, piece)
+        with self._lock:
+            segment.refs[piece.index] = ChunkRef(name, len(raw))
+            segment.fresh += fresh
+            segment.stored += stored
+            if counts is not None:
+                segment.nan = (segment.nan or 0) + counts[0]
+                segment.inf = (segment.inf or 0) + counts[1]
+
+    def _base(self, piece: Piece) -> ResolvedBase | None:
+        base, limit = piece.segment.base, self._settings.delta_depth
+        if base is None or not limit:
+            return None
+        try:
+            return resolve(self._writer, base, piece.index, limit)
+        except IntegrityError:
+            return None  # a damaged base is fsck's business: what is added now must not depend on it
+
+    def _encode(self, name: bytes, piece: Piece) -> int:
+        resolved = self._base(piece)
+        bases = (resolved.base,) if resolved is not None else ()
+        encoded = encode(piece.raw, piece.segment.dtype, bases, zstd_level=self._settings.zstd_level)
+        if resolved is not None and encoded.base is not None:
+            self._writer.add(name, encoded, raw_size=len(piece.raw), bases=resolved.names, depth=resolved.depth)
+        else:
+            self._writer.add(name, encoded, raw_size=len(piece.raw))
+        return encoded.size

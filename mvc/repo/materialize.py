@@ -1,0 +1,231 @@
+"""Trees into the worktree: what is written is beside first, then renamed; what is equal is not touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mvc.errors import WouldOverwrite
+from mvc.objects import trees
+from mvc.objects.manifest import identity, is_manifest
+from mvc.objects.model import TreeItem, is_link
+from mvc.objects.reader import ObjectReader
+from mvc.progress import SILENT, Progress
+from mvc.repo.place import Placer
+from mvc.repo.repository import Repository
+from mvc.repo.scan import is_equal
+from mvc.repo.stage import Stage, StageEntry, Stat
+from mvc.repo.writing import write_items
+
+Flat = Mapping[str, TreeItem]
+
+CURRENT = "current"
+"""As `current_tree` of `switch_tree`: the tree of HEAD's commit."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What a switch will do: `write` (None removes), `adopt` (equal already), and what stands in the way."""
+
+    write: dict[str, TreeItem | None] = field(default_factory=dict)
+    adopt: dict[str, TreeItem] = field(default_factory=dict)
+    unstage: list[str] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
+
+
+def switch_tree(
+    repo: Repository,
+    stage: Stage,
+    target_tree: str | None,
+    *,
+    current_tree: str | None = CURRENT,
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> None:
+    """Take worktree and stage from the current tree to `target_tree`, by Git's two-tree rule.
+
+    Paths that both trees hold alike keep their staged and unstaged changes. Elsewhere uncommitted
+    work raises WouldOverwrite with all its paths, before anything is written; `force` gives it up.
+    The stage is saved before this returns, and thus before the caller moves HEAD: a checkout that
+    was killed anywhere is completed by repeating it, since a file or an entry that equals its
+    target already never counts as work. Raises NoSpace before a byte is written.
+    """
+    if current_tree == CURRENT:
+        head = repo.refs.head().id
+        current_tree = repo.objects.commit(head).tree if head else None
+    current = trees.flatten(repo.objects, current_tree)
+    target = trees.flatten(repo.objects, target_tree)
+    with Placer(repo.require_worktree()) as placer:
+        plan = (
+            _forced(repo, stage, current, target, placer) if force else _careful(repo, stage, current, target, placer)
+        )
+    if plan.blocked:
+        raise WouldOverwrite(
+            f"uncommitted changes to {_some(plan.blocked)} would be overwritten",
+            paths=sorted(plan.blocked),
+            hint="commit or stash them, or give them up with --force",
+        )
+    stats = write_items(repo, plan.write, force=force, progress=progress)
+    for path in plan.unstage:
+        stage.remove(path)
+    for path, item in plan.adopt.items():
+        stage.put(staged_entry(repo.objects, path, item, _stat_of(repo, path)))
+    for path, new in plan.write.items():
+        if new is None:
+            stage.remove(path)
+        else:
+            stage.put(staged_entry(repo.objects, path, new, stats[path]))
+    if force or _equals(stage, target):
+        stage.tree = target_tree
+    stage.save(repo.stage_path)
+
+
+def restore_paths(
+    repo: Repository,
+    stage: Stage,
+    items: Mapping[str, TreeItem | None],
+    *,
+    to_stage: bool,
+    to_worktree: bool,
+    progress: Progress = SILENT,
+) -> None:
+    """Put these items into the stage, the worktree or both (None removes), whatever stands there."""
+    stats: dict[str, Stat] = {}
+    if to_worktree:
+        wanted = {path: item for path, item in items.items() if not _stands(repo, path, item)}
+        stats = write_items(repo, wanted, force=True, progress=progress)
+    for path, item in items.items():
+        if to_stage:
+            if item is None:
+                stage.remove(path)
+            else:
+                stat = stats.get(path) or (_stat_of(repo, path) if to_worktree else None)
+                stage.put(staged_entry(repo.objects, path, item, stat))
+        elif path in stats and item is not None:
+            entry = stage.get(path)
+            if entry is not None and (entry.mode, entry.id) == item:
+                stage.refresh(path, stats[path])
+
+
+def staged_entry(objects: ObjectReader, path: str, item: TreeItem, stat: Stat | None = None) -> StageEntry:
+    """The stage's entry for a tree's item. Raises MissingObject, ParseError."""
+    size, digest = content_identity(objects, item)
+    return StageEntry(path, item.mode, item.id, size, digest, stat)
+
+
+def content_identity(objects: ObjectReader, item: TreeItem) -> tuple[int, bytes | None]:
+    """(bytes of the file, its BLAKE3 if the item is a manifest)."""
+    blob = objects.raw(item.id)[1]
+    if not is_link(item.mode) and is_manifest(blob):
+        return identity(blob)
+    return len(blob), None
+
+
+def _forced(repo: Repository, stage: Stage, current: Flat, target: Flat, placer: Placer) -> _Plan:
+    plan = _Plan()
+    for path in [*stage.paths(), *stage.conflicts(), *current]:
+        if path not in target:
+            plan.write[path] = None
+    for path, item in target.items():
+        if _matches(repo, stage, placer, path, item):
+            plan.adopt[path] = item
+        else:
+            plan.write[path] = item
+    return plan
+
+
+def _careful(repo: Repository, stage: Stage, current: Flat, target: Flat, placer: Placer) -> _Plan:
+    plan = _Plan(blocked=list(stage.conflicts()))
+    for path in sorted(current.keys() | target.keys()):
+        old, new = current.get(path), target.get(path)
+        if old == new:
+            continue
+        entry = stage.get(path)
+        staged = TreeItem(entry.mode, entry.id) if entry is not None else None
+        if staged == new:
+            continue
+        if new is not None and _matches(repo, stage, placer, path, new):
+            plan.adopt[path] = new
+        elif staged != old or not _unchanged(repo, stage, placer, path, old):
+            plan.blocked.append(path)
+        else:
+            plan.write[path] = new
+    going = {path for path, item in plan.write.items() if item is None}
+    for path, item in plan.write.items():
+        if item is not None:
+            plan.blocked.extend(_in_the_way(repo, placer, path, going))
+    return plan
+
+
+def _unchanged(repo: Repository, stage: Stage, placer: Placer, path: str, item: TreeItem | None) -> bool:
+    """Whether nothing would be lost at `path`: the file is as committed, or is not there at all."""
+    found = placer.lstat(path)
+    if found is None:
+        return True
+    if item is None:
+        # Nothing was tracked here: a folder is judged by what is in it, anything else is the user's.
+        return _is_folder(found.st_mode)
+    return _is_folder(found.st_mode) or _matches(repo, stage, placer, path, item)
+
+
+def _matches(repo: Repository, stage: Stage, placer: Placer, path: str, item: TreeItem) -> bool:
+    """Whether the worktree's file is this item: by its stat if the stage knows it, else by its content."""
+    found = placer.lstat(path)
+    if found is None or _is_folder(found.st_mode):
+        return False
+    entry = stage.get(path)
+    if entry is not None and entry.stat is not None and entry.stat == stat_of(found):
+        return (entry.mode, entry.id) == item
+    size, digest = content_identity(repo.objects, item)
+    return found.st_size == size and is_equal(repo, path, item.mode, item.id, size, digest)
+
+
+def _stands(repo: Repository, path: str, item: TreeItem | None) -> bool:
+    if item is None:
+        return False
+    size, digest = content_identity(repo.objects, item)
+    return is_equal(repo, path, item.mode, item.id, size, digest)
+
+
+def _in_the_way(repo: Repository, placer: Placer, path: str, going: set[str]) -> Iterable[str]:
+    """Untracked files and folders that must not be replaced by the file `path` or a folder on its way."""
+    parts = path.split("/")
+    for depth in range(1, len(parts)):
+        folder = "/".join(parts[:depth])
+        found = placer.lstat(folder)
+        if found is None:
+            break
+        if not _is_folder(found.st_mode) and folder not in going:
+            yield folder
+            return
+    found = placer.lstat(path)
+    if found is not None and _is_folder(found.st_mode):
+        top = repo.require_worktree() / path
+        for inside in sorted(top.rglob("*")):
+            relative = inside.relative_to(repo.require_worktree()).as_posix()
+            if (inside.is_symlink() or not inside.is_dir()) and relative not in going:
+                yield relative
+
+
+def _stat_of(repo: Repository, path: str) -> Stat | None:
+    with Placer(repo.require_worktree()) as placer:
+        found = placer.lstat(path)
+    return stat_of(found) if found is not None else None
+
+
+def stat_of(found: object) -> Stat:
+    """The stage's view of an `os.stat_result`."""
+    return Stat(found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size)  # type: ignore[attr-defined]
+
+
+def _is_folder(mode: int) -> bool:
+    return mode & 0o170000 == 0o040000
+
+
+def _equals(stage: Stage, target: Flat) -> bool:
+    return not stage.conflicts() and stage.items() == {path: tuple(item) for path, item in target.items()}
+
+
+def _some(paths: list[str]) -> str:
+    shown = ", ".join(f"'{path}'" for path in sorted(paths)[:3])
+    return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"

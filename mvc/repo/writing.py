@@ -1,0 +1,147 @@
+"""Writing files into the worktree from blobs and chunks, on all processors."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from mvc.errors import IntegrityError, NoSpace
+from mvc.objects.manifest import ChunkRef, Manifest, ManifestSegment, identity, is_manifest, parse
+from mvc.objects.model import TreeItem, is_link
+from mvc.progress import SILENT, Progress
+from mvc.repo.chunks import open_chunks
+from mvc.repo.place import PlacedFile, Placer
+from mvc.repo.repository import Repository
+from mvc.repo.stage import Stat
+from mvc.repo.tensors import file_chunks, read_chunk
+
+# Room that is left on the disk for the folders' and the stage's own growth.
+_SPARE = 1024 * 1024
+
+
+def write_items(
+    repo: Repository, items: Mapping[str, TreeItem | None], *, force: bool = False, progress: Progress = SILENT
+) -> dict[str, Stat]:
+    """Make the worktree hold these items (None removes); returns the stat of each file written.
+
+    What stands at a path is replaced, so the caller has looked before; `force` also takes away a
+    link or file that is where a folder is needed. Raises NoSpace before anything is written,
+    MissingObject or IntegrityError naming the file, UnsafePath for a path that must not be.
+    """
+    blobs = {path: item for path, item in items.items() if item is not None}
+    manifests, total = _weigh(repo, blobs)
+    stats: dict[str, Stat] = {}
+    progress.begin("writing", total)
+    try:
+        with Placer(repo.require_worktree(), force=force) as placer:
+            for path, item in items.items():
+                if item is None:
+                    placer.remove(path)
+            for path, item in blobs.items():
+                if path not in manifests:
+                    data = repo.objects.blob(item.id)
+                    stats[path] = placer.small(path, data, item.mode)
+                    progress.advance(len(data))
+            if manifests:
+                writer = _ChunkWriter(repo, placer, progress)
+                stats.update(writer.run({path: blobs[path] for path in manifests}, manifests))
+    finally:
+        progress.end()
+    return stats
+
+
+def _weigh(repo: Repository, blobs: Mapping[str, TreeItem]) -> tuple[set[str], int]:
+    """The paths that are chunked, and the bytes of all files. Raises NoSpace if they do not fit."""
+    chunked: set[str] = set()
+    total = largest = replaced = 0
+    worktree = repo.require_worktree()
+    for path, item in blobs.items():
+        blob = repo.objects.blob(item.id)
+        size = len(blob)
+        if not is_link(item.mode) and is_manifest(blob):
+            chunked.add(path)
+            size = identity(blob)[0]
+        total += size
+        largest = max(largest, size)
+        if path in chunked:
+            try:
+                replaced += min(size, os.lstat(worktree / path).st_blocks * 512)
+            except (OSError, AttributeError):
+                pass
+    # A file is written beside before the old one goes, so one of them stands twice for a while.
+    needed = max(total - replaced, largest) + _SPARE
+    free = shutil.disk_usage(worktree).free
+    if chunked and needed > free:
+        raise NoSpace(
+            f"{needed:,} bytes are needed in '{worktree}', {free:,} are free",
+            hint="free some space, or check out fewer paths",
+        )
+    return chunked, total
+
+
+class _ChunkWriter:
+    """Decodes chunks in worker threads and writes each at its offset. Chunks in flight are bounded."""
+
+    def __init__(self, repo: Repository, placer: Placer, progress: Progress) -> None:
+        self._repo, self._placer, self._progress = repo, placer, progress
+        self._chunks = open_chunks(repo)
+        self._room = threading.Semaphore(max(repo.settings.store.window, 4))
+
+    def run(self, items: Mapping[str, TreeItem], chunked: set[str]) -> dict[str, Stat]:
+        stats: dict[str, Stat] = {}
+        threads = self._repo.settings.store.threads or os.cpu_count() or 1
+        with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+            waiting: list[tuple[str, PlacedFile, list[Future[None]]]] = []
+            try:
+                for path in chunked:
+                    waiting.append(self._start(pool, path, items[path]))
+                    if len(waiting) > 2:
+                        self._finish(stats, *waiting.pop(0))
+                while waiting:
+                    self._finish(stats, *waiting.pop(0))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                for _, file, _ in waiting:
+                    file.discard()
+                raise
+        return stats
+
+    def _start(self, pool: ThreadPoolExecutor, path: str, item: TreeItem) -> tuple[str, PlacedFile, list[Future[None]]]:
+        manifest = _manifest(self._repo, path, item)
+        file = self._placer.begin(path, item.mode, manifest.size)
+        futures: list[Future[None]] = []
+        try:
+            for offset, ref, segment in file_chunks(self._chunks, manifest):
+                self._room.acquire()
+                futures.append(pool.submit(self._write, file, path, offset, ref, segment))
+                if len(futures) > 4096:
+                    futures = [future for future in futures if not future.done() or future.result() is not None]
+        except BaseException:
+            wait(futures)
+            file.discard()
+            raise
+        return path, file, futures
+
+    def _write(self, file: PlacedFile, path: str, offset: int, ref: ChunkRef, segment: ManifestSegment) -> None:
+        try:
+            file.pwrite(read_chunk(self._chunks, ref, segment, path), offset)
+        finally:
+            self._room.release()
+        self._progress.advance(ref.size)
+
+    def _finish(self, stats: dict[str, Stat], path: str, file: PlacedFile, futures: list[Future[None]]) -> None:
+        with file:
+            wait(futures)
+            for future in futures:
+                future.result()
+            stats[path] = file.commit()
+
+
+def _manifest(repo: Repository, path: str, item: TreeItem) -> Manifest:
+    manifest = parse(repo.objects.blob(item.id))
+    if sum(segment.length for segment in manifest.segments) != manifest.size:
+        raise IntegrityError(f"the manifest of '{path}' does not add up", hint="mvc fsck")
+    return manifest
