@@ -46,8 +46,16 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 _OS_ERRORS: dict[int, tuple[int, str, str | None]] = {
-    errno.ENOSPC: (5, "no space is left on the disk", "free some space and repeat the command: it goes on where it stopped"),
-    errno.EDQUOT: (5, "the disk quota is used up", "free some space and repeat the command: it goes on where it stopped"),
+    errno.ENOSPC: (
+        5,
+        "no space is left on the disk",
+        "free some space and repeat the command: it goes on where it stopped",
+    ),
+    errno.EDQUOT: (
+        5,
+        "the disk quota is used up",
+        "free some space and repeat the command: it goes on where it stopped",
+    ),
     errno.EROFS: (5, "the file system is read-only", None),
     errno.EACCES: (5, "permission denied", None),
     errno.EPERM: (5, "not permitted", None),

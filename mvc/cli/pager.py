@@ -1,4 +1,4 @@
-"""Long output goes through the user's pager, as Git does it: only on a terminal, and `less` quits by itself when it fits."""
+"""Long output goes through the user's pager, as Git does it: only on a terminal; `less` quits when it fits."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Pager:
             process.wait()
         finally:
             signal.signal(signal.SIGINT, before)
-        if process.returncode == 127:  # noqa: PLR2004 - what a shell says for a command it does not find
+        if process.returncode == 127:
             self._session.warn(f"the pager was not found: {self._command()} (set MVC_PAGER, or use --no-pager)")
         return gone
 

@@ -6,11 +6,12 @@ The only module that reads environment variables, through the mapping it was giv
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from mvc.cli.bars import Bars
 from mvc.cli.colours import Painter
@@ -19,6 +20,9 @@ from mvc.errors import UsageError
 from mvc.lazy import load
 from mvc.progress import SILENT, Progress
 from mvc.settings import Author
+
+if TYPE_CHECKING:
+    from mvc.repo.repository import Repository
 
 TYPES = {
     "repository": "mvc.repo.repository:Repository",
@@ -59,14 +63,19 @@ class Session:
         """Colour for stdout: `session.paint("text", "green bold")` (unchanged where colour is off)."""
         self.paint_err = Painter(self._colours(self.err))
         self._progress: Bars | None = None
-        self._repo: Any = None
+        self._repo: Repository | None = None
 
     # -- the repository
 
-    def repo(self) -> Any:
-        """The repository of the current folder (`mvc.repo.repository.Repository`); raises NotARepository."""
+    def repo(self) -> Repository:
+        """The repository that MVC_DIR names, else that of the current folder; raises NotARepository."""
         if self._repo is None:
-            self._repo = load(TYPES["repository"]).discover(self.cwd)
+            kind: type[Repository] = load(TYPES["repository"])
+            given = self.environment.get("MVC_DIR")
+            if given:
+                self._repo = kind.open(self.cwd / given, global_configs=self.global_configs)
+            else:
+                self._repo = kind.discover(self.cwd, global_configs=self.global_configs)
         return self._repo
 
     def author(self) -> Author:
@@ -96,12 +105,13 @@ class Session:
         return (Path(base) if base else self._user / ".config") / "mvc" / "config"
 
     @property
-    def git_config(self) -> tuple[Path, ...]:
-        """Git's global config files, lowest precedence first: the author falls back to them."""
+    def global_configs(self) -> tuple[Path, ...]:
+        """The config files before the repository's own, lowest priority first: Git's (for the author), then mvc's."""
         if given := self.environment.get("GIT_CONFIG_GLOBAL"):
-            return (Path(given),)
+            return (Path(given), self.global_config)
         base = self.environment.get("XDG_CONFIG_HOME")
-        return ((Path(base) if base else self._user / ".config") / "git" / "config", self._user / ".gitconfig")
+        git = (Path(base) if base else self._user / ".config") / "git" / "config"
+        return (git, self._user / ".gitconfig", self.global_config)
 
     @property
     def _user(self) -> Path:
@@ -118,12 +128,19 @@ class Session:
     def emit_bytes(self, data: bytes) -> None:
         """Raw data for stdout (`cat-file -p`)."""
         self.out.flush()
-        self.out.buffer.write(data)
+        cast(BinaryIO, cast(Any, self.out).buffer).write(data)
 
     def emit_json(self, kind: str, payload: Mapping[str, Any]) -> None:
-        """`{"schema": 1, "kind": kind, ...payload}` on stdout. ASCII, so that odd names survive."""
-        json.dump({"schema": SCHEMA, "kind": kind, **payload}, self.out, indent=2, default=str)
-        self.out.write("\n")
+        """`{"schema": 1, "kind": kind, ...payload}` on stdout, ASCII, so that odd names survive.
+
+        NaN and infinite numbers, which JSON does not have, become "NaN", "Infinity", "-Infinity".
+        """
+        document = {"schema": SCHEMA, "kind": kind, **payload}
+        try:
+            text = json.dumps(document, indent=2, allow_nan=False)
+        except ValueError:
+            text = json.dumps(_without_nan(document), indent=2, allow_nan=False)
+        self.out.write(text + "\n")
 
     def note(self, text: str) -> None:
         """A line on stderr for the person; not with --quiet."""
@@ -143,7 +160,7 @@ class Session:
 
     @property
     def progress(self) -> Progress:
-        """To be passed to the core: a bar on a terminal after a second, warnings on stderr; silent but for those with --quiet."""
+        """To be passed to the core: a bar after a second, on a terminal and without --quiet; warnings always."""
         if self._progress is None:
             shown = not self.quiet and self.err.isatty()
             self._progress = Bars(self.err, shown=shown, width=self.width, warn=self.warn)
@@ -170,7 +187,7 @@ class Session:
     # -- what it asks
 
     def confirm(self, question: str, *, yes: bool = False) -> None:
-        """Ask before something is destroyed. Goes on with `yes`; raises UsageError for a no, or where nobody can answer."""
+        """Ask before something is destroyed; raises UsageError for a no, or where nobody can answer."""
         if yes:
             return
         if not (sys.stdin.isatty() and self.err.isatty()):
@@ -191,3 +208,13 @@ class Session:
         if self.environment.get("FORCE_COLOR") or self.environment.get("CLICOLOR_FORCE"):
             return True
         return stream.isatty() and self.environment.get("TERM") != "dumb"
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return value

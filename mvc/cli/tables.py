@@ -10,12 +10,12 @@ def text_width(text: str) -> int:
     """How many columns `text` takes on a terminal."""
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def table(rows: Sequence[Sequence[str]], *, align: str = "", header: Sequence[str] | None = None, gap: str = "  ") -> list[str]:
+def table(
+    rows: Sequence[Sequence[str]], *, align: str = "", header: Sequence[str] | None = None, gap: str = "  "
+) -> list[str]:
     """The rows as lines with their columns aligned: `align` has "<" or ">" a column ("<" where it ends).
 
     Cells must be plain text (colour a line afterwards, or a cell of the last column before).

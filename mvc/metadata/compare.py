@@ -1,0 +1,63 @@
+"""What differs between the metadata of two commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mvc.metadata.model import CommitMetadata, Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class ValueChange:
+    """A name whose value differs. `added` and `removed` tell a missing value from a null."""
+
+    name: str
+    old: Any
+    new: Any
+    added: bool = False
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataDiff:
+    """Changes by name, sorted. A dataset's old and new value is a Dataset."""
+
+    params: tuple[ValueChange, ...]
+    metrics: tuple[ValueChange, ...]
+    datasets: tuple[ValueChange, ...]
+    environment: tuple[ValueChange, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.params or self.metrics or self.datasets or self.environment)
+
+
+_OF_THE_MOMENT = ("command",)
+"""Parts of the environment that say how a commit was made, not in what."""
+
+
+def compare(old: CommitMetadata, new: CommitMetadata) -> MetadataDiff:
+    """What changed from `old` to `new`. NaN equals NaN; 1 and 1.0 and true differ."""
+    return MetadataDiff(
+        params=_changes(old.params, new.params),
+        metrics=_changes(old.metrics, new.metrics),
+        datasets=_changes(_by_name(old.datasets), _by_name(new.datasets)),
+        environment=_changes(
+            {name: value for name, value in old.environment.items() if name not in _OF_THE_MOMENT},
+            {name: value for name, value in new.environment.items() if name not in _OF_THE_MOMENT},
+        ),
+    )
+
+
+def _by_name(datasets: tuple[Dataset, ...]) -> dict[str, Dataset]:
+    return {dataset.name: dataset for dataset in datasets}
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[ValueChange, ...]:
+    changes = []
+    for name in sorted({*old, *new}):
+        # repr tells NaN from a number and 1 from true, and finds NaN equal to itself, in lists too.
+        if name not in old or name not in new or repr(old[name]) != repr(new[name]):
+            changes.append(ValueChange(name, old.get(name), new.get(name), name not in old, name not in new))
+    return tuple(changes)

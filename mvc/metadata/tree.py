@@ -1,0 +1,116 @@
+"""The metadata of a commit in its tree: `.mvcmeta/`, a closed list of small YAML files (docs/format/metadata.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mvc.errors import ParseError
+from mvc.metadata.canonical import dumps, loads
+from mvc.metadata.files import grouped_values
+from mvc.metadata.model import NOTHING, CommitMetadata, Dataset
+from mvc.metadata.values import MAX_BYTES, flatten, nest
+from mvc.objects import trees
+from mvc.objects.batch import ObjectBatch
+from mvc.objects.model import FILE, TreeEntry
+from mvc.objects.reader import ObjectReader
+
+PARAMS = "params.yaml"
+METRICS = "metrics.yaml"
+DATASETS = "datasets.yaml"
+ENVIRONMENT = "environment.yaml"
+FILES = (DATASETS, ENVIRONMENT, METRICS, PARAMS)
+
+
+def write_tree(batch: ObjectBatch, metadata: CommitMetadata) -> str | None:
+    """Write the files of `.mvcmeta/`; returns the tree's id, or None when there is nothing to say."""
+    groups: dict[str, Mapping[str, Any]] = {
+        DATASETS: {dataset.name: _dataset_fields(dataset) for dataset in metadata.datasets},
+        ENVIRONMENT: nest(metadata.environment),
+        METRICS: nest(metadata.metrics),
+        PARAMS: nest(metadata.params),
+    }
+    entries = [TreeEntry(name, FILE, batch.blob(_encoded(name, values))) for name, values in groups.items() if values]
+    return batch.tree(entries) if entries else None
+
+
+def read_metadata(objects: ObjectReader, tree_id: str) -> CommitMetadata:
+    """The metadata of a commit, by the id of its root tree.
+
+    Raises ParseError for a file that cannot be read (a person may have written it with git), and
+    what reading an object raises.
+    """
+    folder = trees.metadata_tree(objects, tree_id)
+    if folder is None:
+        return NOTHING
+    found = {entry.name: entry.id for entry in objects.tree(folder) if entry.name in FILES and entry.mode == FILE}
+    flat = {name: _flat(objects, name, found.get(name)) for name in (PARAMS, METRICS, ENVIRONMENT)}
+    return CommitMetadata(
+        params=flat[PARAMS],
+        metrics=flat[METRICS],
+        datasets=_datasets(objects, found.get(DATASETS)),
+        environment=flat[ENVIRONMENT],
+    )
+
+
+def _encoded(name: str, values: Mapping[str, Any]) -> bytes:
+    try:
+        data = dumps(values).encode()
+    except UnicodeEncodeError as error:
+        raise ParseError(f"{name}: text that is not Unicode") from error
+    if len(data) > MAX_BYTES:
+        raise ParseError(f"{name} would be larger than {MAX_BYTES >> 20} MiB")
+    return data
+
+
+def _dataset_fields(dataset: Dataset) -> dict[str, Any]:
+    fields = {
+        "location": dataset.location,
+        "digest": dataset.digest,
+        "size": dataset.size,
+        "files": dataset.files,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _blob(objects: ObjectReader, name: str, blob_id: str) -> bytes:
+    if objects.size(blob_id) > MAX_BYTES:
+        raise ParseError(f".mvcmeta/{name} is larger than {MAX_BYTES >> 20} MiB")
+    return objects.blob(blob_id)
+
+
+def _groups(objects: ObjectReader, name: str, blob_id: str | None) -> dict[str, Any]:
+    if blob_id is None:
+        return {}
+    data = _blob(objects, name, blob_id)
+    try:
+        groups = loads(data.decode())
+    except UnicodeDecodeError:
+        groups = None
+    return grouped_values(data, "yaml", f".mvcmeta/{name}") if groups is None else groups
+
+
+def _flat(objects: ObjectReader, name: str, blob_id: str | None) -> dict[str, Any]:
+    try:
+        return flatten(_groups(objects, name, blob_id))
+    except ParseError as error:
+        prefix = f".mvcmeta/{name}: "
+        raise ParseError(prefix + error.message.removeprefix(prefix)) from error
+
+
+def _datasets(objects: ObjectReader, blob_id: str | None) -> tuple[Dataset, ...]:
+    # A dataset's name may hold dots, so the groups are taken as they stand.
+    return tuple(_dataset(name, fields) for name, fields in _groups(objects, DATASETS, blob_id).items())
+
+
+def _dataset(name: str, fields: Any) -> Dataset:
+    if not isinstance(fields, dict) or not isinstance(fields.get("location"), str):
+        raise ParseError(f".mvcmeta/{DATASETS}: '{name}' has no location")
+    digest, size, files = fields.get("digest"), fields.get("size"), fields.get("files")
+    return Dataset(
+        name,
+        fields["location"],
+        digest if isinstance(digest, str) else None,
+        size if isinstance(size, int) else None,
+        files if isinstance(files, int) else None,
+    )
