@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mvc import fsio
+from mvc.errors import IntegrityError, UsageError
+from mvc.objects import loose, packset
 from mvc.objects.batch import ObjectBatch
-from mvc.objects.model import Kind
-from mvc.objects.reader import ObjectReader
+from mvc.objects.encoding import is_id
+from mvc.objects.encoding import object_id as id_of
+from mvc.objects.model import EMPTY_TREE, Kind
+from mvc.objects.pack import Pack
+from mvc.objects.packset import PackSet
+from mvc.objects.packwriter import PackWriter
+from mvc.objects.reader import ObjectReader, missing
+
+SHORTEST_PREFIX = 4
 
 
 class Objects(ObjectReader):
@@ -22,35 +34,217 @@ class Objects(ObjectReader):
 
         `mapped=False` reads pack indexes whole instead of mapping them (network file systems).
         """
-        raise NotImplementedError
+        super().__init__()
+        self.objects_dir = objects_dir
+        self.tmp_dir = tmp_dir if tmp_dir is not None else objects_dir.parent / "tmp"
+        self.packs = PackSet(objects_dir / "pack", mapped=mapped)
+        self._folders = [objects_dir, *packset.alternates(objects_dir)]
+        self._sets = [self.packs, *(PackSet(other / "pack", mapped=mapped) for other in self._folders[1:])]
 
-    def raw(self, object_id: str) -> tuple[Kind, bytes]: raise NotImplementedError
-    def kind(self, object_id: str) -> Kind: raise NotImplementedError
-    def size(self, object_id: str) -> int: raise NotImplementedError
-    def contains(self, object_id: str) -> bool: raise NotImplementedError
+    # ---- reading
+
+    def raw(self, object_id: str) -> tuple[Kind, bytes]:
+        """The kind and the content of an object, verified against its id."""
+        for _ in range(2):
+            where = self._find(object_id)
+            if where is None:
+                break
+            try:
+                kind, data = self._read(where, object_id)
+            except FileNotFoundError:
+                # It moved to another pack since it was found.
+                self.reload()
+                continue
+            if id_of(kind, data) != object_id:
+                raise IntegrityError(f"object {object_id} is damaged in {_place(where, object_id)}", hint="mvc fsck")
+            return kind, data
+        if object_id == EMPTY_TREE:
+            return "tree", b""
+        raise missing(object_id)
+
+    def _read(self, where: tuple[Pack, int] | Path, object_id: str) -> tuple[Kind, bytes]:
+        if isinstance(where, tuple):
+            pack, offset = where
+            return pack.read(offset, self._external)
+        found = loose.read(where, object_id)
+        if found is None:
+            raise FileNotFoundError(object_id)
+        return found
+
+    def _external(self, raw_id: bytes) -> tuple[Kind, bytes]:
+        return self.raw(raw_id.hex())
+
+    def kind(self, object_id: str) -> Kind:
+        """What an object is, by its header alone (not verified)."""
+        return self._head(object_id)[0]
+
+    def size(self, object_id: str) -> int:
+        """The length of an object's content in bytes, by its header alone (not verified)."""
+        return self._head(object_id)[1]
+
+    def _head(self, object_id: str) -> tuple[Kind, int]:
+        for _ in range(2):
+            where = self._find(object_id)
+            if where is None:
+                break
+            try:
+                if isinstance(where, tuple):
+                    return where[0].head(where[1], self._external)
+                found = loose.head(where, object_id)
+            except FileNotFoundError:
+                found = None
+            if found is not None:
+                return found
+            self.reload()
+        if object_id == EMPTY_TREE:
+            return "tree", 0
+        raise missing(object_id)
+
+    def contains(self, object_id: str) -> bool:
+        """Whether the object is there (unread, so possibly damaged)."""
+        return self._find(object_id) is not None or object_id == EMPTY_TREE
+
+    def _find(self, object_id: str) -> tuple[Pack, int] | Path | None:
+        """Where an object is: in a pack, or loose in a folder. A miss lists the packs once more."""
+        if not is_id(object_id):
+            raise UsageError(f"{object_id!r} is no object id")
+        raw_id = bytes.fromhex(object_id)
+        for packs in self._sets:
+            if (found := packs.find(raw_id)) is not None:
+                return found
+        for folder in self._folders:
+            if os.path.exists(loose.path_of(folder, object_id)):
+                return folder
+        for packs in self._sets:
+            if packs.reload() and (found := packs.find(raw_id)) is not None:
+                return found
+        return None
+
+    def reload(self) -> None:
+        """List the packs again."""
+        for packs in self._sets:
+            packs.reload()
 
     def resolve_prefix(self, prefix: str) -> tuple[str, ...]:
         """All ids that begin with these hex digits (at least 4), sorted; empty if there is none."""
-        raise NotImplementedError
+        prefix = prefix.lower()
+        if len(prefix) < SHORTEST_PREFIX or not is_id(prefix.ljust(40, "0")):
+            return ()
+        found = self._with_prefix(prefix)
+        if not found:
+            self.reload()
+            found = self._with_prefix(prefix)
+        return tuple(sorted(found))
+
+    def _with_prefix(self, prefix: str) -> set[str]:
+        found: set[str] = set()
+        for packs in self._sets:
+            for pack in packs.packs():
+                with contextlib.suppress(FileNotFoundError):
+                    found.update(pack.index.with_prefix(prefix))
+        for folder in self._folders:
+            found.update(loose.ids(folder, prefix))
+        return found
 
     def ids(self) -> Iterator[str]:
-        """The id of every object here, each once, in no order."""
-        raise NotImplementedError
+        """The id of every object here (and in alternates), each once, in no order."""
+        self.reload()
+        seen: set[bytes] = set()
+        for packs in self._sets:
+            for pack in packs.packs():
+                for raw_id in pack.index.ids():
+                    if raw_id not in seen:
+                        seen.add(raw_id)
+                        yield raw_id.hex()
+        for folder in self._folders:
+            for name in loose.ids(folder):
+                if bytes.fromhex(name) not in seen:
+                    seen.add(bytes.fromhex(name))
+                    yield name
+
+    def close(self) -> None:
+        """Close all files; they are opened again when needed."""
+        for packs in self._sets:
+            packs.close()
+
+    # ---- writing
 
     def batch(self, *, keep: str | None = None) -> ObjectBatch:
         """Begin to write objects that become visible together, as one pack.
 
         With `keep` (a label such as "stage main": who needs it), the pack carries a `.keep` file,
         so that no `git gc`, not even `--prune=now`, takes what no ref reaches yet; objects that
-        exist but in no kept pack are written again, for the same reason.
+        exist, but in no pack with this label, are written again, for the same reason.
         """
-        raise NotImplementedError
+        return ObjectBatch(self, self, keep)
+
+    def new_pack(self) -> PackWriter:
+        """Begin a pack (for a batch)."""
+        return PackWriter(self.packs.pack_dir, self.tmp_dir)
+
+    def known(self, keep: str | None) -> Callable[[bytes], bool]:
+        """A test whether an object (by its 20 bytes) need not be written for a batch with this label."""
+        self.packs.reload()
+        if keep is not None:
+            mine = [name for name, label in self.packs.labels().items() if label == keep]
+            kept = [pack for pack in self.packs.packs() if pack.name in mine]
+            return lambda raw_id: any(pack.find(raw_id) is not None for pack in kept)
+        return _Known(self._sets, self._folders)
+
+    def sealed(self, idx_path: Path) -> None:
+        """A new pack is visible (from a batch)."""
+        self.packs.add(idx_path)
 
     def kept(self) -> dict[str, str]:
         """The packs that mvc keeps: pack name -> label."""
-        raise NotImplementedError
+        return {name: label for name, label in self.packs.labels().items() if label is not None}
 
     def drop_keep(self, label: str) -> int:
-        """Drop the `.keep` of all packs with this label, and return how many. Call it when a ref
-        reaches all that was staged under the label; packs of others stay kept."""
-        raise NotImplementedError
+        """Drop the `.keep` of all packs with this label, and return how many.
+
+        Call it when a ref reaches all that was staged under the label; packs of others stay kept.
+        """
+        names = [name for name, other in self.kept().items() if other == label]
+        for name in names:
+            fsio.unlink(self.packs.pack_dir / f"{name}.keep", missing_ok=True)
+        if names:
+            fsio.fsync_dir(self.packs.pack_dir)
+        return len(names)
+
+
+class _Known:
+    """Whether an object is there already. What is, is made to look young, as Git does it: a `gc` that
+    runs at this moment must not take what we are about to refer to."""
+
+    def __init__(self, sets: list[PackSet], folders: list[Path]) -> None:
+        self._sets = sets
+        # Loose objects are few where mvc writes: most folders are not there, and then nothing is asked.
+        self._loose = {folder: set(loose.folders(folder)) for folder in folders}
+        self._young: set[str] = set()
+
+    def __call__(self, raw_id: bytes) -> bool:
+        for packs in self._sets:
+            found = packs.find(raw_id)
+            if found is not None:
+                self._freshen(os.fspath(found[0].path))
+                return True
+        object_id = raw_id.hex()
+        for folder, present in self._loose.items():
+            if object_id[:2] in present:
+                path = loose.path_of(folder, object_id)
+                if os.path.exists(path):
+                    self._freshen(path)
+                    return True
+        return False
+
+    def _freshen(self, path: str) -> None:
+        if path not in self._young:
+            self._young.add(path)
+            with contextlib.suppress(OSError):
+                os.utime(path)
+
+
+def _place(where: tuple[Pack, int] | Path, object_id: str) -> str:
+    if isinstance(where, tuple):
+        return f"{where[0].path.name} at {where[1]}"
+    return f"{object_id[:2]}/{object_id[2:]}"

@@ -1,0 +1,179 @@
+"""One object in a Git pack: its header and its compressed bytes, written and read. gitformat-pack(5)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mvc.errors import IntegrityError
+from mvc.objects.model import Kind
+
+ReadAt = Callable[[int, int], bytes]
+"""(offset, length) to up to `length` bytes, fewer only at the end."""
+
+TYPES: dict[Kind, int] = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
+KIND_OF: dict[int, Kind] = {number: kind for kind, number in TYPES.items()}
+OFS_DELTA = 6
+REF_DELTA = 7
+
+MAX_OBJECT = 2**31
+"""Larger objects are not read: mvc's own are some megabytes at the most, and a size in a file may lie."""
+
+_FIRST_READ = 4096
+_NEXT_READ = 256 * 1024
+
+
+class Entry(NamedTuple):
+    """An object as its pack holds it: `data` is the content, or a delta against `base` (an offset or an id)."""
+
+    type: int
+    base: int | bytes | None
+    data: bytes
+
+
+class EntryHead(NamedTuple):
+    """The header alone: the type, the size of what is compressed, the base, and how many bytes the header has."""
+
+    type: int
+    size: int
+    base: int | bytes | None
+    length: int
+
+
+def encode_head(type_number: int, size: int) -> bytes:
+    """The header in front of the compressed bytes."""
+    first = (type_number << 4) | (size & 0x0F)
+    size >>= 4
+    out = bytearray()
+    while size:
+        out.append(first | 0x80)
+        first = size & 0x7F
+        size >>= 7
+    out.append(first)
+    return bytes(out)
+
+
+def encode_offset(distance: int) -> bytes:
+    """The distance back to an OFS_DELTA's base."""
+    out = [distance & 0x7F]
+    distance >>= 7
+    while distance:
+        distance -= 1
+        out.append(0x80 | (distance & 0x7F))
+        distance >>= 7
+    return bytes(reversed(out))
+
+
+def parse_head(data: bytes, offset: int) -> EntryHead:
+    """The header at the start of `data`, which was read at `offset`. Raises IntegrityError."""
+    try:
+        return _parse_head(data, offset)
+    except IndexError as error:
+        raise IntegrityError("an object's header is cut short") from error
+
+
+def _parse_head(data: bytes, offset: int) -> EntryHead:
+    byte = data[0]
+    type_number, size, shift, at = (byte >> 4) & 7, byte & 0x0F, 4, 1
+    while byte & 0x80:
+        byte = data[at]
+        at += 1
+        size |= (byte & 0x7F) << shift
+        shift += 7
+        if shift > 67:
+            raise IntegrityError("an object's size is out of range")
+    base: int | bytes | None = None
+    if type_number == OFS_DELTA:
+        byte = data[at]
+        at += 1
+        distance = byte & 0x7F
+        while byte & 0x80:
+            byte = data[at]
+            at += 1
+            distance = ((distance + 1) << 7) | (byte & 0x7F)
+        base = offset - distance
+        if distance == 0 or base < 12:
+            raise IntegrityError("a delta's base lies outside of its pack")
+    elif type_number == REF_DELTA:
+        base = data[at : at + 20]
+        at += 20
+        if len(data) < at:
+            raise IndexError
+    elif type_number not in KIND_OF:
+        raise IntegrityError("an object is of an unknown type")
+    if size > MAX_OBJECT:
+        raise IntegrityError("an object's size is out of range")
+    return EntryHead(type_number, size, base, at)
+
+
+def read_entry(read_at: ReadAt, offset: int) -> Entry:
+    """The entry at `offset`, inflated. Bounded by the size its header tells. Raises IntegrityError."""
+    data = read_at(offset, _FIRST_READ)
+    head = parse_head(data, offset)
+    return Entry(head.type, head.base, inflate(read_at, offset, data[head.length :], head.length, head.size))
+
+
+def read_head(read_at: ReadAt, offset: int, extra: int = 0) -> tuple[EntryHead, bytes]:
+    """The header at `offset`, and the first `extra` bytes of the content."""
+    data = read_at(offset, 512)
+    head = parse_head(data, offset)
+    if not extra:
+        return head, b""
+    try:
+        return head, zlib.decompressobj().decompress(data[head.length :], extra)
+    except zlib.error as error:
+        raise IntegrityError("an object's compressed bytes are damaged") from error
+
+
+def inflate(read_at: ReadAt, offset: int, first: bytes, skip: int, size: int) -> bytes:
+    """Inflate `size` bytes from a stream that begins `skip` bytes behind `offset`; `first` is its known beginning."""
+    stream = zlib.decompressobj()
+    try:
+        made = stream.decompress(first, size + 1)
+        if stream.eof and len(made) == size:
+            return made
+        parts = [made]
+        got, at = len(made), offset + skip + len(first)
+        while not stream.eof and got <= size:
+            more = stream.unconsumed_tail
+            if not more:
+                more = read_at(at, _NEXT_READ)
+                at += len(more)
+            if not more:
+                break
+            made = stream.decompress(more, size + 1 - got)
+            parts.append(made)
+            got += len(made)
+    except zlib.error as error:
+        raise IntegrityError("an object's compressed bytes are damaged") from error
+    if got != size or not stream.eof:
+        raise IntegrityError("an object's compressed bytes do not have the size that they should")
+    return b"".join(parts)
+
+
+def deflate(data: bytes) -> bytes:
+    """`data` as a zlib stream, quickly: small objects with a small window (setting a large one up
+    costs more than compressing), and what looks random uncompressed. Any zlib reads it."""
+    size = len(data)
+    if size <= 4096:
+        if len(set(data[:256])) > 140:
+            return _stored(data)
+        window, memory = (10, 4) if size <= 1024 else (12, 5)
+        stream = zlib.compressobj(1, zlib.DEFLATED, window, memory)
+        return stream.compress(data) + stream.flush()
+    return zlib.compress(data, 1)
+
+
+def _stored(data: bytes) -> bytes:
+    """A zlib stream (RFC 1950) of one stored block (RFC 1951, 3.2.4)."""
+    size = len(data)
+    return b"".join(
+        (
+            b"\x78\x01\x01",
+            size.to_bytes(2, "little"),
+            (size ^ 0xFFFF).to_bytes(2, "little"),
+            data,
+            zlib.adler32(data).to_bytes(4, "big"),
+        )
+    )
