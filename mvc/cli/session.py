@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import socket
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
@@ -22,10 +24,14 @@ from mvc.progress import SILENT, Progress
 from mvc.settings import Author
 
 if TYPE_CHECKING:
+    from mvc.objects.model import Signature
+    from mvc.ops.caller import Caller
     from mvc.repo.repository import Repository
 
 TYPES = {
     "repository": "mvc.repo.repository:Repository",
+    "signature": "mvc.objects.model:Signature",
+    "caller": "mvc.ops.caller:Caller",
     "console": "mvc.cli.console:make_console",
     "pager": "mvc.cli.pager:Pager",
     "editor": "mvc.cli.editor:edit",
@@ -89,6 +95,22 @@ class Session:
                 hint='mvc config --global user.name "Your Name" && mvc config --global user.email you@example.org',
             )
         return Author(name, email)
+
+    def caller(self, *, commits: bool = True) -> Caller:
+        """For whom an operation runs, now. With `commits` false (it writes reflog lines at most) nobody need be
+        named: user and host will do, as with Git. Raises UsageError as `author` does."""
+        try:
+            who = self.author()
+        except UsageError:
+            if commits:
+                raise
+            user = self.environment.get("USER") or self.environment.get("USERNAME") or "unknown"
+            who = Author(user, f"{user}@{socket.gethostname()}")
+        now = int(time.time())
+        offset = (time.localtime(now).tm_gmtoff or 0) // 60
+        signature: Signature = load(TYPES["signature"])(who.name, who.email, now, offset)
+        caller: Caller = load(TYPES["caller"])(signature, self.progress, self.lock_wait)
+        return caller
 
     @property
     def home(self) -> Path:

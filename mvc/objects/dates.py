@@ -1,4 +1,4 @@
-"""Dates as people type them, by the rules of Git's `approxidate` (git's date.c): 2026-01-01, "2 weeks ago", yesterday.
+"""Dates as people type them, by the rules of Git's `approxidate` (its date.c): 2026-01-01, "2 weeks ago", yesterday.
 
 As in Git, a date without a time of day has the present one, and "3 days" means "3 days ago".
 Unlike Git, a word that means nothing is an error, not "now", and "monday" is the last one.
@@ -14,25 +14,12 @@ from collections.abc import Iterator
 
 from mvc.errors import UsageError
 
-_MONTHS = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-]
-_DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-_NUMBERS = {
-    word: n
-    for n, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])
-}
+_MONTH_NAMES = "january february march april may june july august september october november december"
+_DAY_NAMES = "monday tuesday wednesday thursday friday saturday sunday"
+_NUMBER_NAMES = "zero one two three four five six seven eight nine ten"
+_MONTHS = _MONTH_NAMES.split()
+_DAYS = _DAY_NAMES.split()
+_NUMBERS = {word: number for number, word in enumerate(_NUMBER_NAMES.split())}
 _NUMBERS |= {"last": 1, "a": 1, "an": 1}
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400, "fortnight": 14 * 86400}
 _HOURS = {"midnight": 0, "noon": 12, "tea": 17}
