@@ -1,55 +1,190 @@
-"""Locks between processes, as files made with O_EXCL. See docs/format/locks.md."""
+"""Locks between processes, as files made with O_EXCL. See docs/format/locks.md.
+
+No `flock`: network file systems keep it badly or not at all. A lock whose holder was killed must
+not stay in the way, so it tells who holds it. It is broken by itself only if the holder ran on this
+boot of this machine, in this pid namespace, and is gone; else only when its heartbeat is old.
+
+Breaking must not be raced: of two processes that both find a lock stale, the slower could remove the
+new lock of the faster. So only who holds `<lock>.break` (a lock like any other, and so breakable
+itself) removes another's lock, after it has read the very same holder again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mvc import fsio
+from mvc.errors import Locked
+from mvc.store import heartbeat
+from mvc.store.holder import Holder, dump, fs_now, has_ended, parse, this_process
+
 Clock = Callable[[], float]
+Sleep = Callable[[float], None]
+
+UNWRITTEN_SECONDS = 5.0
+"""A lock without a holder's name is one that is just being made, or whose maker was killed at it: after so long it is."""
+_BREAK_WAIT = 2.0
+_MAX_NESTING = 3
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class HeldLock:
+    """A lock that this process holds."""
+
     path: Path
     nonce: str
 
     def check(self) -> None:
         """Raises Locked if another process has taken the lock for stale and broken it."""
-        raise NotImplementedError
-
-
-def hold(
-    path: Path,
-    *,
-    what: str = "",
-    wait: float = 0.0,
-    clock: Clock | None = None,
-    sleep: Callable[[float], None] | None = None,
-) -> AbstractContextManager[HeldLock]:
-    """Hold the lock file `path` for the length of a `with` block.
-
-    Tries for up to `wait` seconds, then raises Locked, which names the holder. A lock whose
-    holder is gone is broken. `what` is the verb, for the holder line. `clock` gives seconds of the epoch
-    (default: the file system's own clock).
-    """
-    raise NotImplementedError
+        found = _read(self.path)
+        if found is None or found.holder is None or found.holder.nonce != self.nonce:
+            raise Locked(
+                f"the lock '{self.path.name}' was taken from this process", holder=found.describe() if found else ""
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class LockInfo:
+    """A lock that stands."""
+
     path: Path
     holder: str
     stale: bool
+    """Whether the next who wants it would break it."""
     age_seconds: float
+    """Since its last sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was read of a lock file. Two readings of the same lock are equal but for the time."""
+
+    holder: Holder | None
+    inode: int
+    mtime: float
+
+    def describe(self) -> str:
+        return self.holder.describe() if self.holder else "a process that has not written its name"
+
+    def same_as(self, other: _Found | None) -> bool:
+        return other is not None and (self.holder, self.inode) == (other.holder, other.inode)
+
+
+@contextlib.contextmanager
+def hold(
+    path: Path, *, what: str = "", wait: float = 0.0, clock: Clock | None = None, sleep: Sleep = time.sleep
+) -> Iterator[HeldLock]:
+    """Hold the lock file `path` for the length of a `with` block.
+
+    Tries for up to `wait` seconds, then raises Locked, which names the holder. A lock whose holder
+    is gone is broken. `what` is the verb, for that line. `clock` gives seconds since 1970
+    (default: the file system's, as heartbeats are its times too).
+    """
+    fsio.make_dirs(path.parent)
+    held = _acquire(path, this_process(what), wait, clock, sleep, 0)
+    heartbeat.watch(path)
+    try:
+        yield held
+    finally:
+        heartbeat.forget(path)
+        _release(held)
 
 
 def list_locks(locks_dir: Path, *, clock: Clock | None = None) -> list[LockInfo]:
     """The locks that stand, for `mvc unlock` and `fsck`."""
-    raise NotImplementedError
+    found: list[LockInfo] = []
+    for path in sorted(locks_dir.glob("*.lock*")):
+        lock = _read(path)
+        if lock is not None:
+            now = _now(path, clock)
+            found.append(LockInfo(path, lock.describe(), _is_stale(lock, now), max(0.0, now - lock.mtime)))
+    return found
 
 
 def break_lock(path: Path) -> str | None:
     """Remove a lock whoever holds it (`mvc unlock`); tells who held it, or None if nobody did."""
-    raise NotImplementedError
+    lock = _read(path)
+    if lock is None:
+        return None
+    fsio.unlink(path, missing_ok=True)
+    return lock.describe()
+
+
+def _acquire(path: Path, me: Holder, wait: float, clock: Clock | None, sleep: Sleep, nesting: int) -> HeldLock:
+    deadline = time.monotonic() + wait
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            fsio.create_exclusive(path, dump(me), sync=False)
+        except FileExistsError:
+            pass
+        else:
+            return HeldLock(path, me.nonce)
+        lock = _read(path)
+        if lock is None:
+            continue  # released since
+        if _is_stale(lock, _now(path, clock)) and _break(path, lock, me, clock, sleep, nesting):
+            continue
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise Locked(
+                f"{lock.describe()} holds the lock '{path.name}'",
+                holder=lock.describe(),
+                hint="wait until it is done; if no mvc runs there any more: mvc unlock",
+            )
+        sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _break(path: Path, stale: _Found, me: Holder, clock: Clock | None, sleep: Sleep, nesting: int) -> bool:
+    """Remove a stale lock, unless it is not that one any more; False if somebody else is at it."""
+    if nesting >= _MAX_NESTING:
+        return False
+    breaker = path.with_name(f"{path.name}.break")
+    try:
+        right = _acquire(breaker, me, _BREAK_WAIT, clock, sleep, nesting + 1)
+    except Locked:
+        return False
+    try:
+        if stale.same_as(_read(path)):
+            fsio.unlink(path, missing_ok=True)
+        return True
+    finally:
+        _release(right)
+
+
+def _release(held: HeldLock) -> None:
+    found = _read(held.path)
+    if found is not None and found.holder is not None and found.holder.nonce == held.nonce:
+        fsio.unlink(held.path, missing_ok=True)
+
+
+def _is_stale(lock: _Found, now: float) -> bool:
+    if lock.holder is None:
+        return now - lock.mtime > UNWRITTEN_SECONDS
+    ended = has_ended(lock.holder)
+    return now - lock.mtime > heartbeat.STALE_SECONDS if ended is None else ended
+
+
+def _now(path: Path, clock: Clock | None) -> float:
+    return fs_now(path.parent) / 1e9 if clock is None else clock()
+
+
+def _read(path: Path) -> _Found | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        return None
+    try:
+        data = os.read(fd, 65536)
+        found = os.fstat(fd)
+    finally:
+        os.close(fd)
+    return _Found(parse(data), found.st_ino, found.st_mtime)

@@ -1,0 +1,97 @@
+"""All idx files of a store as one: a snapshot that `reload` replaces. Thread-safe; takes no lock on disk."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from mvc.errors import IntegrityError, UnsupportedFormat
+from mvc.store.idx import Idx
+from mvc.store.records import Location
+
+_ATTEMPTS = 100
+
+
+class IdxSet:
+    """The idx files in a folder, as they were when last loaded."""
+
+    def __init__(self, idx_dir: Path, *, mapped: bool) -> None:
+        self._dir = idx_dir
+        self._mapped = mapped
+        self._lock = threading.Lock()
+        self._by_name: dict[str, Idx] = {}
+        self._broken: dict[str, IntegrityError] = {}
+        self.all: tuple[Idx, ...] = ()
+        """Largest first, as that is where most chunks are."""
+        self.reload()
+
+    @property
+    def broken(self) -> list[IntegrityError]:
+        """What is wrong with idx files that cannot be used."""
+        return list(self._broken.values())
+
+    def reload(self) -> bool:
+        """Load idx files that came, forget those that went; whether there were any."""
+        with self._lock:
+            changed = False
+            for _ in range(_ATTEMPTS):
+                listed = self._list()
+                if listed == self._by_name.keys() | self._broken.keys():
+                    break
+                changed = True
+                if self._load(listed):
+                    # A merge may have put one in after the listing began, and removed others before
+                    # it ended: so list until two listings agree.
+                    continue
+            return changed
+
+    def find(self, name: bytes) -> tuple[Idx, int] | None:
+        """The idx and the number of a record of that name: the first that is met."""
+        for idx in self.all:
+            number = idx.find(name)
+            if number >= 0:
+                return idx, number
+        return None
+
+    def copies(self, name: bytes) -> list[Location]:
+        """All records of that name, the least depth first."""
+        found = [idx.location(number) for idx in self.all for number in idx.find_all(name)]
+        if len(found) > 1:
+            found.sort(key=lambda place: place.depth)
+        return found
+
+    def records(self) -> Iterator[tuple[bytes, Location]]:
+        """All records; one that two idx files list comes twice."""
+        for idx in self.all:
+            yield from idx
+
+    def pack_sizes(self) -> dict[bytes, int]:
+        """All packs that are listed, and how large their files are to be."""
+        return {pack_id: size for idx in self.all for pack_id, size in idx.packs}
+
+    def _list(self) -> set[str]:
+        try:
+            return {name for name in os.listdir(self._dir) if name.endswith(".idx")}
+        except FileNotFoundError:
+            return set()
+
+    def _load(self, listed: set[str]) -> bool:
+        """Take over a listing; False if one of its files is gone already."""
+        whole = True
+        for name in listed - self._by_name.keys() - self._broken.keys():
+            try:
+                self._by_name[name] = Idx(self._dir / name, mapped=self._mapped)
+            except FileNotFoundError:
+                whole = False
+            except UnsupportedFormat:
+                raise
+            except IntegrityError as error:
+                self._broken[name] = error
+        for name in self._by_name.keys() - listed:
+            del self._by_name[name]
+        for name in self._broken.keys() - listed:
+            del self._broken[name]
+        self.all = tuple(sorted(self._by_name.values(), key=lambda idx: (-idx.records, idx.path.name)))
+        return whole
