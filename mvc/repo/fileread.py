@@ -136,7 +136,7 @@ class _Window:
     def view(self, offset: int, length: int) -> memoryview | None:
         """These bytes, if the last read brought them."""
         start = offset - self._offset
-        if 0 <= start and start + length <= len(self._data):
+        if start >= 0 and start + length <= len(self._data):
             return memoryview(self._data)[start : start + length]
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
@@ -67,10 +68,8 @@ def _weigh(repo: Repository, blobs: Mapping[str, TreeItem]) -> tuple[set[str], i
         total += size
         largest = max(largest, size)
         if path in chunked:
-            try:
+            with contextlib.suppress(OSError, AttributeError):  # no such file; no st_blocks on Windows
                 replaced += min(size, os.lstat(worktree / path).st_blocks * 512)
-            except (OSError, AttributeError):
-                pass
     # A file is written beside before the old one goes, so one of them stands twice for a while.
     needed = max(total - replaced, largest) + _SPARE
     free = shutil.disk_usage(worktree).free

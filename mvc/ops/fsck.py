@@ -1,0 +1,156 @@
+"""`mvc fsck`: every object, pack, idx, ref and stage; and which files and commits an error touches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mvc.errors import MvcError
+from mvc.objects import fsck as objects_fsck
+from mvc.objects.manifest import Manifest, is_manifest, parse
+from mvc.objects.model import is_file
+from mvc.objects.reachable import Reached
+from mvc.progress import SILENT, Progress
+from mvc.repo.chunks import open_chunks
+from mvc.repo.repository import Repository
+from mvc.repo.roots import roots, worktrees
+from mvc.repo.stage import Stage
+from mvc.repo.tensors import file_chunks
+from mvc.store.chunkstore import ChunkStore, Damage
+
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong. `what` names it (a pack, object, ref, chunk); `touches` the files and commits it spoils."""
+
+    what: str
+    message: str
+    touches: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FsckResult:
+    """What was found and how much was checked."""
+
+    findings: tuple[Finding, ...]
+    objects: int
+    chunks: int
+    raw_bytes: int
+    dangling: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Uses:
+    """Which file versions need which chunk: file numbers by chunk name, and what each number stands for."""
+
+    files: list[str] = field(default_factory=list)
+    by_chunk: dict[bytes, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    findings: list[Finding] = field(default_factory=list)
+
+    def touched(self, name: bytes | None) -> tuple[str, ...]:
+        if name is None:
+            return ()
+        found = [
+            self.files[number] + (f" (tensor {tensor})" if tensor else "")
+            for number, tensor in self.by_chunk.get(name, [])
+        ]
+        return tuple(found[:_NAMED]) + ((f"and {len(found) - _NAMED} more",) if len(found) > _NAMED else ())
+
+
+def fsck(repo: Repository, *, connectivity_only: bool = False, progress: Progress = SILENT) -> FsckResult:
+    """Check the whole repository. `connectivity_only` leaves out decoding every chunk.
+
+    Never raises for damage: all of it is in the result.
+    """
+    uses = _Uses()
+    extra = _stages(repo, uses)
+    chunks = open_chunks(repo)
+    report = objects_fsck.check(
+        repo.objects,
+        repo.refs,
+        extra_tips=extra,
+        on_blob=lambda blob: _look(repo, chunks, blob, uses),
+        progress=progress,
+    )
+    findings = [Finding(p.what, p.message, _where(p.path, p.commit)) for p in report.problems]
+    damage = chunks.verify(progress, decode=not connectivity_only)
+    findings += uses.findings
+    findings += [_damaged(one, uses) for one in damage]
+    figures = chunks.statistics()
+    return FsckResult(tuple(findings), report.objects, figures.chunks, figures.raw_bytes, report.dangling)
+
+
+def rebuild_idx(repo: Repository, *, progress: Progress = SILENT) -> tuple[Finding, ...]:
+    """Write the idx of all packs anew, from the packs; returns what is damaged and was left out."""
+    return tuple(_damaged(one, _Uses()) for one in open_chunks(repo).rebuild_idx(progress))
+
+
+def _stages(repo: Repository, uses: _Uses) -> tuple[str, ...]:
+    """What the stages and unfinished operations need; a stage that cannot be read is a finding."""
+    try:
+        found = roots(repo)
+    except MvcError as error:
+        for place in worktrees(repo):
+            try:
+                Stage.load(place.stage_path)
+            except MvcError as broken:
+                uses.findings.append(Finding("stage", broken.message))
+        if not uses.findings:
+            uses.findings.append(Finding("refs", error.message))
+        return ()
+    return (*found.objects, *found.staged)
+
+
+def _look(repo: Repository, chunks: ChunkStore, blob: Reached, uses: _Uses) -> None:
+    """Hold a file's manifest against the chunks that are there."""
+    if blob.mode and not is_file(blob.mode):
+        return
+    where = _where(blob.path, blob.commit) or (f"staged blob {blob.id}",)
+    try:
+        data = repo.objects.blob(blob.id)
+        if not is_manifest(data):
+            return
+        manifest = parse(data)
+    except MvcError as error:
+        uses.findings.append(Finding(blob.id, error.message, where))
+        return
+    uses.files.append(where[0])
+    number = len(uses.files) - 1
+    try:
+        for name, size, tensor in _needed(chunks, manifest):
+            uses.by_chunk[name].append((number, tensor))
+            found = chunks.find(name)
+            if found is None:
+                uses.findings.append(
+                    Finding(
+                        f"chunk {name.hex()}", "is missing", (where[0] + (f" (tensor {tensor})" if tensor else ""),)
+                    )
+                )
+            elif found.raw_size != size:
+                uses.findings.append(Finding(f"chunk {name.hex()}", f"has {found.raw_size} bytes, not {size}", where))
+    except MvcError as error:
+        uses.findings.append(Finding(blob.id, error.message, where))
+
+
+def _needed(chunks: ChunkStore, manifest: Manifest) -> Iterator[tuple[bytes, int, str]]:
+    """(chunk, its size, its tensor's name or "") for all chunks of a file, lists too."""
+    for segment in manifest.segments:
+        for row in segment.lists:
+            yield row.name, row.size, segment.tensor.name if segment.tensor else ""
+    for _, ref, segment in file_chunks(chunks, manifest):
+        yield ref.name, ref.size, segment.tensor.name if segment.tensor else ""
+
+
+def _damaged(damage: Damage, uses: _Uses) -> Finding:
+    at = f" at byte {damage.offset}" if damage.offset is not None else ""
+    chunk = f": chunk {damage.name.hex()}" if damage.name is not None else ""
+    return Finding(f"{damage.path.name}{at}{chunk}", damage.message, uses.touched(damage.name))
+
+
+def _where(path: str, commit: str) -> tuple[str, ...]:
+    if not path:
+        return (commit[:10],) if commit else ()
+    return (f"{commit[:10]}:{path}" if commit else path,)
