@@ -1,0 +1,216 @@
+"""`mvc commit`: what is staged becomes a commit, with its own metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mvc.errors import Refused, UsageError
+from mvc.lazy import load
+from mvc.metadata.model import NOTHING, CommitMetadata
+from mvc.metadata.tree import read_metadata, write_tree
+from mvc.objects import trees
+from mvc.objects.ancestry import is_ancestor
+from mvc.objects.batch import ObjectBatch
+from mvc.objects.model import Commit, Signature
+from mvc.objects.refs import Head
+from mvc.ops import sequence
+from mvc.ops.caller import Caller
+from mvc.ops.messages import clean
+from mvc.ops.record import MERGE_STATE, advance, head_commit, staged_tree, write_commit
+from mvc.repo import inprogress, keeping
+from mvc.repo.locking import edit_stage, read_stage
+from mvc.repo.repository import Repository
+from mvc.repo.stage import Stage
+
+STAGERS = {"add": "mvc.ops.add:add"}
+"""Loaded for `-a` alone, as storing files takes numpy and zstandard."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitOptions:
+    """How to commit."""
+
+    author: Signature | None = None
+    """Instead of the caller, or when amending instead of the former author."""
+    metadata: CommitMetadata = NOTHING
+    stage_all: bool = False
+    """`-a`: stage what changed in files that are tracked."""
+    amend: bool = False
+    allow_empty: bool = False
+    allow_empty_message: bool = False
+    comments: bool = False
+    """Lines of the message that begin with "#" are comments (it comes from an editor)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """The new commit. Sizes are in bytes."""
+
+    id: str
+    branch: str | None
+    """Without `refs/heads/`; None where HEAD is detached."""
+    parents: tuple[str, ...]
+    summary: str
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    raw_bytes: int
+    """Of the files that were added or changed with respect to the first parent."""
+    stored_bytes: int
+    """What those took to store."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What the new commit comes from."""
+
+    head: Head
+    before: Commit | None
+    parents: tuple[str, ...]
+    author: Signature
+    reflog: str
+    concluding: bool
+
+
+def commit(
+    repo: Repository, message: str | None, options: CommitOptions = CommitOptions(), *, caller: Caller
+) -> CommitResult:
+    """Commit the stage to HEAD's branch. Without a message that of an unfinished merge, or when amending
+    of the former commit, is taken.
+
+    Raises Refused for unresolved conflicts, an empty message, or nothing to commit (metadata alone is
+    nothing, but with `allow_empty`), RefChanged if another process committed meanwhile.
+    """
+    if options.stage_all:
+        add: Callable[..., Any] = load(STAGERS["add"])
+        add(repo, (), update=True, wait=caller.wait, progress=caller.progress)
+    kept = keeping.kept_for_stage(repo)
+    stage = read_stage(repo)
+    _refuse_conflicts(stage)
+    origin = _origin(repo, options, caller)
+    text = _message(repo, message, origin, options)
+    with repo.objects.batch() as batch:
+        tree = staged_tree(batch, stage, origin.before.tree if origin.before else None)
+        first = batch.reader.commit(origin.parents[0]).tree if origin.parents else None
+        may_be_empty = options.allow_empty or options.amend or origin.concluding
+        if not may_be_empty and trees.same_content(batch.reader, first, tree):
+            raise Refused("nothing to commit: what is staged equals the last commit", hint=_what_to_stage(options))
+        metadata = _metadata_tree(batch, options, origin)
+        new = write_commit(batch, tree, origin.parents, origin.author, caller.who, text, metadata_tree=metadata)
+        result = _result(batch, origin, new, first, tree, stage)
+        batch.seal()
+    subject = result.summary
+    with edit_stage(repo, wait=caller.wait) as now:
+        old = origin.before.id if origin.before else None
+        advance(repo, new, old=old, message=f"{origin.reflog}: {subject}", caller=caller)
+        if now.items() == stage.items() and not now.conflicts():
+            now.tree = tree
+            keeping.release(repo, kept)
+    sequence.step_committed(repo)
+    inprogress.clear(repo, *MERGE_STATE)
+    return result
+
+
+def message_template(repo: Repository, options: CommitOptions = CommitOptions()) -> str:
+    """What an editor opens with: the message so far, if there is one."""
+    if options.amend and (head := head_commit(repo)) is not None:
+        return head.message
+    return inprogress.read(repo, "MERGE_MSG") or inprogress.read(repo, "SQUASH_MSG") or ""
+
+
+def _origin(repo: Repository, options: CommitOptions, caller: Caller) -> _Origin:
+    head = repo.refs.head()
+    before = head_commit(repo, head)
+    author = options.author or caller.who
+    merging = _merge_heads(repo, before)
+    if options.amend:
+        if before is None:
+            raise Refused("there is no commit to amend yet")
+        if merging:
+            raise Refused("cannot amend in the middle of a merge", hint="mvc commit, or mvc merge --abort")
+        return _Origin(head, before, before.parents, options.author or before.author, "commit (amend)", False)
+    if before is None:
+        return _Origin(head, None, (), author, "commit (initial)", False)
+    if merging:
+        return _Origin(head, before, (before.id, *merging), author, "commit (merge)", True)
+    picked = inprogress.read(repo, "CHERRY_PICK_HEAD")
+    if picked and options.author is None:
+        author = repo.objects.commit(picked).author
+    return _Origin(head, before, (before.id,), author, "commit (cherry-pick)" if picked else "commit", False)
+
+
+def _merge_heads(repo: Repository, before: Commit | None) -> tuple[str, ...]:
+    """MERGE_HEAD, but for one that a crash left behind after its merge was committed."""
+    heads = (inprogress.read(repo, "MERGE_HEAD") or "").split()
+    return tuple(head for head in heads if before is None or not is_ancestor(repo.objects, head, before.id))
+
+
+def _message(repo: Repository, message: str | None, origin: _Origin, options: CommitOptions) -> str:
+    if message is None and options.amend and origin.before is not None:
+        return origin.before.message
+    given = message if message is not None else message_template(repo, options)
+    text = clean(given, comments=options.comments or message is None)
+    if not text and not options.allow_empty_message:
+        raise UsageError("the commit message is empty: nothing was committed", hint='mvc commit -m "what changed"')
+    return text
+
+
+def _metadata_tree(batch: ObjectBatch, options: CommitOptions, origin: _Origin) -> str | None:
+    given = options.metadata
+    if not options.amend or origin.before is None:
+        return write_tree(batch, given) if given else None
+    standing = trees.metadata_tree(batch.reader, origin.before.tree)
+    if not given or standing is None:
+        return write_tree(batch, given) if given else standing
+    before = read_metadata(batch.reader, origin.before.tree)
+    return write_tree(batch, amended(before, given))
+
+
+def amended(before: CommitMetadata, given: CommitMetadata) -> CommitMetadata:
+    """The metadata of an amended commit: new values replace those of the same name, the others stay."""
+    named = {dataset.name: dataset for dataset in (*before.datasets, *given.datasets)}
+    return replace(
+        before,
+        params={**before.params, **given.params},
+        metrics={**before.metrics, **given.metrics},
+        datasets=tuple(named.values()),
+        environment=given.environment or before.environment,
+    )
+
+
+def _result(
+    batch: ObjectBatch, origin: _Origin, new: str, old_tree: str | None, tree: str, stage: Stage
+) -> CommitResult:
+    changes = list(trees.diff(batch.reader, old_tree, tree))
+    there = [entry for change in changes if change.new and (entry := stage.get(change.path))]
+    made = batch.reader.commit(new)
+    return CommitResult(
+        id=new,
+        branch=origin.head.short,
+        parents=made.parents,
+        summary=made.summary,
+        added=tuple(change.path for change in changes if change.old is None),
+        changed=tuple(change.path for change in changes if change.old and change.new),
+        removed=tuple(change.path for change in changes if change.new is None),
+        raw_bytes=sum(entry.size for entry in there),
+        stored_bytes=sum(entry.size if entry.blake3 is None else entry.stored for entry in there),
+    )
+
+
+def _refuse_conflicts(stage: Stage) -> None:
+    if paths := list(stage.conflicts()):
+        hint = "resolve them, then mvc add (or mvc rm) each"
+        raise Refused(f"cannot commit: {_named(paths)} in conflict", hint=hint)
+
+
+def _named(paths: Iterable[str]) -> str:
+    names = list(paths)
+    return f"'{names[0]}' is" if len(names) == 1 else f"'{names[0]}' and {len(names) - 1} more are"
+
+
+def _what_to_stage(options: CommitOptions) -> str:
+    if options.metadata:
+        return "to record params or metrics alone: --allow-empty, or --amend for the last commit"
+    return "mvc add the files that changed (mvc status shows them), or: mvc commit -a"

@@ -1,0 +1,108 @@
+"""Stage and worktree after a merge, a pick, a revert: all that merged cleanly is written, conflicts are kept.
+
+The caller holds the stage (`mvc.repo.locking.edit_stage`). A path in conflict stays in the worktree
+as ours, or as theirs where we had removed it; the stage holds the versions of base, ours, theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mvc.errors import WouldOverwrite
+from mvc.objects import trees
+from mvc.objects.merge import Conflict
+from mvc.objects.model import TreeItem
+from mvc.ops.caller import Caller
+from mvc.ops.three_way import ThreeWay, merged_tree
+from mvc.repo.materialize import restore_paths, staged_entry, switch_tree
+from mvc.repo.pathspec import Pathspec
+from mvc.repo.repository import Repository
+from mvc.repo.scan import Scan, Untracked, scan
+from mvc.repo.stage import Stage, StageEntry
+
+_FILE_AND_FOLDER = "file/folder"
+
+
+def staged_differences(repo: Repository, stage: Stage, tree: str | None) -> dict[str, TreeItem | None]:
+    """Where the stage differs from a tree: path to what is staged (None: removed). Conflicts are left out."""
+    if stage.tree is not None and tree is not None and not stage.conflicts():
+        if stage.tree == tree:
+            return {}
+        return {change.path: change.new for change in trees.diff(repo.objects, tree, stage.tree)}
+    staged, committed = stage.items(), trees.flatten(repo.objects, tree)
+    conflicts = stage.conflicts()
+    paths = {path for path, item in staged.items() if committed.get(path) != item} | (committed.keys() - staged.keys())
+    return {path: staged.get(path) for path in sorted(paths) if path not in conflicts}
+
+
+def scan_paths(repo: Repository, stage: Stage, paths: Iterable[str], caller: Caller) -> Scan:
+    """Hold just these files of the worktree against the stage."""
+    wanted = [f":(top,literal){path}" for path in paths]
+    if not wanted:
+        return Scan()
+    return scan(repo, stage, Pathspec.parse(wanted), untracked=Untracked.NO, progress=caller.progress)
+
+
+def changed_paths(found: Scan) -> list[str]:
+    """The tracked paths that differ from the stage."""
+    return sorted({*found.modified, *found.deleted, *found.typechanged})
+
+
+def land(repo: Repository, stage: Stage, ours: str | None, merge: ThreeWay, caller: Caller) -> None:
+    """Take stage and worktree from the tree `ours` to the merge's outcome.
+
+    Raises WouldOverwrite, before anything is written, for staged changes that are not part of the
+    outcome, and for changes in the worktree to paths that the merge touches.
+    """
+    _guard(repo, stage, ours, merge, caller)
+    shown = {conflict.path: conflict.theirs for conflict in merge.conflicts if _shows_theirs(conflict)}
+    with repo.objects.batch() as batch:
+        tree = merged_tree(batch, ours, ThreeWay({**merge.changes, **shown}, ()))
+        batch.seal()
+    switch_tree(repo, stage, tree, current_tree=ours, progress=caller.progress)
+    if merge.conflicts:
+        for conflict in merge.conflicts:
+            stage.put_conflict(conflict.path, _versions(repo, conflict))
+        # Before the caller writes MERGE_HEAD: otherwise a crash in between would make a commit of our side alone.
+        stage.save(repo.stage_path)
+
+
+def unwind(repo: Repository, stage: Stage, tree: str | None, caller: Caller) -> None:
+    """Give up what is staged or in conflict, back to `tree` (`git reset --merge`).
+
+    Files that differ from the stage alone keep their changes. Raises WouldOverwrite where a file was
+    changed further after it had been staged.
+    """
+    staged = staged_differences(repo, stage, tree)
+    if further := changed_paths(scan_paths(repo, stage, staged, caller)):
+        raise WouldOverwrite(
+            "files were changed after they were staged", paths=further, hint="mvc reset --hard gives them up"
+        )
+    committed = trees.flatten(repo.objects, tree)
+    items: Mapping[str, TreeItem | None] = {path: committed.get(path) for path in (*staged, *stage.conflicts())}
+    restore_paths(repo, stage, items, to_stage=True, to_worktree=True, progress=caller.progress)
+    if not staged_differences(repo, stage, tree):
+        stage.tree = tree
+
+
+def _guard(repo: Repository, stage: Stage, ours: str | None, merge: ThreeWay, caller: Caller) -> None:
+    staged = staged_differences(repo, stage, ours)
+    lost = [path for path, item in staged.items() if path not in merge.changes or merge.changes[path] != item]
+    lost += changed_paths(scan_paths(repo, stage, [c.path for c in merge.conflicts if c.path not in lost], caller))
+    if lost:
+        raise WouldOverwrite(
+            "your local changes would be overwritten", paths=sorted(lost), hint="commit or stash them first"
+        )
+
+
+def _shows_theirs(conflict: Conflict) -> bool:
+    return conflict.ours is None and conflict.theirs is not None and conflict.kind != _FILE_AND_FOLDER
+
+
+def _versions(repo: Repository, conflict: Conflict) -> list[StageEntry]:
+    sides = (conflict.base, conflict.ours, conflict.theirs)
+    return [
+        staged_entry(repo.objects, conflict.path, item)._replace(conflict=number)
+        for number, item in enumerate(sides, start=1)
+        if item is not None
+    ]
