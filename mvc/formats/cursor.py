@@ -14,7 +14,7 @@ _U64 = Struct("<Q")
 
 
 class Cursor:
-    """A position in the bytes `start` to `end` of a file. Holds one window of the file, or one `take` if that is longer.
+    """A position in the bytes `start` to `end` of a file. Holds one window of it, or one `take` if that is longer.
 
     Every method raises ParseError when it would pass `end`, or when the file is shorter than it said.
     """

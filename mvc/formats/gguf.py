@@ -21,11 +21,11 @@ _VERSIONS = (2, 3)
 _DEFAULT_ALIGNMENT = 32
 _MAX_ALIGNMENT = 1 << 20
 _MAX_PAIRS = 65_536
-_MAX_METADATA = 256 * 1024 * 1024
+_MAX_METADATA = 64 * 1024 * 1024
 """Bytes of metadata: the vocabularies of published models take 5 to 20 MB."""
 _MAX_DIMENSIONS = 8
 """ggml itself has four."""
-_MAX_NESTING = 4
+_MAX_NESTING = 2
 
 _STRING, _ARRAY = 8, 9
 _VALUE_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -84,8 +84,7 @@ def parse(read_at: ReadAt, size: int, name: str) -> Layout:
     infos = [_tensor_info(cursor) for _ in range(tensor_count)]
     start = -(-cursor.position // alignment) * alignment
     runs = _place(infos, start, size)
-    if start <= size:
-        runs.append(Segment("header", 0, start))
+    runs.append(Segment("header", 0, min(start, size)))
     return cover("gguf", size, runs, gap="opaque")
 
 
