@@ -157,7 +157,7 @@ def deflate(data: bytes) -> bytes:
     costs more than compressing), and what looks random uncompressed. Any zlib reads it."""
     size = len(data)
     if size <= 4096:
-        if len(set(data[:256])) > 140:
+        if len(set(data[:64])) > 46:
             return _stored(data)
         window, memory = (10, 4) if size <= 1024 else (12, 5)
         stream = zlib.compressobj(1, zlib.DEFLATED, window, memory)
