@@ -26,12 +26,6 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 
 
-def sniff(head: bytes, size: int) -> bool:
-    """Whether a file that begins with `head` looks like safetensors, which has no magic number."""
-    length = int.from_bytes(head[:_PREFIX], "little")
-    return len(head) > _PREFIX + 1 and head[_PREFIX : _PREFIX + 1] == b"{" and 2 <= length <= size - _PREFIX
-
-
 def parse(read_at: ReadAt, size: int, name: str) -> Layout:
     """The layout of a safetensors file."""
     length = int.from_bytes(read_exactly(read_at, 0, _PREFIX, "safetensors"), "little")
