@@ -61,11 +61,15 @@ def git_tracked(project: Path, below: str = "") -> GitTracked:
     except (struct.error, ValueError, IndexError):
         raise IntegrityError(f"Git's index in {git_dir} cannot be read", hint="git status") from None
     prefix = below.encode("utf-8", "surrogateescape") + b"/" if below else b""
-    inside = [(name[len(prefix) :].decode("utf-8", "surrogateescape"), mode) for name, mode in entries if name.startswith(prefix)]
+    inside = [(_text(name[len(prefix) :]), mode) for name, mode in entries if name.startswith(prefix)]
     return GitTracked(
         frozenset(path for path, mode in inside if mode != _SUBMODULE),
         frozenset(path for path, mode in inside if mode == _SUBMODULE),
     )
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def git_branch(project: Path) -> str | None:
@@ -157,7 +161,8 @@ def _ask_git(project: Path) -> Iterator[tuple[bytes, int]]:
     try:
         listed: bytes = run(command, capture_output=True, check=True).stdout
     except (OSError, ValueError) as error:
-        raise UnsupportedFormat("Git's index is split or sparse, and git could not be asked", hint="install git") from error
+        message = "Git's index is split or sparse, and git could not be asked"
+        raise UnsupportedFormat(message, hint="install git") from error
     for row in listed.split(b"\0"):
         head, _, name = row.partition(b"\t")
         if name:

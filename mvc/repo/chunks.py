@@ -1,11 +1,18 @@
-"""Opening the chunk store, apart from Repository since it imports numpy, zstandard and blake3. (Skeleton.)"""
+"""Opening the chunk store, apart from Repository since it imports numpy, zstandard and blake3."""
 
 from __future__ import annotations
 
+from mvc.repo.filesystem import is_network
 from mvc.repo.repository import Repository
 from mvc.store.chunkstore import ChunkStore
 
 
 def open_chunks(repo: Repository) -> ChunkStore:
-    """The chunk store of the repository."""
-    raise NotImplementedError
+    """The chunk store of the repository. Nothing is mapped on a network file system."""
+    return ChunkStore.open(
+        repo.chunks_dir,
+        repo.tmp_dir,
+        repo.settings.store,
+        create=not repo.chunks_dir.is_dir(),
+        mapped=not is_network(repo.chunks_dir),
+    )

@@ -1,50 +1,45 @@
-"""Making a repository, and linked worktrees. (Skeleton.)"""
+"""Making a repository."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from mvc.repo.repository import Repository
+from mvc.errors import Refused
+from mvc.fsio import create_exclusive, make_dirs
+from mvc.objects.config import Config
+from mvc.objects.gitdir import init_git_dir
+from mvc.objects.options import resolve
+from mvc.repo.repository import MVC_DIR, Repository
+from mvc.repo.worktrees import LinkedWorktree, add_worktree, all_git_dirs, drop_worktree, list_worktrees
+
+__all__ = ["LinkedWorktree", "add_worktree", "all_git_dirs", "drop_worktree", "init", "list_worktrees"]
+
+_FOLDERS = ("chunks/packs", "chunks/idx", "locks", "intents", "tmp")
+_SHIELDS = {".gitignore": b"*\n", ".git": b"gitdir: .\n"}
+"""For a Git project around: its `add` and `status` leave `.mvc` alone, and its `clean -fdx` takes it for a
+repository of its own, which it does not delete."""
 
 
-def init(path: Path, *, initial_branch: str | None = None, bare: bool = False, global_configs: Sequence[Path] = ()) -> tuple[Repository, bool]:
-    """Make `path/.mvc` (or complete one that stands: nothing is lost). Returns it and whether it is new."""
-    raise NotImplementedError
+def init(
+    path: Path, *, initial_branch: str | None = None, bare: bool = False, global_configs: Sequence[Path] = ()
+) -> tuple[Repository, bool]:
+    """Make `path/.mvc` (bare: `path` itself), or complete one that stands: nothing is lost.
 
-
-@dataclass(frozen=True, slots=True)
-class LinkedWorktree:
-    """A worktree beside the main one: `.mvc/worktrees/NAME/{HEAD,stage,logs,commondir,gitdir}`."""
-
-    name: str
-    git_dir: Path
-    worktree: Path
-    """As gitdir says; it may be gone."""
-    locked: str | None
-    """The reason in `locked`, if locked."""
-
-    @property
-    def gone(self) -> bool: ...
-
-
-def list_worktrees(repo: Repository) -> list[LinkedWorktree]:
-    """The linked ones, by name."""
-    raise NotImplementedError
-
-
-def add_worktree(repo: Repository, path: Path, *, branch: str | None, commit: str) -> Repository:
-    """Make the folder `path` (absent or empty) with `.mvc` as file, and its HEAD: on `branch`, or detached at
-    `commit`. Its stage is empty: whoever calls checks out. Raises Refused."""
-    raise NotImplementedError
-
-
-def drop_worktree(repo: Repository, name: str) -> None:
-    """Forget a linked worktree: removes `.mvc/worktrees/NAME`, not the files."""
-    raise NotImplementedError
-
-
-def all_git_dirs(repo: Repository) -> list[Path]:
-    """The git_dir of every worktree, the main one first: gc looks at each one's HEAD, stage, logs, state files."""
-    raise NotImplementedError
+    Returns it and whether it is new. What makes it a repository (HEAD) is written last. The first branch is
+    `initial_branch`, else `init.defaultBranch` of the config, else `main`.
+    """
+    git_dir = path if bare else path / MVC_DIR
+    if git_dir.is_file():
+        return Repository.open(path, global_configs=global_configs), False
+    if git_dir.exists() and not git_dir.is_dir():
+        raise Refused(f"{git_dir} is in the way")
+    branch = initial_branch or resolve(Config(None, globals=tuple(global_configs))).default_branch
+    for name in _FOLDERS:
+        make_dirs(git_dir / name)
+    if not bare:
+        for name, data in _SHIELDS.items():
+            if not (git_dir / name).exists():
+                create_exclusive(git_dir / name, data)
+    is_new = init_git_dir(git_dir, branch=branch)
+    return Repository.open(path, global_configs=global_configs), is_new

@@ -1,25 +1,59 @@
-"""The lock of a worktree's stage, which spans the swap of ref and stage. (Skeleton.)"""
+"""The lock of a worktree's stage, which spans the swap of ref and stage."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from mvc.errors import Locked
 from mvc.repo.repository import Repository
 from mvc.repo.stage import Stage
+from mvc.store.locks import hold
 
 
 @contextmanager
-def edit_stage(repo: Repository, *, wait: float = 0.0) -> Iterator[Stage]:
+def edit_stage(repo: Repository, *, wait: float = 0.0, what: str = "") -> Iterator[Stage]:
     """Hold the stage's lock, give the Stage as it is now, save it at the end (not if the block raises,
-    nor if nothing changed). Encode before, inside only put and remove. Raises Locked after `wait` seconds.
+    nor if nothing changed). Raises Locked after `wait` seconds; `what` names the verb to whoever waits.
 
-    A commit moves the ref inside the block: ref first, then the stage is saved.
+    Encode before; inside only put and remove. A commit moves the ref inside the block, so the ref
+    comes first, then the stage is saved. Also hold it while worktree files are written by the stage.
     """
-    raise NotImplementedError
-    yield
+    repo.require_writable()
+    with hold(lock_path(repo), what=what or "change the stage", wait=wait) as lock:
+        stage = Stage.load(repo.stage_path)
+        yield stage
+        if stage.changed:
+            lock.check()
+            stage.save(repo.stage_path)
 
 
 def read_stage(repo: Repository) -> Stage:
     """The stage as it is now, without a lock: for reading."""
-    raise NotImplementedError
+    return Stage.load(repo.stage_path)
+
+
+def refresh_stage(repo: Repository, stage: Stage) -> bool:
+    """Save a stage in which only stats and the tree were brought up to date, if that is possible at once.
+
+    Nothing is lost where it is not: another process holds the lock, or has changed the stage since
+    `stage` was loaded, or the repository cannot be written to. Returns whether it was saved.
+    """
+    if not stage.changed:
+        return False
+    try:
+        with hold(lock_path(repo), what="refresh the stage", wait=0.0):
+            if Stage.load(repo.stage_path).columns().dump() != stage.base.dump():
+                return False
+            stage.save(repo.stage_path)
+            return True
+    except (Locked, OSError):
+        return False
+
+
+def lock_path(repo: Repository) -> Path:
+    """The lock of this worktree's stage. Linked worktrees have their own."""
+    if repo.git_dir == repo.common_dir:
+        return repo.locks_dir / "stage.lock"
+    return repo.locks_dir / f"stage-{repo.git_dir.name}.lock"

@@ -1,0 +1,21 @@
+"""Removing a folder of the repository's own, so that after a crash it is there or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from mvc.fsio import fsync_dir, make_dirs, replace
+
+
+def remove_tree(folder: Path, tmp_dir: Path) -> None:
+    """Remove `folder` and all in it: in one step it goes to `tmp_dir`, where gc would find what a crash leaves."""
+    make_dirs(tmp_dir)
+    doomed = tmp_dir / f"removed-{os.urandom(8).hex()}"
+    try:
+        replace(folder, doomed)
+    except FileNotFoundError:
+        return
+    fsync_dir(folder.parent)
+    shutil.rmtree(doomed, ignore_errors=True)

@@ -1,0 +1,231 @@
+"""The second pass of a scan: what lies in the worktree and is not staged."""
+
+from __future__ import annotations
+
+import stat as modes
+from collections.abc import Callable, Iterator
+from enum import Enum
+from functools import cached_property
+
+from mvc.errors import UnsafePath
+from mvc.objects.outergit import GitTracked, git_tracked
+from mvc.objects.paths import check_name, folds_alike
+from mvc.repo.folders import Folders
+from mvc.repo.ignore import Ignore
+from mvc.repo.pathbytes import in_order
+from mvc.repo.pathspec import Pathspec
+from mvc.repo.repository import MVC_DIR, Repository
+from mvc.repo.stage import Stage
+
+GIT_OWN = frozenset((".gitignore", ".gitattributes", ".gitmodules"))
+"""Files that belong to Git in a Git project, whether it tracks them yet or not."""
+LOCK_FILE = "mvc.lock"
+"""In a Git project: which mvc commit goes with a Git commit. For Git to track, not for mvc."""
+
+
+class Untracked(Enum):
+    """Which files that are not staged are listed."""
+
+    NO = "no"
+    NORMAL = "normal"
+    """A folder with nothing tracked in it is listed as one, `folder/`."""
+    ALL = "all"
+
+
+class _Kind(Enum):
+    UNTRACKED = 0
+    IGNORED = 1
+    ODD = 2
+
+
+Finding = tuple[_Kind, str]
+
+
+class Found:
+    """What a walk found, by kind; ordered."""
+
+    def __init__(self) -> None:
+        self._lists: dict[_Kind, list[str]] = {kind: [] for kind in _Kind}
+
+    def add(self, finding: Finding) -> None:
+        self._lists[finding[0]].append(finding[1])
+
+    @property
+    def untracked(self) -> tuple[str, ...]:
+        return tuple(in_order(self._lists[_Kind.UNTRACKED]))
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        return tuple(in_order(self._lists[_Kind.IGNORED]))
+
+    @property
+    def odd(self) -> tuple[str, ...]:
+        return tuple(in_order(self._lists[_Kind.ODD]))
+
+
+class Walk:
+    """One walk over the folders of a worktree."""
+
+    def __init__(
+        self,
+        repo: Repository,
+        folders: Folders,
+        stage: Stage,
+        become_folders: set[str],
+        pathspec: Pathspec,
+        untracked: Untracked,
+        list_ignored: bool,
+    ) -> None:
+        """`become_folders`: staged files where a folder stands now."""
+        self._repo = repo
+        self._folders = folders
+        self._pathspec = pathspec
+        self._mode = untracked
+        self._list_ignored = list_ignored
+        self._tracked = set(stage.paths()) - become_folders
+        self._tracked_folders = stage.folders()
+        for path in stage.conflicts():
+            self._tracked.add(path)
+            self._tracked_folders = self._tracked_folders | set(_folders_of(path))
+        self._fold: Callable[[str], str] | None = folds_alike if repo.settings.ignore_case else None
+        if self._fold is not None:
+            self._tracked = {*self._tracked, *map(self._fold, self._tracked)}
+            self._tracked_folders = {*self._tracked_folders, *map(self._fold, self._tracked_folders)}
+
+    @cached_property
+    def _ignore(self) -> Ignore:
+        return Ignore.of(self._repo, self._folders)
+
+    @cached_property
+    def _git(self) -> GitTracked | None:
+        """What Git tracks, or None outside of a Git project. Only asked for when something is not staged."""
+        project = self._repo.git_project
+        if project is None:
+            return None
+        below = self._repo.require_worktree().relative_to(project).as_posix()
+        return git_tracked(project, "" if below == "." else below)
+
+    def run(self) -> Found:
+        """Walk from the top."""
+        found = Found()
+        pending = [""]
+        while pending:
+            folder = pending.pop()
+            prefix = folder + "/" if folder else ""
+            try:
+                names = self._folders.get(folder).names()
+            except FileNotFoundError:
+                continue
+            except NotADirectoryError:
+                # A folder is staged where a link or file stands now.
+                self._report(folder, found)
+                continue
+            tracked = self._tracked
+            for path in [path for path in map(prefix.__add__, names) if path not in tracked]:
+                if self._fold is not None and self._fold(path) in tracked:
+                    continue
+                if self._is_tracked_folder(path):
+                    if self._pathspec.may_contain(path):
+                        pending.append(path)
+                else:
+                    self._report(path, found)
+        return found
+
+    def _is_tracked_folder(self, path: str) -> bool:
+        folders = self._tracked_folders
+        return path in folders or (self._fold is not None and self._fold(path) in folders)
+
+    def _report(self, path: str, found: Found) -> None:
+        """Say what `path` is, which is not staged: a file, or a folder with nothing staged in it."""
+        for finding in self._look(path):
+            if finding[0] is _Kind.IGNORED and not self._list_ignored:
+                continue
+            if self._pathspec.matches(finding[1].rstrip("/")):
+                found.add(finding)
+
+    def _look(self, path: str) -> Iterator[Finding]:
+        name = path.rpartition("/")[2]
+        if name == MVC_DIR or self._is_gits(path, name):
+            return
+        there = self._folders.lstat(path)
+        if there is None:
+            return
+        is_folder = modes.S_ISDIR(there.st_mode)
+        try:
+            check_name(name)
+        except UnsafePath:
+            if name != ".git":
+                yield _Kind.ODD, path
+            return
+        ignored = self._ignore.matches(path, is_folder=is_folder)
+        if is_folder:
+            yield from self._look_into(path, ignored)
+        elif modes.S_ISREG(there.st_mode) or modes.S_ISLNK(there.st_mode):
+            yield (_Kind.IGNORED if ignored else _Kind.UNTRACKED), path
+        elif not ignored:
+            yield _Kind.ODD, path
+
+    def _look_into(self, folder: str, ignored: bool) -> Iterator[Finding]:
+        """A folder with nothing staged in it; in the normal mode named as a whole where that is true of it."""
+        if not self._pathspec.may_contain(folder) or self._folders.lstat(f"{folder}/{MVC_DIR}") is not None:
+            return
+        if ignored and not self._list_ignored:
+            return
+        whole = self._mode is not Untracked.ALL and self._pathspec.covers(folder)
+        if ignored:
+            inside = ((_Kind.IGNORED, path) for path in self._all_files(folder))
+            first = next(inside, None)
+            if first is not None:
+                yield from ((_Kind.IGNORED, folder + "/"),) if whole else (first, *inside)
+            return
+        findings = self._inside(folder)
+        if not whole:
+            yield from findings
+            return
+        rest: list[Finding] = []
+        untracked = False
+        for finding in findings:
+            untracked = untracked or finding[0] is _Kind.UNTRACKED
+            if untracked and not self._list_ignored:
+                break
+            rest.append(finding)
+        if untracked:
+            yield _Kind.UNTRACKED, folder + "/"
+            yield from (finding for finding in rest if finding[0] is not _Kind.UNTRACKED)
+        elif any(kind is _Kind.IGNORED for kind, _ in rest):
+            yield _Kind.IGNORED, folder + "/"
+        yield from (finding for finding in rest if finding[0] is _Kind.ODD and not untracked)
+
+    def _inside(self, folder: str) -> Iterator[Finding]:
+        for name in in_order(self._names(folder)):
+            yield from self._look(f"{folder}/{name}")
+
+    def _all_files(self, folder: str) -> Iterator[str]:
+        """Every file below an ignored folder."""
+        for name in in_order(self._names(folder)):
+            path = f"{folder}/{name}"
+            there = self._folders.lstat(path)
+            if there is None or name in (MVC_DIR, ".git") or self._is_gits(path, name):
+                continue
+            if modes.S_ISDIR(there.st_mode):
+                yield from self._all_files(path)
+            elif modes.S_ISREG(there.st_mode) or modes.S_ISLNK(there.st_mode):
+                yield path
+
+    def _names(self, folder: str) -> list[str]:
+        try:
+            return self._folders.get(folder).names()
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _is_gits(self, path: str, name: str) -> bool:
+        """Does the path belong to an outer Git project?"""
+        git = self._git
+        return git is not None and (name in GIT_OWN or path == LOCK_FILE or git.holds(path))
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    folder = path.rpartition("/")[0]
+    while folder:
+        yield folder
+        folder = folder.rpartition("/")[0]

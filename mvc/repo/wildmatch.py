@@ -1,0 +1,130 @@
+"""Git's wildcards as regular expressions: `*`, `?`, `[a-z]`, `[[:digit:]]`, `**`, backslash.
+
+After wildmatch.c of Git and gitignore(5), held against real git by tests. Matches characters where
+Git matches bytes, which differs for `?` and ranges on names beyond ASCII.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_CLASSES = {
+    "alnum": "a-zA-Z0-9",
+    "alpha": "a-zA-Z",
+    "blank": r" \t",
+    "cntrl": r"\x00-\x1f\x7f",
+    "digit": "0-9",
+    "graph": r"\x21-\x7e",
+    "lower": "a-z",
+    "print": r"\x20-\x7e",
+    "punct": r"!-/:-@\[-`{-~",
+    "space": r" \t\n\v\f\r",
+    "upper": "A-Z",
+    "xdigit": "0-9a-fA-F",
+}
+_NEVER = "(?!)"
+GLOB_CHARACTERS = frozenset("*?[\\")
+
+
+def is_glob(pattern: str) -> bool:
+    """Does the pattern mean anything but itself?"""
+    return not GLOB_CHARACTERS.isdisjoint(pattern)
+
+
+def literal_prefix(pattern: str) -> str:
+    """What every match begins with: the pattern up to its first wildcard."""
+    return re.split(r"[*?\[\\]", pattern, maxsplit=1)[0]
+
+
+@lru_cache(maxsize=1024)
+def compile_pattern(pattern: str, *, by_folder: bool, ignore_case: bool = False) -> re.Pattern[str]:
+    """The pattern as a regular expression for `fullmatch`.
+
+    With `by_folder` (gitignore, `:(glob)`) `*` stops at "/", and `**` between slashes stands for
+    any folders; else `*` takes slashes too (Git's plain pathspecs).
+    """
+    flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+    return re.compile(_translate(pattern, by_folder), flags)
+
+
+def _translate(pattern: str, by_folder: bool) -> str:
+    parts: list[str] = []
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "*":
+            part, at = _stars(pattern, at, by_folder)
+        elif char == "?":
+            part, at = ("[^/]" if by_folder else "."), at + 1
+        elif char == "[":
+            part, at = _bracket(pattern, at, by_folder)
+        elif char == "\\":
+            if at + 1 == len(pattern):
+                return _NEVER
+            part, at = re.escape(pattern[at + 1]), at + 2
+        else:
+            part, at = re.escape(char), at + 1
+        parts.append(part)
+    return "".join(parts)
+
+
+def _stars(pattern: str, at: int, by_folder: bool) -> tuple[str, int]:
+    """One or more stars from `at`: their expression, and where they end."""
+    end = at
+    while end < len(pattern) and pattern[end] == "*":
+        end += 1
+    if not by_folder:
+        return ".*", end
+    whole = end - at >= 2 and (at == 0 or pattern[at - 1] == "/")
+    if whole and end == len(pattern):
+        return ".*", end
+    if whole and pattern[end] == "/":
+        return "(?:.*/)?", end + 1
+    if whole and pattern.startswith("\\/", end):
+        return "(?:.*/)?", end + 2
+    return "[^/]*", end
+
+
+def _bracket(pattern: str, at: int, by_folder: bool) -> tuple[str, int]:
+    """A bracket expression from `at`; one that never ends matches nothing, as in Git."""
+    end = at + 1
+    negated = pattern[end : end + 1] in ("!", "^")
+    end += negated
+    parts: list[str] = []
+    first = True
+    while True:
+        char = pattern[end : end + 1]
+        if not char:
+            return _NEVER, len(pattern)
+        if char == "]" and not first:
+            break
+        first = False
+        if char == "[" and pattern[end + 1 : end + 2] == ":":
+            close = pattern.find(":]", end + 2)
+            name = pattern[end + 2 : close] if close >= 0 else ""
+            if close >= 0:
+                if name not in _CLASSES:
+                    return _NEVER, len(pattern)
+                parts.append(_CLASSES[name])
+                end = close + 2
+                continue
+        low, end = _member(pattern, end)
+        if pattern[end : end + 1] == "-" and pattern[end + 1 : end + 2] not in ("]", ""):
+            high, end = _member(pattern, end + 1)
+            if low and high and low <= high:
+                parts.append(f"{re.escape(low)}-{re.escape(high)}")
+            continue
+        parts.append(re.escape(low))
+    inside = "".join(parts)
+    guard = "(?!/)" if by_folder else ""
+    if not inside:
+        return (guard + "." if negated else _NEVER), end + 1
+    return f"{guard}[{'^' if negated else ''}{inside}]", end + 1
+
+
+def _member(pattern: str, at: int) -> tuple[str, int]:
+    """A character of a bracket expression, perhaps escaped, and where the next begins."""
+    if pattern[at] == "\\" and at + 1 < len(pattern):
+        return pattern[at + 1], at + 2
+    return pattern[at], at + 1
