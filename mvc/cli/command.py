@@ -31,6 +31,9 @@ A command, whole (cli/frob.py; the verb must stand in cli/registry.py):
 
 The function gets the `Session` first. It returns the exit code, or None for 0, and raises
 `mvc.errors`; it never prints by itself, and never catches an error only to print it.
+
+Arguments named as in `mvc.cli.completions.BY_NAME` (paths, revision, branch, ...) complete by
+themselves. Revisions and paths in one argument list: `mvc.cli.revisions.split_arguments`.
 """
 
 from __future__ import annotations
@@ -40,11 +43,22 @@ from typing import Any, TypeVar
 
 import click
 
+from mvc.cli.completions import BY_NAME
 from mvc.cli.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class Verb(click.Command):
+    """A verb. It tells the session how many of its arguments stood behind "--": those are paths."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        session = ctx.find_root().obj
+        if isinstance(session, Session):
+            session.behind_dashes = len(args) - args.index("--") - 1 if "--" in args else None
+        return super().parse_args(ctx, args)
 
 
 class Noun(click.Group):
@@ -75,7 +89,12 @@ class Noun(click.Group):
 
 def verb(function: Callable[..., int | None]) -> click.Command:
     """Declare a command: the function takes the Session, then its options and arguments."""
-    return click.command(context_settings=dict(_SETTINGS))(_with_session(function))
+    made = click.command(cls=Verb, context_settings=dict(_SETTINGS))(_with_session(function))
+    for parameter in made.params:
+        complete = BY_NAME.get(parameter.name or "")
+        if complete is not None and isinstance(parameter.type, click.types.StringParamType):
+            parameter._custom_shell_complete = parameter._custom_shell_complete or complete
+    return made
 
 
 def noun(default: str | None = None) -> Callable[[Callable[[Session], None]], Noun]:

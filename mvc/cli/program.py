@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,9 @@ from mvc.cli.registry import GROUPS, VERBS
 from mvc.cli.session import Session
 from mvc.errors import NotFound
 from mvc.lazy import load
+
+_NEAR = "mvc.cli.nearby:near_verbs"
+_COMPLETE = "mvc.cli.completion:complete_verbs"
 
 
 class Program(click.Group):
@@ -41,6 +43,10 @@ class Program(click.Group):
             raise UnknownVerb(name, ctx)
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        # From the table: click's own would import every command for its help.
+        return load(_COMPLETE)(incomplete) or super().shell_complete(ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, VERBS))
         for title, verbs in GROUPS.items():
@@ -53,7 +59,7 @@ class UnknownVerb(click.UsageError):
 
     def __init__(self, name: str, ctx: click.Context) -> None:
         super().__init__(f"'{name}' is not a verb of mvc", ctx)
-        self.possibilities = [f"mvc {near}" for near in get_close_matches(name, VERBS, n=2, cutoff=0.6)]
+        self.possibilities = [f"mvc {near}" for near in load(_NEAR)(name)]
 
 
 @click.group(

@@ -1,0 +1,36 @@
+"""Ids and names as commands show them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mvc.cli.session import Session
+from mvc.cli.text import printable_path
+from mvc.objects.revparse import abbreviate
+from mvc.ops.names import Decoration
+
+_STYLES = {
+    "head": "cyan bold",
+    "branch": "green bold",
+    "remote": "red bold",
+    "tag": "yellow bold",
+    "ref": "magenta bold",
+}
+
+
+def short_id(session: Session, object_id: str) -> str:
+    """The shortest prefix of an id, of seven digits or more, that names this object alone."""
+    return abbreviate(session.repo().objects, object_id)
+
+
+def decorated(session: Session, names: Sequence[Decoration]) -> str:
+    """ " (HEAD -> main, tag: v1)", in Git's form and colours; empty for no names."""
+    if not names:
+        return ""
+    paint = session.paint
+    parts = []
+    for one in names:
+        text = f"tag: {printable_path(one.name)}" if one.kind == "tag" else printable_path(one.name)
+        shown = paint(text, _STYLES[one.kind])
+        parts.append(f"{paint('HEAD -> ', 'cyan bold')}{shown}" if one.is_head else shown)
+    return f" {paint('(', 'yellow')}{paint(', ', 'yellow').join(parts)}{paint(')', 'yellow')}"

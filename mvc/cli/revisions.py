@@ -1,0 +1,54 @@
+"""Revisions and paths in one list of arguments, told apart by Git's rule."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from mvc.cli.session import Session
+from mvc.cli.text import printable_path
+from mvc.errors import NotFound, UsageError
+from mvc.objects.revparse import parse_range
+
+
+def split_arguments(session: Session, arguments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """`arguments` as (revisions, paths inside the worktree).
+
+    What stood behind "--" is a path, what stood before it a revision. Without "--", revisions come
+    first, up to the first argument that is a file instead. Raises NotFound for what is neither,
+    UsageError for what is both.
+    """
+    behind = session.behind_dashes
+    if behind is not None:
+        count = len(arguments) - behind
+        return tuple(arguments[:count]), tuple(_inside(session, path) for path in arguments[count:])
+    for count, argument in enumerate(arguments):
+        missing = _is_no_revision(session, argument)
+        is_file = os.path.lexists(session.cwd / argument)
+        if missing is None and is_file:
+            raise UsageError(f"'{argument}' is both a revision and a file", hint="put -- between revisions and files")
+        if missing is None:
+            continue
+        if not is_file:
+            raise missing
+        for path in arguments[count:]:
+            if not os.path.lexists(session.cwd / path):
+                raise NotFound(f"no such file: {printable_path(path)}", hint=f"mvc log -- {path}, if it was once there")
+        return tuple(arguments[:count]), tuple(_inside(session, path) for path in arguments[count:])
+    return tuple(arguments), ()
+
+
+def _is_no_revision(session: Session, argument: str) -> NotFound | None:
+    """Why it is no revision; None if it is one."""
+    repo = session.repo()
+    try:
+        parse_range(repo.objects, repo.refs, argument)
+    except NotFound as error:
+        return error
+    except UsageError as error:
+        return NotFound(error.message, hint=error.hint)
+    return None
+
+
+def _inside(session: Session, path: str) -> str:
+    return session.repo().locate(session.cwd / path)

@@ -1,0 +1,81 @@
+"""`mvc config`: read and write settings, of the repository or of the user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from mvc.errors import NotFound, Refused, UsageError
+from mvc.objects.config import Config, ConfigFile
+from mvc.objects.options import resolve
+
+_KEY = re.compile(r"[A-Za-z0-9-]+(?:\..+)?\.[A-Za-z][A-Za-z0-9-]*\Z", re.DOTALL)
+_GUARDED = {"mvc.format", "mvc.requires", "mvc.readonlyrequires", "core.repositoryformatversion"}
+
+
+def list_settings(config: Config | ConfigFile) -> tuple[tuple[str, str], ...]:
+    """All keys and values, those that win last."""
+    return tuple(config.items())
+
+
+def read_setting(config: Config | ConfigFile, key: str) -> str | None:
+    """The value that holds, or None."""
+    _check_key(key)
+    return config.get(key)
+
+
+def read_all(config: Config | ConfigFile, key: str) -> tuple[str, ...]:
+    """All values of a key, the one that holds last."""
+    _check_key(key)
+    return tuple(config.get_all(key))
+
+
+def write_setting(path: Path, key: str, value: str, *, add: bool = False, globals: Sequence[Path] = ()) -> None:
+    """Set a key in the file `path`, or with `add` one more value of it.
+
+    Raises UsageError for a key or value that mvc could not read again, so that no setting can
+    lock a repository; Refused for the keys that say how the repository is built.
+    """
+    _check_key(key)
+    if key.lower() in _GUARDED:
+        raise Refused(f"{key} says how the repository is built: it is not a setting", hint="mvc upgrade")
+    if "\0" in value:
+        raise UsageError(f"{key}: a value cannot hold a NUL")
+    resolve(_Trial(path, globals, key, value))
+    file = ConfigFile(path)
+    if add:
+        file.add(key, value)
+    else:
+        file.set(key, value)
+    file.save()
+
+
+def unset_setting(path: Path, key: str) -> None:
+    """Take all values of a key out of the file `path`. Raises NotFound if there are none."""
+    _check_key(key)
+    if key.lower() in _GUARDED:
+        raise Refused(f"{key} says how the repository is built: it is not a setting")
+    file = ConfigFile(path)
+    if not file.unset(key):
+        raise NotFound(f"{key} is not set in {path}")
+    file.save()
+
+
+class _Trial(Config):
+    """The settings as they would be with one more."""
+
+    def __init__(self, path: Path, globals: Sequence[Path], key: str, value: str) -> None:
+        super().__init__(path, globals=globals)
+        self._key, self._value = key.lower(), value
+
+    def get(self, key: str, default: str | None = None) -> str | None:
+        return self._value if key.lower() == self._key else super().get(key, default)
+
+    def get_all(self, key: str) -> list[str]:
+        return [self._value] if key.lower() == self._key else super().get_all(key)
+
+
+def _check_key(key: str) -> None:
+    if _KEY.match(key) is None or "\n" in key:
+        raise UsageError(f"'{key}' is not a key", hint="as in: mvc config user.name, mvc config core.threads 4")

@@ -1,0 +1,66 @@
+"""What several verbs say of refs: where commits have names, and which branch is in use where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mvc.errors import IntegrityError
+from mvc.objects.model import TagObject
+from mvc.objects.reader import ObjectReader
+from mvc.repo.repository import Repository
+
+HEADS = "refs/heads/"
+TAGS = "refs/tags/"
+REMOTES = "refs/remotes/"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoration:
+    """A name that a commit has. `kind` is "head" (HEAD alone, detached), "branch", "remote", "tag" or "ref";
+    `is_head`: HEAD is on this branch."""
+
+    kind: str
+    name: str
+    is_head: bool = False
+
+
+def decorations(repo: Repository) -> dict[str, list[Decoration]]:
+    """The names of all commits that have one: HEAD's first, then branches, remotes, tags, each by name."""
+    found: dict[str, list[Decoration]] = {}
+    head = repo.refs.head()
+    if head.branch is None and head.id is not None:
+        found[head.id] = [Decoration("head", "HEAD")]
+    rows: list[tuple[int, Decoration, str]] = []
+    for ref, target in repo.refs.list("refs/").items():
+        if ref.startswith(HEADS):
+            is_head = ref == head.branch
+            rows.append((0 if is_head else 1, Decoration("branch", ref.removeprefix(HEADS), is_head), target))
+        elif ref.startswith(REMOTES):
+            rows.append((2, Decoration("remote", ref.removeprefix(REMOTES)), target))
+        elif ref.startswith(TAGS):
+            rows.append((3, Decoration("tag", ref.removeprefix(TAGS)), peel(repo.objects, target)))
+        elif ref == "refs/stash":
+            rows.append((4, Decoration("ref", ref), target))
+    for _, name, target in sorted(rows, key=lambda row: row[0]):
+        found.setdefault(target, []).append(name)
+    return found
+
+
+def peel(objects: ObjectReader, object_id: str) -> str:
+    """What an id stands for once tags are peeled off. A damaged or missing object stands for itself."""
+    seen = 0
+    try:
+        while objects.kind(object_id) == "tag" and seen < _MOST_TAGS:
+            object_id = objects.tag(object_id).target
+            seen += 1
+    except IntegrityError:
+        pass
+    return object_id
+
+
+def tag_object(objects: ObjectReader, object_id: str) -> TagObject | None:
+    """The annotated tag with this id; None for any other object."""
+    return objects.tag(object_id) if objects.kind(object_id) == "tag" else None
+
+
+_MOST_TAGS = 32
