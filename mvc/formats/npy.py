@@ -24,10 +24,11 @@ _MAX_HEADER = 16_384
 
 _HEADER = re.compile(
     r"\{\s*'descr':\s*'(?P<descr>[^']{1,32})',\s*'fortran_order':\s*(?P<fortran>True|False),"
-    r"\s*'shape':\s*\((?P<shape>[\d,\sL]{0,2048})\),?\s*\}\s*"
+    r"\s*'shape':\s*\((?P<shape>(?:[0-9]{1,19}L?,\s?)*(?:[0-9]{1,19}L?)?)\),?\s*\}\s*"
 )
-_ANY_HEADER = re.compile(r"\{\s*'descr':\s*[\['(]")
-_DESCR = re.compile(r"([<>|=])([a-zA-Z])(\d{1,6})")
+_OTHER_HEADER = re.compile(r"\{\s*'descr':\s*[\[(]")
+"""Of records and sub-arrays."""
+_DESCR = re.compile(r"([<>|=])([a-zA-Z])([0-9]{1,6})")
 
 _KINDS = {
     "b1": "BOOL",
@@ -76,13 +77,13 @@ def _array(text: str, start: int, end: int, name: str) -> Segment | None:
     """The array's segment, or None if its elements are of no kind that is known here."""
     match = _HEADER.fullmatch(text)
     if match is None:
-        if _ANY_HEADER.match(text):
+        if _OTHER_HEADER.match(text):
             return None
         raise ParseError("npy: the header is no dict as NumPy writes it")
     dtype = _dtype(match["descr"])
     if dtype is None:
         return None
-    dimensions = [int(part.strip(" L")) for part in match["shape"].split(",") if part.strip()]
+    dimensions = [int(part.rstrip("L")) for part in match["shape"].replace(" ", "").split(",") if part]
     if len(dimensions) > MAX_DIMENSIONS:
         raise ParseError(f"npy: {len(dimensions)} dimensions")
     if match["fortran"] == "True":

@@ -241,8 +241,6 @@ class _Machine:
 _PUSHES = frozenset(
     (
         "NONE",
-        "NEWTRUE",
-        "NEWFALSE",
         "INT",
         "BININT",
         "BININT1",
@@ -267,6 +265,8 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "PROTO": lambda machine, _: None,
     "FRAME": lambda machine, _: None,
     "STOP": _Machine.stop,
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
     "MARK": _Machine.mark,
     "POP": _Machine.pop,
     "POP_MARK": lambda machine, _: machine.above_mark().clear(),

@@ -103,7 +103,9 @@ def save_sharded(rank: int, folder: str) -> None:
     torch.manual_seed(5)
     mesh = init_device_mesh("cpu", (2,))
     weight = torch.arange(8 * 6, dtype=torch.float32).reshape(8, 6)
-    dcp.save({"w": distribute_tensor(weight, mesh, [Shard(0)]), "b": torch.arange(6.0), "step": 3}, checkpoint_id=folder)
+    dcp.save(
+        {"w": distribute_tensor(weight, mesh, [Shard(0)]), "b": torch.arange(6.0), "step": 3}, checkpoint_id=folder
+    )
     dist.destroy_process_group()
 
 
