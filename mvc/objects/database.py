@@ -15,6 +15,7 @@ from mvc.objects.encoding import is_id
 from mvc.objects.encoding import object_id as id_of
 from mvc.objects.model import EMPTY_TREE, Kind
 from mvc.objects.pack import Pack
+from mvc.objects.packindex import common_digits
 from mvc.objects.packset import PackSet
 from mvc.objects.packwriter import PackWriter
 from mvc.objects.reader import ObjectReader, missing
@@ -145,6 +146,19 @@ class Objects(ObjectReader):
         for folder in self._folders:
             found.update(loose.ids(folder, prefix))
         return found
+
+    def shortest_prefix(self, object_id: str) -> int:
+        """How many digits name this object alone (as far as packs are listed by now)."""
+        raw_id = bytes.fromhex(object_id)
+        most = 0
+        for packs in self._sets:
+            for pack in packs.packs():
+                with contextlib.suppress(FileNotFoundError):
+                    most = max(most, pack.index.shared_digits(raw_id))
+        for folder in self._folders:
+            for other in loose.beside(folder, object_id):
+                most = max(most, common_digits(object_id, other))
+        return most + 1
 
     def ids(self) -> Iterator[str]:
         """The id of every object here (and in alternates), each once, in no order."""

@@ -79,6 +79,16 @@ def folders(objects_dir: Path) -> list[str]:
         return []
 
 
+def beside(objects_dir: Path, object_id: str) -> list[str]:
+    """The ids of the other loose objects in this one's folder."""
+    folder = object_id[:2]
+    try:
+        names = os.listdir(f"{objects_dir}/{folder}")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [folder + name for name in names if _FILE.match(name) and folder + name != object_id]
+
+
 def ids(objects_dir: Path, prefix: str = "") -> Iterator[str]:
     """The ids of all loose objects that begin with `prefix` (hex), ascending."""
     for folder in folders(objects_dir):

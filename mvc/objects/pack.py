@@ -66,24 +66,24 @@ class Pack:
             raise IntegrityError(f"{self.path.name} at {offset}: {error.message}", hint="mvc fsck") from error
 
     def _read(self, offset: int, external: External | None) -> tuple[Kind, bytes]:
-        read_at = self.file().read_at
-        entry = read_entry(read_at, offset)
-        if entry.base is None:
-            return KIND_OF[entry.type], entry.data
         deltas: list[bytes] = []
-        at = offset
-        while entry.base is not None:
-            deltas.append(entry.data)
-            if len(deltas) > _MAX_CHAIN:
-                raise IntegrityError("a chain of deltas does not end")
-            base = self._base_offset(entry.base)
-            if isinstance(base, bytes):
-                kind, data = _beyond(external)(base)
+        place: int | bytes = offset
+        for _ in range(_MAX_CHAIN):
+            if isinstance(place, bytes):
+                kind, data = _beyond(external)(place)
                 return kind, _unwind(deltas, data)
-            cached = self._bases.get(base)
-            at, entry = base, (Entry(cached[0], None, cached[1]) if cached else read_entry(read_at, base))
-        self._remember(at, entry.type, entry.data)
-        return KIND_OF[entry.type], _unwind(deltas, entry.data)
+            entry = self._entry(place)
+            if entry.base is None:
+                if deltas:
+                    self._remember(place, entry.type, entry.data)
+                return KIND_OF[entry.type], _unwind(deltas, entry.data)
+            deltas.append(entry.data)
+            place = self._base_offset(entry.base)
+        raise IntegrityError("a chain of deltas does not end")
+
+    def _entry(self, offset: int) -> Entry:
+        cached = self._bases.get(offset)
+        return Entry(cached[0], None, cached[1]) if cached else read_entry(self.file().read_at, offset)
 
     def _base_offset(self, base: int | bytes) -> int | bytes:
         """Where in this pack a base is; its id, if it is not in this pack."""

@@ -56,7 +56,8 @@ class PackIndex:
         """The position of the first id that is not below `raw_id`."""
         data = self._data
         first = raw_id[0]
-        low, high = self._fanout[first], self._fanout[first + 1]
+        low: int = self._fanout[first]
+        high: int = self._fanout[first + 1]
         while low < high:
             middle = (low + high) >> 1
             at = _IDS + 20 * middle
@@ -76,14 +77,25 @@ class PackIndex:
             yield name
             at += 1
 
+    def shared_digits(self, raw_id: bytes) -> int:
+        """How many hex digits the most similar other id here shares with this one."""
+        at = self._lower_bound(raw_id)
+        most = 0
+        for place in (at - 1, at, at + 1):
+            if 0 <= place < self.count:
+                other = self._data[_IDS + 20 * place : _IDS + 20 * place + 20]
+                if other != raw_id:
+                    most = max(most, common_digits(raw_id.hex(), other.hex()))
+        return most
+
     def _offset(self, at: int) -> int:
-        (offset,) = struct.unpack_from(">I", self._data, self._offsets + 4 * at)
+        offset: int = struct.unpack_from(">I", self._data, self._offsets + 4 * at)[0]
         if offset & _LARGE:
             place = self._large + 8 * (offset & ~_LARGE)
             if place + 8 > len(self._data) - 40:
                 raise IntegrityError(f"{self.path} refers to an offset that it does not hold")
-            (offset,) = struct.unpack_from(">Q", self._data, place)
-        return int(offset)  # struct tells Any
+            offset = struct.unpack_from(">Q", self._data, place)[0]
+        return offset
 
     def ids(self) -> Iterator[bytes]:
         """All ids, ascending."""
@@ -112,6 +124,11 @@ class PackIndex:
         """Give the mapping back."""
         if isinstance(self._data, mmap.mmap):
             self._data.close()
+
+
+def common_digits(one: str, two: str) -> int:
+    """How many digits two ids have in common at their beginning."""
+    return next((at for at, (a, b) in enumerate(zip(one, two, strict=True)) if a != b), len(one))
 
 
 def dump_index(rows: Sequence[Row], pack_checksum: bytes) -> bytes:

@@ -1,16 +1,22 @@
-"""Trees as flat maps of paths: read, compare, build."""
+"""Trees as flat maps of paths: read, compare, build.
+
+The functions here see a tree without its `.mvcmeta/` (a commit's metadata is no content), unless
+they are told otherwise; trees that they build hold only the metadata that they are given.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from mvc.errors import IntegrityError, UnsafePath
 from mvc.objects.batch import ObjectBatch
-from mvc.objects.model import TreeItem
+from mvc.objects.model import EMPTY_TREE, TREE, TreeEntry, TreeItem
+from mvc.objects.paths import METADATA_DIR
 from mvc.objects.reader import ObjectReader
 
-METADATA_DIR = ".mvcmeta"
-"""The root folder with a commit's metadata. The functions here leave it out unless `metadata=True`."""
+MAX_DEPTH = 500
+"""Folders within folders; no system holds paths that go deeper."""
 
 
 class TreeChange(NamedTuple):
@@ -22,43 +28,183 @@ class TreeChange(NamedTuple):
 
 
 def flatten(objects: ObjectReader, tree_id: str | None, *, metadata: bool = False) -> dict[str, TreeItem]:
-    """All files and links below a tree, sorted by Git's tree order: path -> item. None is the empty tree."""
-    raise NotImplementedError
+    """All files and links below a tree, in Git's tree order: path -> item. None is the empty tree."""
+    found: dict[str, TreeItem] = {}
+    if tree_id is not None:
+        _flatten(objects, tree_id, "", found, 0, metadata)
+    return found
+
+
+def _flatten(
+    objects: ObjectReader, tree_id: str, prefix: str, found: dict[str, TreeItem], depth: int, metadata: bool
+) -> None:
+    _check_depth(depth, prefix)
+    for name, mode, object_id in objects.tree(tree_id):
+        if mode != TREE:
+            found[prefix + name] = TreeItem(mode, object_id)
+        elif metadata or depth or name != METADATA_DIR:
+            _flatten(objects, object_id, f"{prefix}{name}/", found, depth + 1, metadata)
 
 
 def diff(objects: ObjectReader, old: str | None, new: str | None, *, metadata: bool = False) -> Iterator[TreeChange]:
-    """The paths at which two trees differ, in order. Subtrees with equal ids are not read."""
-    raise NotImplementedError
+    """The paths at which two trees differ, in Git's tree order. Subtrees with equal ids are not read."""
+    yield from _diff(objects, old, new, "", 0, metadata)
+
+
+def _diff(
+    objects: ObjectReader, old: str | None, new: str | None, prefix: str, depth: int, metadata: bool
+) -> Iterator[TreeChange]:
+    if old == new:
+        return
+    _check_depth(depth, prefix)
+    before = objects.tree(old) if old is not None else []
+    after = objects.tree(new) if new is not None else []
+    rows: dict[str, list[TreeItem | None]] = {}
+    for name, mode, object_id in set(before).difference(after):
+        rows[name] = [TreeItem(mode, object_id), None]
+    for name, mode, object_id in set(after).difference(before):
+        rows.setdefault(name, [None, None])[1] = TreeItem(mode, object_id)
+    if not metadata and not depth:
+        rows.pop(METADATA_DIR, None)
+    for name in sorted(rows, key=lambda name: _order(name, rows[name])):
+        one, two = rows[name]
+        path = prefix + name
+        file_one, tree_one = _split(one)
+        file_two, tree_two = _split(two)
+        if file_one != file_two:
+            yield TreeChange(path, file_one, file_two)
+        yield from _diff(objects, tree_one, tree_two, path + "/", depth + 1, metadata)
+
+
+def _order(name: str, sides: list[TreeItem | None]) -> bytes:
+    """As Git sorts a tree; a name that is a file on one side comes where the file does."""
+    is_folder = all(side is None or side.mode == TREE for side in sides)
+    return name.encode("utf-8", "surrogateescape") + (b"/" if is_folder else b"")
+
+
+def _split(item: TreeItem | None) -> tuple[TreeItem | None, str | None]:
+    if item is None:
+        return None, None
+    return (None, item.id) if item.mode == TREE else (item, None)
+
+
+def _check_depth(depth: int, prefix: str) -> None:
+    if depth > MAX_DEPTH:
+        raise IntegrityError(f"a tree goes deeper than {MAX_DEPTH} folders: {prefix[:60]}...")
 
 
 def entry_at(objects: ObjectReader, tree_id: str, path: str) -> TreeItem | None:
     """What stands at `path` (a file, link or folder), or None. The empty path is the tree itself."""
-    raise NotImplementedError
+    item = TreeItem(TREE, tree_id)
+    for name in path.strip("/").split("/") if path.strip("/") else ():
+        if item.mode != TREE:
+            return None
+        for entry in objects.tree(item.id):
+            if entry.name == name:
+                item = TreeItem(entry.mode, entry.id)
+                break
+        else:
+            return None
+    return item
 
 
-def build(batch: ObjectBatch, items: Mapping[str, TreeItem]) -> str:
-    """Write the trees that hold exactly `items`, and return the root's id. Paths are guarded: UnsafePath."""
-    raise NotImplementedError
+def build(batch: ObjectBatch, items: Mapping[str, TreeItem], *, metadata: str | None = None) -> str:
+    """Write the trees that hold exactly `items` (and `metadata`, a tree, as `.mvcmeta/`); returns the root's id.
+
+    Raises UnsafePath for a path that the guard refuses, or that is a file and a folder.
+    """
+    folders: dict[str, list[TreeEntry]] = {"": []}
+    for path, item in items.items():
+        folder, _, name = path.rpartition("/")
+        if folder not in folders:
+            _make_folders(folders, folder)
+        folders[folder].append(TreeEntry(name, item.mode, item.id))
+    for folder in sorted(folders, key=lambda folder: folder.count("/"), reverse=True):
+        if folder:
+            parent, _, name = folder.rpartition("/")
+            folders[parent].append(TreeEntry(name, TREE, batch.tree(folders.pop(folder))))
+    return _root(batch, folders[""], metadata)
 
 
-def update(batch: ObjectBatch, base: str | None, changes: Mapping[str, TreeItem | None]) -> str:
+def _make_folders(folders: dict[str, list[TreeEntry]], folder: str) -> None:
+    while folder not in folders:
+        folders[folder] = []
+        folder = folder.rpartition("/")[0]
+
+
+def update(
+    batch: ObjectBatch, base: str | None, changes: Mapping[str, TreeItem | None], *, metadata: str | None = None
+) -> str:
     """The tree `base` with `changes` applied (None removes): only folders that change are read and written.
 
     A folder that gets empty goes. A file put where a folder is replaces it, and the other way round.
+    `.mvcmeta/` is what `metadata` says, whatever `base` has. Raises UnsafePath as `build`.
     """
-    raise NotImplementedError
+    entries = _apply(batch, base, changes, 0)
+    return _root(batch, [entry for entry in entries.values() if entry.name != METADATA_DIR], metadata)
 
 
-def with_metadata(batch: ObjectBatch, tree_id: str, metadata_tree: str | None) -> str:
-    """The tree with `.mvcmeta/` replaced by `metadata_tree`, or without it."""
-    raise NotImplementedError
+def _apply(
+    batch: ObjectBatch, base: str | None, changes: Mapping[str, TreeItem | None], depth: int
+) -> dict[str, TreeEntry]:
+    _check_depth(depth, "")
+    entries = {entry.name: entry for entry in batch.reader.tree(base)} if base is not None else {}
+    inner: dict[str, dict[str, TreeItem | None]] = {}
+    for path, item in changes.items():
+        name, slash, rest = path.partition("/")
+        if slash:
+            inner.setdefault(name, {})[rest] = item
+    for path, item in changes.items():
+        if "/" in path:
+            continue
+        if item is not None:
+            if any(below is not None for below in inner.get(path, {}).values()):
+                raise UnsafePath(f"{path!r} would be a file and a folder")
+            entries[path] = TreeEntry(path, item.mode, item.id)
+        elif path in entries and entries[path].mode != TREE:
+            del entries[path]
+    for name, below in inner.items():
+        _apply_below(batch, entries, name, below, depth)
+    return entries
+
+
+def _apply_below(
+    batch: ObjectBatch, entries: dict[str, TreeEntry], name: str, below: Mapping[str, TreeItem | None], depth: int
+) -> None:
+    standing = entries.get(name)
+    folder = standing.id if standing is not None and standing.mode == TREE else None
+    if folder is None and all(item is None for item in below.values()):
+        return
+    content = _apply(batch, folder, below, depth + 1)
+    if content:
+        entries[name] = TreeEntry(name, TREE, batch.tree(content.values()))
+    else:
+        entries.pop(name, None)
+
+
+def _root(batch: ObjectBatch, entries: list[TreeEntry], metadata: str | None) -> str:
+    if metadata is not None:
+        entries = [*entries, TreeEntry(METADATA_DIR, TREE, metadata)]
+    return batch.tree(entries, root=True)
+
+
+def with_metadata(batch: ObjectBatch, tree_id: str, metadata: str | None) -> str:
+    """The tree with `.mvcmeta/` replaced by the tree `metadata`, or (None) without it."""
+    return _root(batch, [entry for entry in batch.reader.tree(tree_id) if entry.name != METADATA_DIR], metadata)
 
 
 def metadata_tree(objects: ObjectReader, tree_id: str) -> str | None:
     """The id of a tree's `.mvcmeta/` folder, or None."""
-    raise NotImplementedError
+    item = entry_at(objects, tree_id, METADATA_DIR)
+    return item.id if item is not None and item.mode == TREE else None
 
 
 def same_content(objects: ObjectReader, one: str | None, two: str | None) -> bool:
     """Whether two trees are equal but for `.mvcmeta/`."""
-    raise NotImplementedError
+    if one == two:
+        return True
+    return _content(objects, one) == _content(objects, two)
+
+
+def _content(objects: ObjectReader, tree_id: str | None) -> list[TreeEntry]:
+    return [entry for entry in objects.tree(tree_id or EMPTY_TREE) if entry.name != METADATA_DIR]
