@@ -28,10 +28,12 @@ class Favour(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ThreeWay:
-    """A merge: what changes with respect to `ours` (None: the path goes), and what is left to the user."""
+    """A merge: what changes with respect to `ours` (None: the path goes), what is left to the user, and what
+    was settled by taking one side."""
 
     changes: Mapping[str, TreeItem | None]
     conflicts: tuple[Conflict, ...]
+    settled: tuple[Conflict, ...] = ()
 
 
 def three_way(
@@ -56,7 +58,8 @@ def three_way(
         for path in sorted(touched)
         if path not in in_conflict and items.get(path) != sides[1].get(path)
     }
-    return ThreeWay(changes, tuple(conflicts))
+    settled = tuple(conflict for conflict in merged.conflicts if conflict.path not in in_conflict)
+    return ThreeWay(changes, tuple(conflicts), settled)
 
 
 def _favoured(

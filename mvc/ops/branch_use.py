@@ -1,0 +1,28 @@
+"""Which worktree has a branch checked out: no two may, for one would be left behind when the other commits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mvc.errors import Refused
+from mvc.objects.refs import Refs
+from mvc.repo.create import all_git_dirs, list_worktrees
+from mvc.repo.repository import Repository
+
+
+def used_by(repo: Repository, branch: str) -> Path | None:
+    """Another worktree than `repo`'s whose HEAD is on `branch` (a full name): its git_dir, or None."""
+    for git_dir in all_git_dirs(repo):
+        if git_dir != repo.git_dir and Refs(git_dir, repo.common_dir).symbolic("HEAD") == branch:
+            return git_dir
+    return None
+
+
+def refuse_if_used(repo: Repository, branch: str) -> None:
+    """Raise Refused if another worktree has the branch checked out."""
+    git_dir = used_by(repo, branch)
+    if git_dir is None:
+        return
+    places = {linked.git_dir: linked.worktree for linked in list_worktrees(repo)}
+    where = places.get(git_dir, repo.common_dir.parent)
+    raise Refused(f"branch '{branch.removeprefix('refs/heads/')}' is checked out at '{where}'")

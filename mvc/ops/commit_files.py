@@ -1,0 +1,197 @@
+"""Commits to any ref, without HEAD, stage or worktree: what a training job on a cluster does.
+
+Any number of processes may do so at once. Files are stored first, each process by itself; then one
+after the other builds its tree on the ref's newest commit and moves the ref by compare-and-swap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mvc import fsio
+from mvc.errors import RefChanged, Refused, UsageError
+from mvc.metadata.model import NOTHING, CommitMetadata
+from mvc.metadata.tree import write_tree
+from mvc.objects import trees
+from mvc.objects.batch import ObjectBatch
+from mvc.objects.manifest import is_manifest
+from mvc.objects.model import EMPTY_TREE, FILE, Commit, Signature, TreeItem
+from mvc.objects.paths import check_path
+from mvc.objects.refnames import branch_ref, check
+from mvc.objects.refs import RefChange
+from mvc.objects.revparse import resolve_commit
+from mvc.ops.caller import Caller
+from mvc.ops.messages import clean
+from mvc.ops.record import write_commit
+from mvc.repo.chunks import open_chunks
+from mvc.repo.ingest import ingest_files
+from mvc.repo.repository import Repository
+from mvc.settings import SMALL_FILE
+from mvc.store.intents import Intent
+from mvc.store.locks import hold
+from mvc.store.writer import PackWriter
+
+Source = Path | bytes | None
+"""A file on the disk (a link is stored as a link), or a content; None removes the path."""
+
+_ATTEMPTS = 100
+_TURN = 600.0
+"""Seconds to wait for the others: each turn writes a few trees and a commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFilesOptions:
+    """How to commit. `start`: the revision that a ref which does not exist yet begins at; without it the
+    commit has no parent. `expected`: the commit that the ref must be at (raises RefChanged otherwise)."""
+
+    author: Signature | None = None
+    metadata: CommitMetadata = NOTHING
+    start: str | None = None
+    expected: str | None = None
+    replace_all: bool = False
+    """The commit holds just these files, not those of its parent as well."""
+    allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFilesResult:
+    """The new commit. Sizes in bytes: of the files given, and what they took to store."""
+
+    id: str
+    ref: str
+    parents: tuple[str, ...]
+    raw_bytes: int
+    stored_bytes: int
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What was stored of the files."""
+
+    changes: dict[str, TreeItem | None] = field(default_factory=dict)
+    raw: int = 0
+    stored: int = 0
+
+
+def commit_files(
+    repo: Repository,
+    ref: str,
+    files: Mapping[str, Source],
+    message: str,
+    options: CommitFilesOptions = CommitFilesOptions(),
+    *,
+    caller: Caller,
+) -> CommitFilesResult:
+    """Commit `files` (path in the tree to its source) on top of the ref: a branch, or a full name `refs/...`.
+
+    A worktree that has the branch checked out is left as it is, so its `status` then shows the difference.
+    Raises UnsafePath, NotFound for a file that is not there, Refused for an empty message or when nothing
+    changes.
+    """
+    repo.require_writable()
+    full = check(ref) if ref.startswith("refs/") else branch_ref(ref)
+    text = clean(message)
+    if not text:
+        raise UsageError("the commit message is empty: nothing was committed")
+    for path in files:
+        check_path(path)
+    chunks = open_chunks(repo)
+    with chunks.intend("commit") as intent:
+        with chunks.writer(intent) as writer, repo.objects.batch() as batch:
+            taken = _store(repo, writer, batch, files, _tip(repo, full, options), caller)
+            batch.seal()
+        with hold(repo.locks_dir / "commit-files.lock", what="commit files", wait=_TURN):
+            for attempt in range(_ATTEMPTS):
+                try:
+                    return _commit(repo, full, taken, text, options, intent, caller)
+                except RefChanged:
+                    if options.expected is not None or attempt == _ATTEMPTS - 1:
+                        raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _commit(
+    repo: Repository,
+    ref: str,
+    taken: _Taken,
+    message: str,
+    options: CommitFilesOptions,
+    intent: Intent,
+    caller: Caller,
+) -> CommitFilesResult:
+    standing = repo.refs.read(ref)
+    if options.expected is not None and standing != options.expected:
+        raise RefChanged(f"{ref} is at {standing or 'nothing'}, not at {options.expected}")
+    tip = _tip(repo, ref, options)
+    with repo.objects.batch() as batch:
+        base = EMPTY_TREE if tip is None or options.replace_all else tip.tree
+        tree = trees.update(batch, trees.with_metadata(batch, base, None), taken.changes)
+        if tip is not None and not options.allow_empty and trees.same_content(batch.reader, tip.tree, tree):
+            raise Refused("nothing to commit: the files are as they stand already")
+        metadata = write_tree(batch, options.metadata) if options.metadata else None
+        parents = [tip.id] if tip else []
+        author = options.author or caller.who
+        new = write_commit(batch, tree, parents, author, caller.who, message, metadata_tree=metadata)
+        subject = batch.reader.commit(new).summary
+        batch.seal()
+    intent.check()
+    change = RefChange(ref, standing, new)
+    repo.refs.update([change], message=f"commit: {subject}", author=caller.who, wait=_TURN)
+    return CommitFilesResult(new, ref, tuple(parents), taken.raw, taken.stored)
+
+
+def _tip(repo: Repository, ref: str, options: CommitFilesOptions) -> Commit | None:
+    standing = repo.refs.read(ref)
+    if standing is not None:
+        return repo.objects.commit(repo.objects.peel(standing, "commit"))
+    if options.start is not None:
+        return repo.objects.commit(resolve_commit(repo.objects, repo.refs, options.start))
+    return None
+
+
+def _store(
+    repo: Repository,
+    writer: PackWriter,
+    batch: ObjectBatch,
+    files: Mapping[str, Source],
+    tip: Commit | None,
+    caller: Caller,
+) -> _Taken:
+    """Store the files: chunks durable, blobs in the batch. What is there at their paths serves as base."""
+    standing = trees.flatten(repo.objects, tip.tree) if tip else {}
+    taken = _Taken({path: None for path, source in files.items() if source is None})
+    on_disk = {path: source for path, source in files.items() if isinstance(source, Path)}
+    spilt: list[Path] = []
+    try:
+        for path, source in files.items():
+            if not isinstance(source, bytes):
+                continue
+            if len(source) <= SMALL_FILE and not is_manifest(source):
+                taken.changes[path] = TreeItem(FILE, batch.blob(source))
+                taken.raw += len(source)
+                taken.stored += len(source)
+            else:
+                spilt.append(_spill(repo, source))
+                on_disk[path] = spilt[-1]
+        done = ingest_files(repo, writer, batch, on_disk, standing=standing, progress=caller.progress)
+    finally:
+        for place in spilt:
+            fsio.unlink(place, missing_ok=True)
+    for one in done:
+        mode = FILE if on_disk[one.path] in spilt else one.mode
+        taken.changes[one.path] = TreeItem(mode, one.id)
+        taken.raw += one.size
+        taken.stored += one.stored if one.blake3 is not None else one.size
+    return taken
+
+
+def _spill(repo: Repository, data: bytes) -> Path:
+    """A content of some size as a file, for it is read like any other."""
+    out = fsio.DurableFile(repo.tmp_dir)
+    with out:
+        out.write(data)
+        target = out.path.with_name(out.path.name + ".spill")
+        out.commit(target, sync=False)
+    return target

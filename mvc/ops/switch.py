@@ -1,0 +1,180 @@
+"""`mvc switch` and `mvc checkout REV`: HEAD goes elsewhere, and stage and worktree with it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from mvc.errors import NotFound, Refused
+from mvc.objects import reflog
+from mvc.objects.model import Commit
+from mvc.objects.refnames import branch_ref, is_valid_short, short
+from mvc.objects.refs import Head, RefChange
+from mvc.objects.revparse import resolve_commit, resolve_ref
+from mvc.objects.walk import Selection, walk
+from mvc.ops.branch_use import refuse_if_used
+from mvc.ops.caller import Caller
+from mvc.ops.landing import changed_paths, staged_differences
+from mvc.ops.record import require_settled
+from mvc.repo import inprogress
+from mvc.repo.locking import edit_stage
+from mvc.repo.materialize import switch_tree
+from mvc.repo.repository import Repository
+from mvc.repo.scan import Untracked, scan
+from mvc.repo.stage import Stage
+
+_MOST = 100
+_MOVE = re.compile(r"checkout: moving from (\S+) to ")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where to go. `commit` is None for a branch that has no commit yet.
+
+    `branch` is a full name; None detaches HEAD. `create`: the branch is made, or with `reset` moved.
+    """
+
+    commit: str | None
+    branch: str | None = None
+    create: bool = False
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchResult:
+    """Where HEAD is now, and what came along."""
+
+    before: Head
+    now: Head
+    created: bool
+    reset: bool
+    carried: tuple[str, ...]
+    """Tracked files with changes that are not committed: they are as they were."""
+    summary: str = ""
+    """First line of the commit's message."""
+    left_behind: int = 0
+    """Commits that no branch or tag holds now that a detached HEAD has gone."""
+
+
+def find_destination(repo: Repository, name: str, *, detach: bool = False, guess: bool = True) -> Destination:
+    """What `switch NAME` means: a branch, else (with `detach`) any revision, else with `guess` a
+    branch of that name on just one remote, which is then made here too. `-` is the branch before.
+
+    Raises NotFound, and Refused for a revision that is no branch without `detach`.
+    """
+    wanted = previous(repo) if name == "-" else name
+    ref = f"refs/heads/{wanted}"
+    if not detach and is_valid_short(wanted) and repo.refs.read(ref) is not None:
+        return Destination(repo.refs.read(ref), ref)
+    try:
+        commit = resolve_commit(repo.objects, repo.refs, wanted)
+    except NotFound:
+        if guess and not detach and (remote := _on_one_remote(repo, wanted)):
+            return Destination(remote, branch_ref(wanted), create=True)
+        raise
+    if detach or name == "-":
+        return Destination(commit)
+    kind = "tag" if (resolve_ref(repo.refs, wanted) or "").startswith("refs/tags/") else "commit"
+    raise Refused(f"a branch is expected, '{name}' is a {kind}", hint=f"mvc switch --detach {name}")
+
+
+def previous(repo: Repository) -> str:
+    """Where HEAD was before it last went elsewhere, by name or id (`-`, `@{-1}`). Raises NotFound."""
+    for entry in reflog.read(repo.refs.reflog_path("HEAD")):
+        if moved := _MOVE.match(entry.message):
+            return moved[1]
+    raise NotFound("HEAD has been nowhere else yet")
+
+
+def new_branch(repo: Repository, name: str, start: str | None = None, *, reset: bool = False) -> Destination:
+    """The branch `name`, to be made at the revision `start` (HEAD); with `reset` moved there if it stands."""
+    ref = branch_ref(name)
+    if not reset and repo.refs.read(ref) is not None:
+        raise Refused(f"a branch named '{name}' exists already", hint=f"mvc switch {name}")
+    head = repo.refs.head()
+    if start is None or (start in ("HEAD", "@") and head.id is None):
+        return Destination(head.id, ref, create=True, reset=reset)
+    return Destination(resolve_commit(repo.objects, repo.refs, start), ref, create=True, reset=reset)
+
+
+def switch(repo: Repository, destination: Destination, *, force: bool = False, caller: Caller) -> SwitchResult:
+    """Go there. Uncommitted changes come along where both commits hold a file alike; elsewhere they raise
+    WouldOverwrite, before anything is written, or are given up with `force`.
+
+    Stage and worktree first, HEAD last: one that was killed is completed by repeating it.
+    """
+    if destination.branch is not None and not (destination.create and not destination.reset):
+        refuse_if_used(repo, destination.branch)
+    with edit_stage(repo, wait=caller.wait, what="switch") as stage:
+        before = repo.refs.head()
+        if not force:
+            require_settled(repo, stage, "switch")
+        old, new = _commit(repo, before.id), _commit(repo, destination.commit)
+        if force or old != new:
+            switch_tree(
+                repo,
+                stage,
+                new.tree if new else None,
+                current_tree=old.tree if old else None,
+                force=force,
+                progress=caller.progress,
+            )
+        _move_head(repo, before, destination, caller)
+        if force:
+            inprogress.clear(repo, "MERGE_HEAD", "MERGE_MODE", "MERGE_MSG", "CHERRY_PICK_HEAD", "REVERT_HEAD")
+        carried = _carried(repo, stage, new, caller)
+    return SwitchResult(
+        before=before,
+        now=repo.refs.head(),
+        created=destination.create and not destination.reset,
+        reset=destination.reset,
+        carried=carried,
+        summary=new.summary if new else "",
+        left_behind=_left_behind(repo, before, destination),
+    )
+
+
+def _commit(repo: Repository, commit_id: str | None) -> Commit | None:
+    return repo.objects.commit(commit_id) if commit_id else None
+
+
+def _move_head(repo: Repository, before: Head, destination: Destination, caller: Caller) -> None:
+    start = before.short or before.id or "HEAD"
+    goal = short(destination.branch) if destination.branch else destination.commit
+    message = f"checkout: moving from {start} to {goal}"
+    branch, commit = destination.branch, destination.commit
+    if branch is not None and destination.create and commit is not None:
+        old = repo.refs.read(branch) if destination.reset else None
+        if old != commit:
+            origin = "HEAD" if before.id == commit else commit
+            made = f"branch: Reset to {origin}" if old else f"branch: Created from {origin}"
+            repo.refs.update([RefChange(branch, old, commit)], message=made, author=caller.who, head_follows=False)
+    target = branch or commit
+    if target is None:
+        raise NotFound("there is no commit yet to go to")
+    repo.refs.set_head(target, message=message, author=caller.who)
+
+
+def _carried(repo: Repository, stage: Stage, new: Commit | None, caller: Caller) -> tuple[str, ...]:
+    found = scan(repo, stage, untracked=Untracked.NO, progress=caller.progress)
+    staged = staged_differences(repo, stage, new.tree if new else None)
+    return tuple(sorted({*changed_paths(found), *staged}))
+
+
+def _on_one_remote(repo: Repository, name: str) -> str | None:
+    found = {
+        commit
+        for ref, commit in repo.refs.list("refs/remotes/").items()
+        if ref.removeprefix("refs/remotes/").partition("/")[2] == name
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def _left_behind(repo: Repository, before: Head, destination: Destination) -> int:
+    """How many commits a detached HEAD leaves that no ref holds (counted up to a hundred)."""
+    if before.branch is not None or before.id is None or before.id == destination.commit:
+        return 0
+    held = {repo.objects.peel(target) for target in repo.refs.list().values()}
+    commits = [commit for commit in held if repo.objects.kind(commit) == "commit"]
+    selection = Selection(include=[before.id], exclude=[*commits, destination.commit or before.id], max_count=_MOST)
+    return sum(1 for _ in walk(repo.objects, selection))
