@@ -1,113 +1,52 @@
-"""The chunk store: chunks by name, in packs that an idx finds them in.
+"""The chunk store: chunks by name, in packs that idx files find them in.
 
 Reading takes no lock. What a reader has opened stays readable when gc removes it; a lookup that
 misses, or meets a pack that is gone, reloads the list of idx files and looks again.
 
     with store.intend("add") as intent, store.writer(intent) as writer:
         if writer.begin(name):                       # False: it stands already, nothing to encode
-            writer.add(name, encoded, bases=..., depth=...)
+            writer.add(name, encoded, raw_size=..., bases=..., depth=...)
         writer.flush()                               # durable from here on
+        intent.check()
         ...publish in stage or refs...               # before the intent ends: see intents.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mvc import fsio
+from mvc.errors import IntegrityError, MissingObject
+from mvc.hashing import chunk_namer
 from mvc.progress import SILENT, Progress
 from mvc.settings import StoreSettings
-from mvc.store.records import Location, RecordHeader
+from mvc.store import intents, repack, statistics, sweep, verify
+from mvc.store.files import OpenPacks, StorePaths
+from mvc.store.idxset import IdxSet
+from mvc.store.intents import Intent
+from mvc.store.reading import ChunkReader, RawCache
+from mvc.store.records import Buffer, Location, RecordHeader, is_sound, parse_lead
+from mvc.store.report import Cutoff, Damage, PackInfo, StoreStatistics, SweepResult
+from mvc.store.writer import PackWriter
 
-if TYPE_CHECKING:
-    from mvc.codecs.base import Encoded
-    from mvc.store.intents import Intent
-    from mvc.store.writer import PackWriter
-
-Buffer = bytes | bytearray | memoryview
-
-
-@dataclass(frozen=True, slots=True)
-class PackInfo:
-    """A pack as the idx files know it."""
-
-    id: bytes
-    path: Path
-    size: int
-    records: int
-
-
-@dataclass(frozen=True, slots=True)
-class CodecFigures:
-    chunks: int
-    raw_bytes: int
-    stored_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoreStatistics:
-    """What the store holds. Bytes; copies of a chunk count each."""
-
-    chunks: int
-    raw_bytes: int
-    stored_bytes: int
-    packs: int
-    pack_bytes: int
-    idx_files: int
-    idx_bytes: int
-    by_codec: dict[int, CodecFigures]
-    by_depth: dict[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Something in the store that is not as it must be.
-
-    `name` is the chunk that it touches, if one; `path` the pack or idx; `offset` from its start.
-    """
-
-    path: Path
-    message: str
-    name: bytes | None = None
-    offset: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cutoff:
-    """The moment, in nanoseconds of the file system's clock, since when nothing may be removed."""
-
-    prune_before_ns: int
-    tmp_before_ns: int
-    live_intents: tuple[str, ...]
-    """Who is writing right now, one line each."""
-
-
-@dataclass(frozen=True, slots=True)
-class SweepResult:
-    """What `remove_unreachable` did, or with `dry_run` would do."""
-
-    removed_chunks: tuple[bytes, ...]
-    removed_bytes: int
-    """Stored bytes of those chunks."""
-    freed_bytes: int
-    """By which the store shrinks on disk."""
-    packs_removed: tuple[bytes, ...]
-    packs_written: tuple[bytes, ...]
-    kept_young: int
-    """Unreachable chunks kept as they are too young, or a writer at work may count on them."""
-    kept_unworthy: int
-    """Unreachable chunks kept as rewriting their packs would cost more than it frees."""
-    tmp_removed: tuple[str, ...]
-
-
-Reencoder = Callable[[bytes, Location, Buffer], "tuple[Encoded, tuple[bytes, ...], int] | None"]
-"""`(name, where it lies, raw bytes)` to `(encoded, names of its bases, depth)`, or None: leave it as it is."""
+CACHE_BYTES = 16 * 1024 * 1024
+"""Raw chunks that are held as likely bases of the next ones read."""
 
 
 class ChunkStore:
     """Chunks by name. One object may be used from several threads."""
+
+    def __init__(self, paths: StorePaths, settings: StoreSettings, *, mapped: bool) -> None:
+        self._paths = paths
+        self._settings = settings
+        self._idx = IdxSet(paths.idx, mapped=mapped)
+        self._packs = OpenPacks(paths)
+        self._cache = RawCache(CACHE_BYTES)
+        self._reader = ChunkReader(
+            self._idx.copies, self._packs.fetch, self._idx.reload, chunk_namer(settings.naming), self._cache
+        )
 
     @classmethod
     def open(
@@ -124,25 +63,46 @@ class ChunkStore:
         """The store in `chunks_dir`. With `mapped` false the idx files are read whole (network file systems).
 
         `locks_dir` and `intents_dir` are `locks` and `intents` beside `chunks_dir` unless given.
+        A folder that is not there is an empty store, and is made with `create`, or when something is written.
+        An idx that is damaged, or of a newer mvc, is left out: `verify` names it.
         """
-        raise NotImplementedError
+        beside = chunks_dir.parent
+        paths = StorePaths(chunks_dir, tmp_dir, locks_dir or beside / "locks", intents_dir or beside / "intents")
+        if create:
+            for folder in (paths.packs, paths.idx, paths.tmp, paths.locks, paths.intents):
+                fsio.make_dirs(folder)
+        return cls(paths, settings, mapped=mapped)
+
+    @property
+    def paths(self) -> StorePaths:
+        return self._paths
+
+    @property
+    def settings(self) -> StoreSettings:
+        return self._settings
+
+    def close(self) -> None:
+        """Close the packs that are open. The store may be used on: it opens them again."""
+        self._packs.close()
 
     # Looking up -----------------------------------------------------------------------------
 
     def find(self, name: bytes) -> Location | None:
         """Where the chunk lies, or None. Looks at the idx files as loaded; `reload` sees newer ones."""
-        raise NotImplementedError
+        found = self._idx.find(name)
+        return None if found is None else found[0].location(found[1])
 
     def find_many(self, names: Iterable[bytes]) -> dict[bytes, Location]:
         """Those of `names` that are here, and where."""
-        raise NotImplementedError
+        places = ((name, self.find(name)) for name in names)
+        return {name: place for name, place in places if place is not None}
 
     def __contains__(self, name: bytes) -> bool:
-        raise NotImplementedError
+        return self._idx.find(name) is not None
 
     def reload(self) -> bool:
         """Look for idx files that came or went; whether there were any."""
-        raise NotImplementedError
+        return self._idx.reload()
 
     # Reading --------------------------------------------------------------------------------
 
@@ -150,60 +110,81 @@ class ChunkStore:
         """The chunk's raw bytes, verified against its name. With `out` (of just its size) decoded into it.
 
         Do not change what comes back without `out`: it may be held as the base of another read.
-        Raises MissingObject if it is not here, IntegrityError (naming pack and chunk) if no
-        sound copy is.
+        After an error `out` may hold anything. Raises MissingObject if the chunk is not here,
+        IntegrityError (naming pack and chunk) if no sound copy is.
         """
-        raise NotImplementedError
+        try:
+            return self._reader.read(name, out)
+        except MissingObject as error:
+            raise self._missing(error) from error
 
     def header(self, name: bytes) -> RecordHeader:
         """All of the chunk's record but its payload. Raises as `read` does."""
-        raise NotImplementedError
+        return parse_lead(self._record(name, lambda data: True))
 
     def read_stored(self, name: bytes) -> bytes:
         """The chunk's whole record as it stands in its pack, its checksum verified. Raises as `read` does."""
-        raise NotImplementedError
+        return self._record(name, is_sound)
 
     def names(self) -> Iterator[bytes]:
-        """The names of all chunks, each once, in order."""
-        raise NotImplementedError
+        """The names of all chunks, each once, in no order."""
+        seen: set[bytes] = set()
+        several = len(self._idx.all) > 1
+        for idx in self._idx.all:
+            last = b""
+            for name in idx.names():
+                if name != last and name not in seen:
+                    yield name
+                    last = name
+                    if several:
+                        seen.add(name)
 
     def records(self) -> Iterator[tuple[bytes, Location]]:
         """All records of all packs; a chunk that is stored twice comes twice."""
-        raise NotImplementedError
+        return self._idx.records()
 
     def packs(self) -> list[PackInfo]:
         """All packs that an idx lists."""
-        raise NotImplementedError
+        counts: dict[bytes, int] = defaultdict(int)
+        for idx in self._idx.all:
+            for pack_id, count in statistics.count_by_pack(idx).items():
+                counts[pack_id] += count
+        sizes = self._idx.pack_sizes()
+        return [
+            PackInfo(pack_id, self._paths.pack(pack_id), size, counts[pack_id])
+            for pack_id, size in sorted(sizes.items())
+        ]
 
     def statistics(self) -> StoreStatistics:
-        raise NotImplementedError
+        return statistics.gather(self._idx)
 
     # Writing --------------------------------------------------------------------------------
 
     def intend(self, what: str) -> Intent:
         """Register that this process is about to write (see intents.py). A context manager."""
-        raise NotImplementedError
+        return intents.register(self._paths.intents, what)
 
     def writer(self, intent: Intent) -> PackWriter:
         """A session that stores chunks; `intent` must outlive what publishes them. A context manager."""
-        raise NotImplementedError
+        self._idx.reload()
+        return PackWriter(self._paths, self._settings, self._idx, self._packs, self._cache, intent)
 
     # Upkeep ---------------------------------------------------------------------------------
 
     def verify(self, progress: Progress = SILENT, *, decode: bool = True) -> list[Damage]:
         """Check every byte of every pack and idx; with `decode` also that each chunk decodes to its name."""
-        raise NotImplementedError
+        return verify.verify(self._paths, self._idx, self._reader, self._settings, progress, decode=decode)
 
     def rebuild_idx(self, progress: Progress = SILENT) -> list[Damage]:
         """Write one new idx over all packs, from the packs alone, in place of those that stand.
 
         What is damaged is left out and returned.
         """
-        raise NotImplementedError
+        return sweep.rebuild_idx(self._paths, self._idx, progress)
 
     def begin_sweep(self, *, grace_seconds: float, tmp_grace_seconds: float = 3600.0) -> Cutoff:
         """The first step of gc: to be called BEFORE reading refs, stage and reflogs for what is live."""
-        raise NotImplementedError
+        return sweep.begin(self._paths, grace_seconds, tmp_grace_seconds)
 
     def remove_unreachable(
         self,
@@ -217,11 +198,37 @@ class ChunkStore:
         """The second step of gc: remove chunks that are neither `live` nor bases of live ones, nor too young.
 
         A pack with live and dead chunks is rewritten only where that frees a fair share of it, or
-        with `prune_now`. Crash-safe: new packs and idx are durable before old ones go. Also
-        collects what crashed writers left in `tmp/`, and indexes packs that no idx lists.
+        with `prune_now`. Crash-safe: new packs and idx are durable before old ones go. Also removes
+        what crashed writers left in `tmp/`, and indexes packs that no idx lists. Raises Locked,
+        IntegrityError if an idx is damaged (then nothing is removed).
         """
-        raise NotImplementedError
+        return sweep.remove_unreachable(
+            self._paths,
+            self._idx,
+            self._packs,
+            self._settings,
+            live,
+            cutoff,
+            dry_run=dry_run,
+            prune_now=prune_now,
+            progress=progress,
+        )
 
-    def repack(self, reencode: Reencoder, *, names: Sequence[bytes] | None = None, progress: Progress = SILENT) -> SweepResult:
-        """Store chunks anew as `reencode` says, where that is smaller, and remove the packs they lay in."""
-        raise NotImplementedError
+    def repack(self, reencode: repack.Reencoder, intent: Intent, *, progress: Progress = SILENT) -> repack.RepackResult:
+        """Store chunks anew as `reencode` says, where that is smaller. The old copies go with the next sweep."""
+        with self.writer(intent) as writer:
+            return repack.repack(self._idx, self._reader, writer, reencode, progress)
+
+    # ----------------------------------------------------------------------------------------
+
+    def _record(self, name: bytes, accept: Callable[[Buffer], bool]) -> bytes:
+        try:
+            return self._reader.record(name, accept)
+        except MissingObject as error:
+            raise self._missing(error) from error
+
+    def _missing(self, error: MissingObject) -> IntegrityError:
+        broken = self._idx.broken
+        if not broken:
+            return error
+        return MissingObject(f"{error.message}; but {broken[0][1].message}", hint="mvc fsck --rebuild-idx")

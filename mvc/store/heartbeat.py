@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from pathlib import Path
 
 BEAT_SECONDS = 20.0
@@ -17,7 +18,6 @@ STALE_SECONDS = 600.0
 
 _files: set[Path] = set()
 _guard = threading.Lock()
-_wake = threading.Event()
 _thread: threading.Thread | None = None
 
 
@@ -27,7 +27,6 @@ def watch(path: Path) -> None:
     with _guard:
         _files.add(path)
         if _thread is None or not _thread.is_alive():  # not alive in a process that was forked
-            _wake.clear()
             _thread = threading.Thread(target=_run, name="mvc-heartbeat", daemon=True)
             _thread.start()
 
@@ -48,7 +47,8 @@ def beat() -> None:
 
 
 def _run() -> None:
-    while not _wake.wait(BEAT_SECONDS):
+    while True:
+        time.sleep(BEAT_SECONDS)
         beat()
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import socket
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -44,9 +42,8 @@ def this_process(what: str) -> Holder:
     """This process as a holder, with a nonce of its own."""
     pid = os.getpid()
     boot, namespace = _machine()
-    return Holder(
-        socket.gethostname(), boot, namespace, pid, _start_of(pid) or "", secrets.token_hex(8), _one_line(what)
-    )
+    host = os.uname().nodename if hasattr(os, "uname") else ""
+    return Holder(host, boot, namespace, pid, _start_of(pid) or "", os.urandom(8).hex(), _one_line(what))
 
 
 def dump(holder: Holder) -> bytes:
@@ -96,7 +93,7 @@ def has_ended(holder: Holder) -> bool | None:
         pass  # it runs, but is another user's
     started = _start_of(holder.pid)
     # The id may be another process's by now. Where /proc hides it we cannot tell, and take it for the same.
-    return started is not None and started != holder.started
+    return started is not None and bool(holder.started) and started != holder.started
 
 
 def fs_now(folder: Path) -> int:

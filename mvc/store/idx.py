@@ -159,9 +159,7 @@ class Idx:
         if first + count > self.bases:
             raise IntegrityError(f"idx {self.path.name} points to a base that it does not list")
         start = self.at.bases + NAME_SIZE * first
-        return tuple(
-            self._data[at : at + NAME_SIZE] for at in range(start, start + NAME_SIZE * count, NAME_SIZE)
-        )
+        return tuple(self._data[at : at + NAME_SIZE] for at in range(start, start + NAME_SIZE * count, NAME_SIZE))
 
 
 def _load(path: Path, mapped: bool) -> mmap.mmap | bytes:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from mvc.errors import IntegrityError, UnsupportedFormat
+from mvc.errors import IntegrityError
 from mvc.store.idx import Idx
 from mvc.store.records import Location
 
@@ -28,9 +28,9 @@ class IdxSet:
         self.reload()
 
     @property
-    def broken(self) -> list[IntegrityError]:
-        """What is wrong with idx files that cannot be used."""
-        return list(self._broken.values())
+    def broken(self) -> list[tuple[Path, IntegrityError]]:
+        """Idx files that cannot be used, and why."""
+        return [(self._dir / name, error) for name, error in self._broken.items()]
 
     def reload(self) -> bool:
         """Load idx files that came, forget those that went; whether there were any."""
@@ -85,9 +85,7 @@ class IdxSet:
                 self._by_name[name] = Idx(self._dir / name, mapped=self._mapped)
             except FileNotFoundError:
                 whole = False
-            except UnsupportedFormat:
-                raise
-            except IntegrityError as error:
+            except IntegrityError as error:  # of a newer version, too: a changed byte can make that
                 self._broken[name] = error
         for name in self._by_name.keys() - listed:
             del self._by_name[name]

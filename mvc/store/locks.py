@@ -27,7 +27,7 @@ Clock = Callable[[], float]
 Sleep = Callable[[float], None]
 
 UNWRITTEN_SECONDS = 5.0
-"""A lock without a holder's name is one that is just being made, or whose maker was killed at it: after so long it is."""
+"""A lock without a holder's name is just being made, or its maker was killed at that: the latter after so long."""
 _BREAK_WAIT = 2.0
 _MAX_NESTING = 3
 _FIRST_PAUSE = 0.005
@@ -64,8 +64,9 @@ class LockInfo:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What was read of a lock file. Two readings of the same lock are equal but for the time."""
+    """What was read of a lock file."""
 
+    path: Path
     holder: Holder | None
     inode: int
     mtime: float
@@ -103,8 +104,7 @@ def list_locks(locks_dir: Path, *, clock: Clock | None = None) -> list[LockInfo]
     for path in sorted(locks_dir.glob("*.lock*")):
         lock = _read(path)
         if lock is not None:
-            now = _now(path, clock)
-            found.append(LockInfo(path, lock.describe(), _is_stale(lock, now), max(0.0, now - lock.mtime)))
+            found.append(LockInfo(path, lock.describe(), _is_stale(lock, clock), _age(lock, clock)))
     return found
 
 
@@ -121,16 +121,14 @@ def _acquire(path: Path, me: Holder, wait: float, clock: Clock | None, sleep: Sl
     deadline = time.monotonic() + wait
     pause = _FIRST_PAUSE
     while True:
-        try:
+        with contextlib.suppress(FileExistsError):
             fsio.create_exclusive(path, dump(me), sync=False)
-        except FileExistsError:
-            pass
-        else:
-            return HeldLock(path, me.nonce)
         lock = _read(path)
         if lock is None:
             continue  # released since
-        if _is_stale(lock, _now(path, clock)) and _break(path, lock, me, clock, sleep, nesting):
+        if lock.holder is not None and lock.holder.nonce == me.nonce:
+            return HeldLock(path, me.nonce)
+        if _is_stale(lock, clock) and _break(path, lock, me, clock, sleep, nesting):
             continue
         left = deadline - time.monotonic()
         if left <= 0:
@@ -166,15 +164,17 @@ def _release(held: HeldLock) -> None:
         fsio.unlink(held.path, missing_ok=True)
 
 
-def _is_stale(lock: _Found, now: float) -> bool:
-    if lock.holder is None:
-        return now - lock.mtime > UNWRITTEN_SECONDS
-    ended = has_ended(lock.holder)
-    return now - lock.mtime > heartbeat.STALE_SECONDS if ended is None else ended
+def _is_stale(lock: _Found, clock: Clock | None) -> bool:
+    ended = None if lock.holder is None else has_ended(lock.holder)
+    if ended is not None:
+        return ended
+    return _age(lock, clock) > (UNWRITTEN_SECONDS if lock.holder is None else heartbeat.STALE_SECONDS)
 
 
-def _now(path: Path, clock: Clock | None) -> float:
-    return fs_now(path.parent) / 1e9 if clock is None else clock()
+def _age(lock: _Found, clock: Clock | None) -> float:
+    """Seconds since its last sign of life."""
+    now = fs_now(lock.path.parent) / 1e9 if clock is None else clock()
+    return max(0.0, now - lock.mtime)
 
 
 def _read(path: Path) -> _Found | None:
@@ -187,4 +187,4 @@ def _read(path: Path) -> _Found | None:
         found = os.fstat(fd)
     finally:
         os.close(fd)
-    return _Found(parse(data), found.st_ino, found.st_mtime)
+    return _Found(path, parse(data), found.st_ino, found.st_mtime)

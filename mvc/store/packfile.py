@@ -210,16 +210,15 @@ class PackFile:
         return self._file.fileno()
 
 
-def walk(pack: PackFile) -> Iterator[tuple[int, RecordHeader]]:
+def walk(pack: PackFile, pack_id: bytes) -> Iterator[tuple[int, RecordHeader]]:
     """Each record's offset and header, without its payload, as the pack itself tells them.
 
     When the last has been given, the count and the id are checked: only then all that came
     can be trusted. Raises IntegrityError.
     """
-    size = pack.stat().st_size
     header = parse_header(pack.read_some(0, HEADER_SIZE))
     identity = PackId()
-    offset, count, end = HEADER_SIZE, 0, size - TRAILER_SIZE
+    offset, count, end = HEADER_SIZE, 0, pack.stat().st_size - TRAILER_SIZE
     while offset < end:
         data = pack.read_some(offset, min(MAX_LEAD, end - offset))
         record = parse_lead(data)
@@ -229,5 +228,6 @@ def walk(pack: PackFile) -> Iterator[tuple[int, RecordHeader]]:
         yield offset, record
         offset += record.record_size
         count += 1
-    if parse_trailer(pack.read_some(offset, TRAILER_SIZE + 1)) != (count, identity.digest(header)):
+    found = identity.digest(header)
+    if found != pack_id or parse_trailer(pack.read_some(offset, TRAILER_SIZE + 1)) != (count, found):
         raise IntegrityError("its records are not those that its id stands for")

@@ -35,7 +35,7 @@ class Location(NamedTuple):
     """Where a chunk's record lies, and what its head says (a NamedTuple: one is made a lookup)."""
 
     pack: bytes
-    """Id of the pack, 32 bytes; empty for a record of a writer's pack that is not sealed."""
+    """Id of the pack, 32 bytes; shorter for a record in a writer's pack that is not sealed."""
     offset: int
     """Of the record's head, from the start of the pack."""
     raw_size: int

@@ -1,71 +1,276 @@
-"""Storing chunks: a session that fills packs and seals them."""
+"""Storing chunks: a session that fills packs and seals them.
+
+A pack gets its name only when it is whole and synced; then its idx is written. Until then its
+records are known to this session alone. A record's bases stand before it in the same pack, in an
+earlier one of the session, or in the store: so after a crash at any moment what is sealed is
+closed under bases.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from mvc.store.records import Location
+from mvc.codecs.decode import decode
+from mvc.errors import IntegrityError, ParseError, UsageError
+from mvc.hashing import chunk_namer
+from mvc.settings import MAX_DEPTH, StoreSettings
+from mvc.store import compact
+from mvc.store.files import OpenPacks, StorePaths
+from mvc.store.idxset import IdxSet
+from mvc.store.intents import Claims, Intent
+from mvc.store.packfile import PackBuilder
+from mvc.store.reading import ChunkReader, RawCache
+from mvc.store.records import NAME_SIZE, Buffer, Location, make_lead
+from mvc.store.sealing import seal
 
 if TYPE_CHECKING:
     from mvc.codecs.base import Encoded
 
-Buffer = bytes | bytearray | memoryview
+_BEGUN = None
+"""In the session's table: a thread is encoding it."""
 
 
 class PackWriter:
     """Takes encoded chunks from several threads and writes them into packs.
 
-    Nothing is durable, nor visible to other processes, before `flush` returns or a pack fills
-    up and is sealed by itself. Leaving the `with` block in peace flushes; with an exception aborts.
-    A failed write makes every later call fail.
+    Nothing is durable, nor visible to other processes, before `flush` returns or a pack is full and
+    sealed by itself. Leaving the `with` block in peace flushes; with an exception it aborts. A failed
+    write makes every later call fail. Made by `ChunkStore.writer`.
     """
 
+    def __init__(
+        self,
+        paths: StorePaths,
+        settings: StoreSettings,
+        idx: IdxSet,
+        packs: OpenPacks,
+        cache: RawCache,
+        intent: Intent,
+    ) -> None:
+        self._paths, self._settings, self._idx, self._packs, self._intent = paths, settings, idx, packs, intent
+        self._claims = Claims(paths.condemned)
+        self._namer = chunk_namer(settings.naming)
+        self._reader = ChunkReader(self._copies, self._fetch, idx.reload, self._namer, cache)
+        self._lock = threading.RLock()
+        self._session: dict[bytes, Location | None] = {}
+        """Chunks of this session that no idx lists yet."""
+        self._pack: PackBuilder | None = None
+        self._label = b"0"
+        """Stands for the id of the pack at hand, in the locations of its records."""
+        self._sealed: dict[bytes, bytes] = {}
+        """The ids that the labels of sealed packs stood for."""
+        self._failed: BaseException | None = None
+        self._closed = False
+        self._stored_bytes = 0
+        self._stored_chunks = 0
+
     def __enter__(self) -> PackWriter:
-        raise NotImplementedError
+        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        raise NotImplementedError
-
-    def begin(self, name: bytes) -> bool:
-        """Whether the caller is to encode and `add` this chunk.
-
-        False: it stands in the store or this session already (gc is kept from taking it), or
-        another thread of this session has begun it. What was begun must be added before `flush`.
-        """
-        raise NotImplementedError
-
-    def add(self, name: bytes, encoded: Encoded, *, raw_size: int, bases: tuple[bytes, ...] = (), depth: int = 0) -> bool:
-        """Append a chunk; False if it stands already, in the store or in this session.
-
-        `bases` are the names of the chunks that `encoded` was made against, in the order that
-        `decode` wants them; each must resolve, here or in the store, at a depth below `depth`
-        (which is 0 without bases, else 1 to MAX_DEPTH): UsageError otherwise.
-        """
-        raise NotImplementedError
-
-    def find(self, name: bytes) -> Location | None:
-        """As `ChunkStore.find`, but sees this session's chunks too (`pack` is empty for those not sealed)."""
-        raise NotImplementedError
-
-    def read(self, name: bytes) -> Buffer:
-        """As `ChunkStore.read`, but sees this session's chunks too."""
-        raise NotImplementedError
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
 
     @property
     def stored_bytes(self) -> int:
         """Bytes of all records that this session has added."""
-        raise NotImplementedError
+        return self._stored_bytes
 
     @property
     def stored_chunks(self) -> int:
         """How many chunks this session has added."""
-        raise NotImplementedError
+        return self._stored_chunks
+
+    def begin(self, name: bytes) -> bool:
+        """Whether the caller is to encode and `add` this chunk.
+
+        False: it stands in the store or in this session already (gc is kept from taking it), or another
+        thread of this session has begun it. What was begun must be added before `close`.
+        """
+        with self._lock:
+            self._check_usable()
+            if name in self._session:
+                return False
+            self._session[name] = _BEGUN
+        if self._claim_stored(name) is None:
+            return True
+        with self._lock:
+            if self._session.get(name, _BEGUN) is _BEGUN:
+                self._session.pop(name, None)
+        return False
+
+    def add(
+        self,
+        name: bytes,
+        encoded: Encoded,
+        *,
+        raw_size: int,
+        bases: tuple[bytes, ...] = (),
+        depth: int = 0,
+        again: bool = False,
+    ) -> bool:
+        """Append a chunk; False if it stands already, in the store or in this session.
+
+        `bases` are the names of the chunks that `encoded` was made against, in the order in which
+        `decode` wants them; each must resolve, here or in the store, at a depth below `depth`, which is 0
+        without bases, else 1 to MAX_DEPTH. Raises UsageError otherwise. With `again` a chunk of the
+        store is stored once more (repack, repair): gc then keeps the smaller copy.
+        """
+        if not again and name not in self._session and not self.begin(name):
+            return False
+        for base in bases:
+            if self._claim_below(base, depth) is None:
+                raise UsageError(f"chunk {name.hex()} rests on {base.hex()}, which is not stored below depth {depth}")
+        if self._settings.verify_writes:
+            self._verify(name, encoded, raw_size, bases)
+        lead, stored_size = make_lead(name, raw_size, encoded.codec, depth, bases, encoded.params, encoded.payload)
+        with self._lock:
+            self._check_usable()
+            if self._session.get(name, _BEGUN) is not _BEGUN:
+                return False
+            with self._failing():
+                pack = self._pack or self._new_pack()
+                offset = pack.append(lead, encoded.payload)
+                self._session[name] = Location(
+                    self._label, offset, raw_size, stored_size, encoded.codec, depth, len(encoded.params), bases
+                )
+                self._stored_bytes += len(lead) + stored_size
+                self._stored_chunks += 1
+                if pack.size >= self._settings.pack_size:
+                    self._seal()
+        return True
+
+    def find(self, name: bytes) -> Location | None:
+        """As `ChunkStore.find`, but sees this session's chunks too (until sealed, their `pack` is no id)."""
+        return next(iter(self._copies(name)), None)
+
+    def read(self, name: bytes, *, out: bytearray | memoryview | None = None) -> Buffer:
+        """As `ChunkStore.read`, but sees this session's chunks too."""
+        return self._reader.read(name, out)
 
     def flush(self) -> None:
-        """Seal the pack at hand and wait until every chunk added so far is durable and to be found."""
-        raise NotImplementedError
+        """Seal the pack at hand: every chunk added so far is durable, and found by others, on return."""
+        with self._lock:
+            self._check_usable()
+            with self._failing():
+                self._seal()
+
+    def close(self) -> None:
+        """Flush and end the session. Raises UsageError if a chunk was begun and never added."""
+        if self._closed:
+            return
+        self.flush()
+        self._closed = True
+        if self._session:
+            raise UsageError(f"chunk {next(iter(self._session)).hex()} was begun but never added")
 
     def abort(self) -> None:
-        """Drop what is not sealed. What was sealed stays, for a repeat to find, or gc to take."""
-        raise NotImplementedError
+        """Drop what is not sealed. What was sealed stays, for a repeat to find or gc to take."""
+        with self._lock:
+            self._closed = True
+            self._drop_pack()
+
+    # The pack at hand -----------------------------------------------------------------------
+
+    def _new_pack(self) -> PackBuilder:
+        self._pack = PackBuilder(self._paths.tmp, self._settings.naming)
+        return self._pack
+
+    def _seal(self) -> None:
+        pack = self._pack
+        if pack is None:
+            return
+        records = {name: place for name, place in self._session.items() if place is not None}
+        self._sealed[self._label] = seal(self._paths, pack, records, self._claims)
+        self._pack, self._label = None, b"%d" % len(self._sealed)
+        self._idx.reload()
+        for name in records:
+            del self._session[name]
+        compact.compact(self._paths, self._idx)
+
+    def _drop_pack(self) -> None:
+        if self._pack is not None:
+            self._pack.discard()
+            self._pack = None
+        self._session = {}
+
+    def _check_usable(self) -> None:
+        if self._failed is not None:
+            raise IntegrityError("an earlier write of this session failed") from self._failed
+        if self._closed:
+            raise UsageError("the writer is closed")
+
+    def _failing(self) -> _Failing:
+        return _Failing(self._fail)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failed = error
+        self._drop_pack()
+
+    # Looking up -----------------------------------------------------------------------------
+
+    def _copies(self, name: bytes) -> list[Location]:
+        place = self._session.get(name)
+        found = self._idx.copies(name)
+        return found if place is None else [place, *found]
+
+    def _fetch(self, location: Location) -> bytes:
+        if len(location.pack) == NAME_SIZE:
+            return self._packs.fetch(location)
+        with self._lock:
+            if location.pack == self._label and self._pack is not None:
+                return self._pack.read(location.offset, location.record_size)
+            pack_id = self._sealed.get(location.pack)
+        if pack_id is None:
+            raise IntegrityError("the session was aborted")
+        return self._packs.fetch(location._replace(pack=pack_id))
+
+    def _claim_stored(self, name: bytes) -> Location | None:
+        return self._claim_below(name, MAX_DEPTH + 1)
+
+    def _claim_below(self, name: bytes, depth: int) -> Location | None:
+        """A place where the chunk lies at a depth below `depth` and will stay, or None."""
+        place = self._session.get(name)
+        if place is not None and place.depth < depth:
+            return place
+        gone = False
+        for place in self._idx.copies(name):
+            if place.depth < depth:
+                if self._claims.claim(place.pack, self._paths.pack(place.pack)):
+                    return place
+                gone = True
+        if gone and self._idx.reload():  # gc has put it into another pack
+            return self._claim_below(name, depth)
+        return None
+
+    def _verify(self, name: bytes, encoded: Encoded, raw_size: int, bases: tuple[bytes, ...]) -> None:
+        payload = b"".join(encoded.payload)
+        try:
+            raw = decode(encoded.codec, encoded.params, payload, raw_size, [self.read(base) for base in bases])
+        except ParseError as error:
+            raise IntegrityError(f"chunk {name.hex()} cannot be decoded as it was encoded: {error.message}") from error
+        if len(raw) != raw_size or self._namer(raw) != name:
+            raise IntegrityError(f"chunk {name.hex()} does not decode to what was encoded")
+
+
+class _Failing:
+    """Remembers the error that ends its block, so that no later call builds on what is half written."""
+
+    def __init__(self, remember: Callable[[BaseException], None]) -> None:
+        self._remember = remember
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._remember(error)

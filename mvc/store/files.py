@@ -1,0 +1,94 @@
+"""Where the files of a store lie, and its packs that are open for reading."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from mvc.store.packfile import PackFile, pack_path
+from mvc.store.reading import PackGone
+from mvc.store.records import Location
+
+_OPEN_PACKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StorePaths:
+    """The folders and fixed files of a store (docs/format/repository.md)."""
+
+    chunks: Path
+    tmp: Path
+    locks: Path
+    intents: Path
+
+    @property
+    def packs(self) -> Path:
+        return self.chunks / "packs"
+
+    @property
+    def idx(self) -> Path:
+        return self.chunks / "idx"
+
+    @property
+    def condemned(self) -> Path:
+        """The packs that a gc is about to remove: see intents.py."""
+        return self.chunks / "condemned"
+
+    @property
+    def idx_lock(self) -> Path:
+        """Held while idx files are removed (by a merge, by gc). Adding one takes no lock."""
+        return self.locks / "idx.lock"
+
+    @property
+    def gc_lock(self) -> Path:
+        """Held while packs are removed."""
+        return self.locks / "gc.lock"
+
+    def pack(self, pack_id: bytes) -> Path:
+        return pack_path(self.packs, pack_id)
+
+
+class OpenPacks:
+    """The packs that were read last stay open. Thread-safe."""
+
+    def __init__(self, paths: StorePaths) -> None:
+        self._paths = paths
+        self._lock = threading.Lock()
+        self._files: OrderedDict[bytes, PackFile] = OrderedDict()
+
+    def fetch(self, location: Location) -> bytes:
+        """The whole record at `location`. Raises PackGone, or IntegrityError where the pack ends before."""
+        try:
+            return self.open(location.pack).read(location.offset, location.record_size)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ESTALE):
+                raise
+            self.forget(location.pack)
+            raise PackGone(f"pack {location.pack.hex()} is missing", hint="mvc fsck") from error
+
+    def open(self, pack_id: bytes) -> PackFile:
+        """The pack, open. Raises FileNotFoundError."""
+        with self._lock:
+            file = self._files.get(pack_id)
+            if file is not None:
+                self._files.move_to_end(pack_id)
+                return file
+        file = PackFile(self._paths.pack(pack_id))
+        with self._lock:
+            self._files[pack_id] = file
+            if len(self._files) > _OPEN_PACKS:
+                self._files.popitem(last=False)
+        return file
+
+    def forget(self, pack_id: bytes) -> None:
+        """Close it when nobody reads from it any more."""
+        with self._lock:
+            self._files.pop(pack_id, None)
+
+    def close(self) -> None:
+        """Close all that nobody reads from."""
+        with self._lock:
+            self._files.clear()

@@ -1,0 +1,131 @@
+"""Reading a chunk: the record, its bases, decoding, and the check against its name."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from mvc.codecs.decode import decode
+from mvc.errors import IntegrityError, MissingObject, ParseError
+from mvc.hashing import ChunkNamer
+from mvc.settings import MAX_DEPTH
+from mvc.store.records import NAME_SIZE, Buffer, Location, parse_record
+
+Copies = Callable[[bytes], Iterable[Location]]
+"""A chunk's name to all places where it is stored, the least depth first."""
+Fetch = Callable[[Location], bytes]
+"""The whole record that lies there. Raises PackGone, or IntegrityError."""
+Refresh = Callable[[], bool]
+"""Look again for what is stored where; whether anything changed."""
+
+_REFRESHES = 16
+
+
+class PackGone(IntegrityError):
+    """A pack that the idx lists is not there. `ChunkReader` catches it: gc may just have replaced the pack."""
+
+
+class RawCache:
+    """The raw bytes of the chunks read last, up to a budget: a delta is often read right after its base."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._held = 0
+        self._lock = threading.Lock()
+        self._chunks: OrderedDict[bytes, Buffer] = OrderedDict()
+
+    def get(self, name: bytes) -> Buffer | None:
+        with self._lock:
+            found = self._chunks.get(name)
+            if found is not None:
+                self._chunks.move_to_end(name)
+            return found
+
+    def put(self, name: bytes, raw: Buffer) -> None:
+        if len(raw) > self._budget // 4:
+            return
+        with self._lock:
+            if name not in self._chunks:
+                self._chunks[name] = raw
+                self._held += len(raw)
+                while self._held > self._budget:
+                    self._held -= len(self._chunks.popitem(last=False)[1])
+
+
+class ChunkReader:
+    """Reads chunks by name, wherever `copies` says that they lie. Thread-safe if its parts are."""
+
+    def __init__(self, copies: Copies, fetch: Fetch, refresh: Refresh, namer: ChunkNamer, cache: RawCache) -> None:
+        self._copies = copies
+        self._fetch = fetch
+        self._refresh = refresh
+        self._namer = namer
+        self._cache = cache
+
+    def read(self, name: bytes, out: bytearray | memoryview | None = None) -> Buffer:
+        """The raw bytes, whose hash is `name`. Raises MissingObject or IntegrityError."""
+        return self._read(name, MAX_DEPTH + 1, out)
+
+    def record(self, name: bytes, accept: Callable[[Buffer], bool]) -> bytes:
+        """The first whole record of that name that `accept` finds sound."""
+
+        def take(location: Location) -> Buffer | None:
+            data = self._fetch(location)
+            parse_record(data, name, location)
+            return data if accept(data) else None
+
+        return bytes(self._first(name, MAX_DEPTH + 1, take))
+
+    def _read(self, name: bytes, below: int, out: bytearray | memoryview | None) -> Buffer:
+        cached = self._cache.get(name)
+        if cached is not None:
+            if out is None:
+                return cached
+            if len(out) == len(cached):
+                out[:] = cached
+                return out
+
+        def take(location: Location) -> Buffer | None:
+            found = self.decode(name, location, self._fetch(location), out)
+            return found if self._namer(found) == name else None
+
+        raw = self._first(name, below, take)
+        if out is None:
+            self._cache.put(name, raw)
+        return raw
+
+    def decode(
+        self, name: bytes, location: Location, record: Buffer, out: bytearray | memoryview | None = None
+    ) -> Buffer:
+        """Decode a record that was read already; its bases are read. Does not verify the name."""
+        header, payload = parse_record(record, name, location)
+        bases = [self._read(base, header.depth, None) for base in header.bases]
+        return decode(header.codec, header.params, payload, header.raw_size, bases, out)
+
+    def _first(self, name: bytes, below: int, take: Callable[[Location], Buffer | None]) -> Buffer:
+        """What `take` makes of the first sound copy of a chunk whose depth is less than `below`."""
+        failure: IntegrityError | None = None
+        for _ in range(_REFRESHES):
+            gone = False
+            for location in self._copies(name):
+                if location.depth >= below:
+                    continue
+                try:
+                    found = take(location)
+                except PackGone as error:
+                    gone, failure = True, error
+                except (IntegrityError, ParseError) as error:
+                    failure = _damaged(name, location, error.message)
+                else:
+                    if found is not None:
+                        return found
+                    failure = _damaged(name, location, "its bytes do not match its name")
+            if (failure is not None and not gone) or not self._refresh():
+                break
+        raise failure or MissingObject(f"chunk {name.hex()} is not in the store")
+
+
+def _damaged(name: bytes, location: Location, why: str) -> IntegrityError:
+    where = f"pack {location.pack.hex()}" if len(location.pack) == NAME_SIZE else "the pack being written"
+    return IntegrityError(f"chunk {name.hex()} in {where} at {location.offset} is damaged: {why}", hint="mvc fsck")
