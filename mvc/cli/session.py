@@ -68,6 +68,8 @@ class Session:
         """How many of the verb's arguments stood behind "--"; None where there was none."""
         self.out = out or sys.stdout
         self.err = err or sys.stderr
+        self.terminal = self.out.isatty()
+        """Whether stdout is a terminal (also while a pager stands between)."""
         self.paint = Painter(self._colours(self.out))
         """Colour for stdout: `session.paint("text", "green bold")` (unchanged where colour is off)."""
         self.paint_err = Painter(self._colours(self.err))
@@ -150,7 +152,7 @@ class Session:
         if text or end:
             self.out.write(text + end)
 
-    def emit_bytes(self, data: bytes) -> None:
+    def emit_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Raw data for stdout (`cat-file -p`)."""
         self.out.flush()
         cast(BinaryIO, cast(Any, self.out).buffer).write(data)

@@ -36,10 +36,11 @@ def _write(groups: Mapping[str, Any], depth: int, lines: list[str]) -> None:
             lines.append(f"{indent}{_string(key)}:")
             _write(value, depth + 1, lines)
         else:
-            lines.append(f"{indent}{_string(key)}: {_flow(value, plain=True)}")
+            lines.append(f"{indent}{_string(key)}: {flow(value, plain=True)}")
 
 
-def _flow(value: Any, *, plain: bool = False) -> str:
+def flow(value: Any, *, plain: bool = False) -> str:
+    """A value on one line. `plain`: a string that needs no quotes has none (in a list it always has)."""
     if isinstance(value, str):
         return _string(value) if plain else _quoted(value)
     if value is None:
@@ -51,9 +52,9 @@ def _flow(value: Any, *, plain: bool = False) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, list):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
+        return "[" + ", ".join(flow(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_quoted(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_quoted(key)}: {flow(item)}" for key, item in value.items()) + "}"
     raise ParseError(f"a value of type {type(value).__name__} cannot be recorded")
 
 

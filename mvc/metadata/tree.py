@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mvc.errors import ParseError
@@ -34,8 +34,8 @@ def write_tree(batch: ObjectBatch, metadata: CommitMetadata) -> str | None:
     return batch.tree(entries) if entries else None
 
 
-def read_metadata(objects: ObjectReader, tree_id: str) -> CommitMetadata:
-    """The metadata of a commit, by the id of its root tree.
+def read_metadata(objects: ObjectReader, tree_id: str, *, files: Collection[str] = FILES) -> CommitMetadata:
+    """The metadata of a commit, by the id of its root tree; only what stands in `files`.
 
     Raises ParseError for a file that cannot be read (a person may have written it with git), and
     what reading an object raises.
@@ -43,7 +43,7 @@ def read_metadata(objects: ObjectReader, tree_id: str) -> CommitMetadata:
     folder = trees.metadata_tree(objects, tree_id)
     if folder is None:
         return NOTHING
-    found = {entry.name: entry.id for entry in objects.tree(folder) if entry.name in FILES and entry.mode == FILE}
+    found = {entry.name: entry.id for entry in objects.tree(folder) if entry.name in files and entry.mode == FILE}
     flat = {name: _flat(objects, name, found.get(name)) for name in (PARAMS, METRICS, ENVIRONMENT)}
     return CommitMetadata(
         params=flat[PARAMS],

@@ -1,0 +1,131 @@
+"""A commit as text and as JSON: shared by `log` and `show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mvc.cli.dates import git_date, iso_date
+from mvc.cli.names import decorated
+from mvc.cli.session import Session
+from mvc.cli.text import printable
+from mvc.metadata.canonical import flow
+from mvc.metadata.model import CommitMetadata, Dataset
+from mvc.objects.model import Commit, Signature
+from mvc.ops.names import Decoration
+
+_LABEL = 9
+_MOST_IN_LOG = 16
+
+
+def header_lines(
+    session: Session, commit: Commit, names: Sequence[Decoration], abbreviated: Mapping[str, str]
+) -> list[str]:
+    """ "commit <id> (HEAD -> main)", merge, author and date, as Git prints them."""
+    lines = [session.paint(f"commit {commit.id}", "yellow") + decorated(session, names)]
+    if len(commit.parents) > 1:
+        lines.append("Merge: " + " ".join(abbreviated.get(parent, parent[:7]) for parent in commit.parents))
+    lines.append(f"Author: {printable(str(commit.author))}")
+    lines.append(f"Date:   {git_date(commit.author)}")
+    return lines
+
+
+def message_lines(commit: Commit) -> list[str]:
+    """The message, indented."""
+    return [f"    {printable(line)}" if line else "" for line in commit.message.strip("\n").split("\n")]
+
+
+def value_lines(session: Session, metadata: CommitMetadata) -> list[str]:
+    """Params and metrics in a few lines, as `log` shows them: "params    lr=3e-05  epochs=3"."""
+    lines: list[str] = []
+    for label, values in (("params", metadata.params), ("metrics", metadata.metrics)):
+        if values:
+            lines += _wrapped(session, label, [f"{printable(k)}={shown(v)}" for k, v in values.items()])
+    return lines
+
+
+def metadata_lines(session: Session, metadata: CommitMetadata) -> list[str]:
+    """All that a commit says of itself, a name a line, as `show` shows it."""
+    groups: list[tuple[str, list[tuple[str, str]]]] = [
+        ("params", [(name, shown(value)) for name, value in metadata.params.items()]),
+        ("metrics", [(name, shown(value)) for name, value in metadata.metrics.items()]),
+        ("datasets", [(one.name, dataset_text(one)) for one in metadata.datasets]),
+        ("environment", [(name, shown(value)) for name, value in _grouped(metadata.environment)]),
+    ]
+    lines: list[str] = []
+    for label, rows in groups:
+        if rows:
+            width = min(max(len(printable(name)) for name, _ in rows), 32)
+            lines.append(session.paint(label, "cyan"))
+            lines += [f"    {printable(name):<{width}}  {printable(value)}" for name, value in rows]
+    return lines
+
+
+def dataset_text(dataset: Dataset) -> str:
+    """ "data/train  blake3:1f2e3d4c5b6a  2.1 GB, 14 files" on one line."""
+    from_digest = dataset.digest or ""
+    algorithm, colon, value = from_digest.partition(":")
+    parts = [dataset.location]
+    if from_digest:
+        parts.append(f"{algorithm}{colon}{value[:16]}")
+    return "  ".join(parts)
+
+
+def shown(value: Any) -> str:
+    """A value as it would be typed."""
+    return printable(value if isinstance(value, str) else flow(value))
+
+
+def commit_json(commit: Commit, names: Sequence[Decoration], metadata: CommitMetadata) -> dict[str, Any]:
+    """A commit's fields. Dates are in ISO 8601, in the signer's zone; metadata has dotted names."""
+    return {
+        "id": commit.id,
+        "tree": commit.tree,
+        "parents": list(commit.parents),
+        "author": _signature(commit.author),
+        "committer": _signature(commit.committer),
+        "summary": commit.summary,
+        "message": commit.message,
+        "refs": [{"kind": one.kind, "name": one.name, "head": one.is_head} for one in names],
+        **metadata_json(metadata),
+    }
+
+
+def metadata_json(metadata: CommitMetadata) -> dict[str, Any]:
+    """Params, metrics, datasets, environment."""
+    return {
+        "params": dict(metadata.params),
+        "metrics": dict(metadata.metrics),
+        "datasets": [
+            {"name": d.name, "location": d.location, "digest": d.digest, "size": d.size, "files": d.files}
+            for d in metadata.datasets
+        ],
+        "environment": dict(metadata.environment),
+    }
+
+
+def _signature(who: Signature) -> dict[str, str]:
+    return {"name": who.name, "email": who.email, "date": iso_date(who)}
+
+
+def _wrapped(session: Session, label: str, words: list[str]) -> Iterator[str]:
+    """The words behind a label, broken at the terminal's width; what is beyond a few lines is counted."""
+    if len(words) > _MOST_IN_LOG:
+        words = [*words[:_MOST_IN_LOG], f"... {len(words) - _MOST_IN_LOG} more"]
+    lines = [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + len(word) > session.width - 4 - _LABEL - 2:
+            lines.append("")
+        lines[-1] += f"  {word}" if lines[-1] else word
+    for index, line in enumerate(lines):
+        yield "    " + session.paint(f"{label if index == 0 else '':<{_LABEL}}", "cyan") + line
+
+
+def _grouped(environment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The packages on one line: "packages  numpy 2.4.6, torch 2.15.0"; all else as it is."""
+    packages = {name.removeprefix("packages."): v for name, v in environment.items() if name.startswith("packages.")}
+    for name, value in environment.items():
+        if not name.startswith("packages."):
+            yield name, value
+    if packages:
+        yield "packages", ", ".join(f"{name} {version}" for name, version in packages.items())

@@ -1,0 +1,49 @@
+"""Times as commands show them."""
+
+from __future__ import annotations
+
+import time
+
+from mvc.objects.model import Signature
+
+_UNITS = (
+    (365 * 86400, "year"),
+    (30 * 86400, "month"),
+    (7 * 86400, "week"),
+    (86400, "day"),
+    (3600, "hour"),
+    (60, "minute"),
+)
+
+
+def git_date(who: Signature) -> str:
+    """As Git's default: "Thu Jan 1 12:00:00 2026 +0100", in the signer's own zone."""
+    at = _in_zone(who)
+    return f"{time.strftime('%a %b', at)} {at.tm_mday} {time.strftime('%H:%M:%S %Y', at)} {_zone(who, '')}"
+
+
+def iso_date(who: Signature) -> str:
+    """As in JSON: "2026-01-01T12:00:00+01:00"."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", _in_zone(who)) + _zone(who, ":")
+
+
+def relative_date(seconds: int, now: int) -> str:
+    """ "3 days ago"."""
+    age = max(now - seconds, 0)
+    for length, unit in _UNITS:
+        if age >= 2 * length or (unit == "minute" and age >= length):
+            count = age // length
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return f"{age} seconds ago"
+
+
+def _in_zone(who: Signature) -> time.struct_time:
+    try:
+        return time.gmtime(who.time + 60 * who.offset_minutes)
+    except (OverflowError, ValueError, OSError):  # a date that nobody can have meant
+        return time.gmtime(0)
+
+
+def _zone(who: Signature, colon: str) -> str:
+    hours, minutes = divmod(abs(who.offset_minutes), 60)
+    return f"{'-' if who.offset_minutes < 0 else '+'}{hours:02d}{colon}{minutes:02d}"

@@ -1,0 +1,137 @@
+"""`mvc log`: parse, call `mvc.ops.log`, render."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from mvc.cli.command import json_flag, verb
+from mvc.cli.commit_text import commit_json, header_lines, message_lines, value_lines
+from mvc.cli.graph import Graph
+from mvc.cli.names import decorated, short_id
+from mvc.cli.revisions import split_arguments
+from mvc.cli.session import Session
+from mvc.cli.text import printable
+from mvc.errors import UsageError
+from mvc.objects.dates import parse_date
+from mvc.ops.log import LogEntry, LogOptions, log
+from mvc.ops.names import Decoration, decorations
+
+
+@verb
+@click.argument("arguments", nargs=-1, metavar="[REVISION|A..B]... [--] [PATH]...")
+@click.option("-n", "--max-count", type=click.IntRange(min=0), metavar="N", help="At most N commits.")
+@click.option("--skip", type=click.IntRange(min=0), default=0, metavar="N", help="Leave out the first N.")
+@click.option("--oneline", is_flag=True, help="A line a commit.")
+@click.option("--graph", is_flag=True, help="Draw the branches beside it.")
+@click.option("--all", "every", is_flag=True, help="From all branches and tags, not HEAD alone.")
+@click.option("--since", "--after", metavar="DATE", help='Commits from then on: 2026-01-31, yesterday, "2 weeks ago".')
+@click.option("--until", "--before", metavar="DATE", help="Commits up to then.")
+@click.option("--author", metavar="REGEX", help="Commits whose author's name or address fits.")
+@click.option("--grep", metavar="REGEX", help="Commits whose message fits.")
+@click.option("--tensor", "tensors", metavar="GLOB", multiple=True, help="Commits that change such a tensor.")
+@click.option("--merges/--no-merges", default=None, help="Merges alone, or none of them.")
+@click.option("--first-parent", is_flag=True, help="Follow the first parent of merges alone.")
+@click.option("--reverse", is_flag=True, help="The oldest first.")
+@json_flag
+def command(
+    session: Session,
+    arguments: tuple[str, ...],
+    max_count: int | None,
+    skip: int,
+    oneline: bool,
+    graph: bool,
+    every: bool,
+    since: str | None,
+    until: str | None,
+    author: str | None,
+    grep: str | None,
+    tensors: tuple[str, ...],
+    merges: bool | None,
+    first_parent: bool,
+    reverse: bool,
+    as_json: bool,
+) -> None:
+    """The history, with params and metrics.
+
+    \b
+    mvc log --oneline --graph --all
+    mvc log v1..main -- adapters/
+    mvc log --tensor 'encoder.layer.3.*' --since "2 weeks ago"
+    """
+    if graph and reverse:
+        raise UsageError("--graph and --reverse do not go together")
+    revisions, paths = split_arguments(session, arguments)
+    options = LogOptions(
+        revisions=revisions,
+        paths=paths,
+        tensors=tensors,
+        since=None if since is None else parse_date(since),
+        until=None if until is None else parse_date(until),
+        author=author,
+        grep=grep,
+        max_count=max_count,
+        skip=skip,
+        every_ref=every,
+        first_parent=first_parent,
+        merges=merges,
+        graph=graph,
+        reverse=reverse,
+        metadata=as_json or not oneline,
+        all_metadata=as_json,
+    )
+    entries = log(session.repo(), options)
+    names = decorations(session.repo())
+    if as_json:
+        commits = [commit_json(one.commit, names.get(one.commit.id, ()), one.metadata) for one in entries]
+        session.emit_json("log", {"commits": commits})
+        return
+    with session.pager():
+        for text in _text(session, entries, names, oneline=oneline, graph=Graph() if graph else None):
+            session.emit_text(text)
+
+
+def _text(
+    session: Session,
+    entries: Iterator[LogEntry],
+    names: dict[str, list[Decoration]],
+    *,
+    oneline: bool,
+    graph: Graph | None,
+) -> Iterator[str]:
+    first = True
+    for entry in entries:
+        labels = names.get(entry.commit.id, [])
+        lines = [_oneline(session, entry, labels)] if oneline else _medium(session, entry, labels)
+        if graph is not None:
+            yield from _beside(graph, entry, lines if oneline else [*lines, ""])
+            continue
+        if not first and not oneline:
+            yield ""
+        first = False
+        yield "\n".join(lines)
+
+
+def _oneline(session: Session, entry: LogEntry, names: list[Decoration]) -> str:
+    shown = session.paint(short_id(session, entry.commit.id), "yellow")
+    return f"{shown}{decorated(session, names)} {printable(entry.commit.summary)}"
+
+
+def _medium(session: Session, entry: LogEntry, names: list[Decoration]) -> list[str]:
+    commit = entry.commit
+    parents = {one: short_id(session, one) for one in commit.parents} if len(commit.parents) > 1 else {}
+    lines = [*header_lines(session, commit, names, parents), "", *message_lines(commit)]
+    values = value_lines(session, entry.metadata)
+    if entry.problem:
+        values.append(f"    {session.paint('metadata cannot be read:', 'red')} {printable(entry.problem)}")
+    return [*lines, "", *values] if values else lines
+
+
+def _beside(graph: Graph, entry: LogEntry, lines: list[str]) -> Iterator[str]:
+    """The lines with the graph before them."""
+    rows = graph.add(entry.commit.id, entry.parents)
+    for index, line in enumerate(lines):
+        before = rows.node if index == 0 else next(iter(rows.moves[index - 1 : index]), rows.rest)
+        yield f"{before} {line}".rstrip()
+    yield from rows.moves[len(lines) - 1 :]

@@ -1,0 +1,91 @@
+"""A model's tensors as text and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mvc.cli.session import Session
+from mvc.cli.sizes import counted, human_bytes, human_count, percent
+from mvc.cli.tables import table
+from mvc.cli.text import printable, printable_path
+from mvc.ops.show_model import ModelListing, SegmentRow
+
+_HEADER = ("tensor", "dtype", "shape", "parameters", "size", "stored", "", "codec")
+_MOST_OPAQUE = 20
+
+
+def model_lines(session: Session, listing: ModelListing) -> list[str]:
+    """A line on the file, then a row a tensor."""
+    lines = [_title(session, listing), ""]
+    rows = [_row(row) for row in listing.rows if row.tensor is not None or row.kind != "opaque"]
+    opaque = [_row(row) for row in listing.rows if row.tensor is None and row.kind == "opaque"]
+    made = table([*rows, *opaque[:_MOST_OPAQUE]], align="<<<>>>>", header=_HEADER)
+    lines += [session.paint(made[0], "dim"), *made[1:]]
+    if len(opaque) > _MOST_OPAQUE:
+        lines.append(f"and {len(opaque) - _MOST_OPAQUE:,} more runs of bytes that are no tensors")
+    if nonfinite := [row for row in listing.tensors if row.nan or row.inf]:
+        lines += ["", *(_nonfinite(session, row) for row in nonfinite)]
+    if listing.missing:
+        lines += ["", session.paint(f"{counted(listing.missing, 'chunk')} not in this repository", "red")]
+    return lines
+
+
+def model_json(listing: ModelListing) -> dict[str, Any]:
+    """Sizes in bytes; `stored` is null for a plain blob."""
+    return {
+        "id": listing.id,
+        "path": listing.path,
+        "format": listing.format,
+        "size": listing.size,
+        "blake3": listing.blake3,
+        "parameters": listing.parameters,
+        "stored": listing.stored,
+        "missing_chunks": listing.missing,
+        "segments": [_segment_json(row) for row in listing.rows],
+    }
+
+
+def _title(session: Session, listing: ModelListing) -> str:
+    parts = [human_bytes(listing.size)]
+    if listing.tensors:
+        parts = [listing.format, *parts, counted(len(listing.tensors), "tensor")]
+        parts.append(f"{human_count(listing.parameters)} parameters")
+    if listing.stored is not None:
+        parts.append(f"stored in {human_bytes(listing.stored)} ({percent(listing.stored, listing.size)})")
+    name = session.paint(printable_path(listing.path) if listing.path else listing.id, "yellow")
+    return f"{name}  {', '.join(parts)}"
+
+
+def _row(row: SegmentRow) -> list[str]:
+    stored = ["", ""] if row.stored is None else [human_bytes(row.stored), percent(row.stored, row.size)]
+    size = human_bytes(row.size)
+    codecs = "+".join(row.codecs)
+    if row.tensor is None:
+        return [f"({row.kind})", "", "", "", size, *stored, codecs]
+    shape = "×".join(map(str, row.tensor.shape)) or "scalar"
+    name, dtype = printable(row.tensor.name), printable(row.tensor.dtype)
+    return [name, dtype, shape, f"{row.parameters:,}", size, *stored, codecs]
+
+
+def _nonfinite(session: Session, row: SegmentRow) -> str:
+    name = printable(row.tensor.name) if row.tensor else ""
+    found = [f"{count:,} {what}" for count, what in ((row.nan, "NaN"), (row.inf, "infinite")) if count]
+    return f"{session.paint('warning:', 'yellow bold')} {name} holds {' and '.join(found)}"
+
+
+def _segment_json(row: SegmentRow) -> dict[str, Any]:
+    tensor = row.tensor
+    return {
+        "kind": row.kind,
+        "name": tensor.name if tensor else None,
+        "dtype": tensor.dtype if tensor else None,
+        "shape": list(tensor.shape) if tensor else None,
+        "parameters": row.parameters if tensor else None,
+        "size": row.size,
+        "stored": row.stored,
+        "codecs": list(row.codecs),
+        "chunks": row.chunks,
+        "missing_chunks": row.missing,
+        "nan": row.nan,
+        "inf": row.inf,
+    }

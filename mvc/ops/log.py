@@ -1,0 +1,115 @@
+"""`mvc log`: the commits of the history that were asked for, as they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from mvc.errors import NotFound, ParseError
+from mvc.lazy import load
+from mvc.metadata.model import NOTHING, CommitMetadata
+from mvc.metadata.tree import FILES, METRICS, PARAMS, read_metadata
+from mvc.objects.model import Commit
+from mvc.objects.revparse import parse_range
+from mvc.objects.walk import Selection, walk, walk_graph
+from mvc.ops.names import HEADS, REMOTES, TAGS, peel
+from mvc.repo.repository import Repository
+
+_TENSOR_FILTER = "mvc.ops.tensor_filter:TensorFilter"
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """Which commits, and what of them. All conditions must hold; times are seconds since 1970."""
+
+    revisions: tuple[str, ...] = ()
+    """As typed, ranges too; none for HEAD."""
+    paths: tuple[str, ...] = ()
+    """Inside the worktree."""
+    tensors: tuple[str, ...] = ()
+    """Globs: only commits that change one of these tensors, with respect to their first parent."""
+    since: int | None = None
+    until: int | None = None
+    author: str | None = None
+    grep: str | None = None
+    max_count: int | None = None
+    skip: int = 0
+    every_ref: bool = False
+    first_parent: bool = False
+    merges: bool | None = None
+    graph: bool = False
+    reverse: bool = False
+    metadata: bool = True
+    """Read params and metrics."""
+    all_metadata: bool = False
+    """Datasets and environment as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A commit. `parents` are those that are shown (for a graph); `problem` says why there is no metadata."""
+
+    commit: Commit
+    parents: tuple[str, ...]
+    metadata: CommitMetadata = NOTHING
+    problem: str | None = None
+
+
+def log(repo: Repository, options: LogOptions) -> Iterator[LogEntry]:
+    """The commits, newest first. Raises NotFound for a revision that is none, or a history without commits."""
+    selection = _selection(repo, options)
+    if options.graph:
+        steps = ((step.commit, step.parents) for step in walk_graph(repo.objects, selection))
+    else:
+        steps = ((commit, commit.parents) for commit in walk(repo.objects, selection))
+    if options.reverse:
+        steps = (step for step in reversed(list(steps)))
+    for commit, parents in steps:
+        metadata, problem = metadata_of(repo, commit, options) if options.metadata else (NOTHING, None)
+        yield LogEntry(commit, parents, metadata, problem)
+
+
+def metadata_of(repo: Repository, commit: Commit, options: LogOptions) -> tuple[CommitMetadata, str | None]:
+    """What a commit says of itself. What nobody can read hides no commit: it is told beside it."""
+    files = FILES if options.all_metadata else (PARAMS, METRICS)
+    try:
+        return read_metadata(repo.objects, commit.tree, files=files), None
+    except ParseError as error:
+        return NOTHING, error.message
+
+
+def _selection(repo: Repository, options: LogOptions) -> Selection:
+    ranges = [parse_range(repo.objects, repo.refs, spec) for spec in options.revisions]
+    include = list(chain.from_iterable(one.include for one in ranges))
+    exclude = list(chain.from_iterable(one.exclude for one in ranges))
+    if options.every_ref:
+        include += _every_ref(repo)
+    if not include:
+        head = repo.refs.head()
+        if head.id is None:
+            name = f"the branch '{head.short}'" if head.short else "HEAD"
+            raise NotFound(f"{name} has no commit yet", hint="mvc add FILES, then: mvc commit")
+        include = [head.id]
+    return Selection(
+        include=tuple(dict.fromkeys(include)),
+        exclude=tuple(exclude),
+        order="topo" if options.graph else "date",
+        paths=options.paths,
+        since=options.since,
+        until=options.until,
+        author=options.author,
+        grep=options.grep,
+        first_parent=options.first_parent,
+        merges=options.merges,
+        max_count=options.max_count,
+        skip=options.skip,
+        keep=load(_TENSOR_FILTER)(options.tensors, options.paths).changes if options.tensors else None,
+    )
+
+
+def _every_ref(repo: Repository) -> list[str]:
+    tips = [target for prefix in (HEADS, REMOTES, TAGS) for target in repo.refs.list(prefix).values()]
+    head = repo.refs.head().id
+    peeled = (peel(repo.objects, target) for target in [*tips, *([head] if head else [])])
+    return [target for target in peeled if repo.objects.kind(target) == "commit"]
