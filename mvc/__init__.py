@@ -1,5 +1,40 @@
-"""mvc: Git for machine-learning models."""
+"""mvc: Git for machine-learning models.
+
+    import mvc
+    repo = mvc.Repo.open(".")
+
+docs/python.md shows the interface. Importing `mvc` loads none of it: names load when they are used.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from mvc.lazy import load
+
+if TYPE_CHECKING:
+    from mvc.api import CommitInfo, Repo
+    from mvc.errors import MvcError
+    from mvc.formats.base import Tensor
+    from mvc.objects.model import Signature
+
 __version__ = "0.1.0"
+__all__ = ["CommitInfo", "MvcError", "Repo", "Signature", "Tensor", "__version__"]
+
+_PUBLIC = {
+    "CommitInfo": "mvc.api:CommitInfo",
+    "MvcError": "mvc.errors:MvcError",
+    "Repo": "mvc.api:Repo",
+    "Signature": "mvc.objects.model:Signature",
+    "Tensor": "mvc.formats.base:Tensor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'mvc' has no attribute '{name}'")
+    return load(_PUBLIC[name])
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -30,7 +30,7 @@ def command(session: Session, prune: str | None, again: bool, dry_run: bool, yes
     if days == 0 and not dry_run:
         session.confirm("What nothing needs is removed for good, however young. Go on?", yes=yes)
     saved = repack(repo, wait=session.lock_wait, progress=session.progress) if again and not dry_run else 0
-    result = gc(repo, prune_after_days=days, dry_run=dry_run, wait=session.lock_wait, progress=session.progress)
+    result = gc(repo, prune_after_days=days, dry_run=dry_run, caller=session.caller(commits=False))
     if as_json:
         session.emit_json("gc", _document(result, dry_run, saved))
         return

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mvc.errors import NotFound, Refused, UsageError
-from mvc.objects import paths as tree_paths
+from mvc.objects import portability
 from mvc.objects.model import TreeItem
+from mvc.objects.paths import check_path
 from mvc.progress import SILENT, Progress
 from mvc.repo.chunks import open_chunks
 from mvc.repo.ingest import Ingested, ingest
@@ -70,7 +71,7 @@ def add(
     todo = _choose(repo, stage, pathspec, update, force, progress)
     read = [*todo.new, *todo.changed]
     for path in read:
-        tree_paths.check_path(path)
+        check_path(path)
     _warn_of_names(stage, todo, progress)
     if dry_run:
         return AddResult(todo.new, todo.changed, todo.gone)
@@ -108,9 +109,7 @@ def _store(
     return {one.path: one for one in taken}
 
 
-def _choose(
-    repo: Repository, stage: Stage, pathspec: Pathspec, update: bool, force: bool, progress: Progress
-) -> _Todo:
+def _choose(repo: Repository, stage: Stage, pathspec: Pathspec, update: bool, force: bool, progress: Progress) -> _Todo:
     untracked = Untracked.NO if update else Untracked.ALL
     found = scan(repo, stage, pathspec, untracked=untracked, list_ignored=not update, check_content=False)
     for odd in found.odd:
@@ -162,7 +161,6 @@ def _differs(stage: Stage, one: Ingested) -> bool:
 
 def _warn_of_names(stage: Stage, todo: _Todo, progress: Progress) -> None:
     if todo.new:
-        new = set(todo.new)
-        for warning in tree_paths.warnings([*(set(stage.paths()) - set(todo.gone)), *todo.new]):
-            if warning.path in new:
-                progress.warn(f"'{warning.path}' {warning.reason}")
+        staying = set(stage.paths()) - set(todo.gone)
+        for warning in portability.warnings(todo.new, others=staying):
+            progress.warn(f"'{warning.path}' {warning.reason}")

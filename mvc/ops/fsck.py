@@ -17,7 +17,8 @@ from mvc.repo.repository import Repository
 from mvc.repo.roots import roots, worktrees
 from mvc.repo.stage import Stage
 from mvc.repo.tensors import file_chunks
-from mvc.store.chunkstore import ChunkStore, Damage
+from mvc.store.chunkstore import ChunkStore
+from mvc.store.report import Damage
 
 _NAMED = 5
 

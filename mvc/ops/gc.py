@@ -5,25 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mvc.errors import MvcError
 from mvc.objects.reachable import Reached, walk_objects
 from mvc.objects.repack import RepackResult, prune
-from mvc.ops.reflog import expire_all
-from mvc.progress import SILENT, Progress
+from mvc.ops.caller import Caller
+from mvc.ops.reflog import Expiry, default_before, expire_reflogs
 from mvc.repo.chunks import open_chunks
 from mvc.repo.livechunks import ChunkedFile, chunk_names, chunked_files
 from mvc.repo.repository import Repository
 from mvc.repo.roots import roots
-from mvc.store.chunkstore import ChunkStore, SweepResult
+from mvc.store.chunkstore import ChunkStore
 from mvc.store.locks import hold
+from mvc.store.report import SweepResult
 
 _DAY = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class FreedFile:
-    """A version of a file that goes: its path (as far as known), its size, and the bytes of the chunks that go with it."""
+    """A version of a file that goes: its path, as far as known, its size, and the bytes of the chunks that go along."""
 
     path: str
     raw: int
@@ -62,8 +64,7 @@ def gc(
     *,
     prune_after_days: float | None = None,
     dry_run: bool = False,
-    wait: float = 0.0,
-    progress: Progress = SILENT,
+    caller: Caller,
 ) -> GcResult:
     """Remove what no ref, reflog, stage, stash, worktree or unfinished operation needs.
 
@@ -73,17 +74,31 @@ def gc(
     """
     days = repo.settings.gc_prune_expire_days if prune_after_days is None else prune_after_days
     chunks = open_chunks(repo)
-    with hold(repo.locks_dir / "gc.lock", what="gc", wait=wait):
+    with hold(lock_path(repo), what="gc", wait=caller.wait):
         # The sweep begins before anything is looked at: what a writer publishes from now on is young.
         cutoff = chunks.begin_sweep(grace_seconds=days * _DAY)
-        expired = 0 if dry_run else expire_all(repo)
+        expired = 0 if dry_run else _expire(repo, caller)
         live = _live(repo, chunks)
         gone = _unreachable_files(repo, chunks, live)
-        older_than = min(time.time() - days * _DAY, cutoff.prune_before_ns / 1e9)
-        pruned = prune(repo.objects, live.objects, older_than=older_than, dry_run=dry_run, progress=progress)
+        older_than = min(time.time() - days * _DAY, cutoff.packs_ns / 1e9)
+        pruned = prune(repo.objects, live.objects, older_than=older_than, dry_run=dry_run, progress=caller.progress)
         stored = {name: place.stored_size for name, place in chunks.records()} if gone or dry_run else {}
-        swept = chunks.remove_unreachable(live.chunks, cutoff, dry_run=dry_run, prune_now=days == 0, progress=progress)
+        swept = chunks.remove_unreachable(
+            live.chunks, cutoff, dry_run=dry_run, prune_now=days == 0, progress=caller.progress
+        )
     return _result(gone, stored, swept, pruned, expired)
+
+
+def lock_path(repo: Repository) -> Path:
+    """The lock of whoever collects. (The store has one of its own, for the moment in which it removes packs.)"""
+    return repo.locks_dir / "collect.lock"
+
+
+def _expire(repo: Repository, caller: Caller) -> int:
+    """Old entries of reflogs go first, as they hold what they name. The stash's log is its content: it stays."""
+    logs = [ref for ref in repo.refs.logged() if ref != "refs/stash"]
+    before = Expiry(default_before(repo, int(time.time())))
+    return sum(expired.entries for expired in expire_reflogs(repo, logs, before, caller)) if logs else 0
 
 
 def _live(repo: Repository, chunks: ChunkStore) -> _Live:
@@ -147,6 +162,6 @@ def _result(
         objects=len(pruned.removed_ids),
         object_bytes=pruned.removed_bytes,
         freed=swept.freed_bytes,
-        kept_young=swept.kept_young,
+        kept_young=swept.kept_young.chunks,
         reflog_entries=expired,
     )

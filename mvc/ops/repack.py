@@ -16,15 +16,16 @@ from mvc.objects import trees
 from mvc.objects.manifest import Manifest, is_manifest, parse
 from mvc.objects.model import TreeItem, is_file
 from mvc.objects.walk import Selection, walk
+from mvc.ops.gc import lock_path
 from mvc.progress import SILENT, Progress
 from mvc.repo.bases import Candidate
 from mvc.repo.chunks import open_chunks
 from mvc.repo.repository import Repository
 from mvc.repo.tensors import ChunkSource, chunk_refs
 from mvc.settings import MAX_DEPTH
-from mvc.store.chunkstore import Buffer, ChunkStore
+from mvc.store.chunkstore import ChunkStore
 from mvc.store.locks import hold
-from mvc.store.records import Location
+from mvc.store.records import Buffer, Location
 
 _THOROUGH = 19
 
@@ -38,9 +39,9 @@ class _Known:
 
 
 def repack(repo: Repository, *, wait: float = 0.0, progress: Progress = SILENT) -> int:
-    """Encode anew what gets smaller by it; returns the bytes that the repository shrank by.
+    """Encode anew what gets smaller by it; returns the bytes that the new records are smaller by.
 
-    The packs that chunks lay in are removed once the new ones are durable. Raises Locked when a gc runs.
+    The old records go with the next gc. Raises Locked when a gc runs.
     """
     chunks = open_chunks(repo)
     known = _learn(repo, chunks)
@@ -56,8 +57,8 @@ def repack(repo: Repository, *, wait: float = 0.0, progress: Progress = SILENT) 
             return step
         return (found, (), 0) if found is not None else None
 
-    with hold(repo.locks_dir / "gc.lock", what="gc --repack", wait=wait):
-        return chunks.repack(better, progress=progress).freed_bytes
+    with hold(lock_path(repo), what="gc --repack", wait=wait), chunks.intend("gc --repack") as intent:
+        return chunks.repack(better, intent, progress=progress).saved_bytes
 
 
 def _thorough(place: Location, raw: Buffer, dtype: str | None) -> Encoded | None:

@@ -57,8 +57,8 @@ class FileReading:
 
     def keep_or_write(self, manifest: Manifest, standing: TreeItem | None, batch: ObjectBatch) -> str:
         """The blob of the manifest: that which stands when it is of the same file, whatever rules wrote it."""
-        if standing is not None and batch.contains(standing.id):
-            blob = batch.raw(standing.id)[1]
+        if standing is not None and batch.reader.contains(standing.id):
+            blob = batch.reader.raw(standing.id)[1]
             if is_manifest(blob) and identity(blob) == (manifest.size, manifest.blake3):
                 return standing.id
         return batch.blob(dump(manifest))

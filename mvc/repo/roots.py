@@ -33,7 +33,7 @@ def roots(repo: Repository) -> Roots:
         staged.update({entry.id: entry.path for entry in stage})
         for path, versions in stage.conflicts().items():
             staged.update({entry.id: path for entry in versions.values()})
-    for ref in logged_refs(repo):
+    for ref in repo.refs.logged():
         tips.update(_logged(repo.refs, ref))
     return Roots(frozenset(tips), staged)
 
@@ -56,10 +56,3 @@ def _heads(repo: Repository) -> Iterator[str]:
 def _logged(refs: Refs, ref: str) -> Iterator[str]:
     for entry in reflog.read(refs.reflog_path(ref)):
         yield from (name for name in (entry.old, entry.new) if name)
-
-
-def logged_refs(repo: Repository) -> list[str]:
-    """The shared refs that have a reflog, whether or not they still exist, sorted."""
-    top = repo.common_dir / "logs"
-    found = [path.relative_to(top).as_posix() for path in (top / "refs").rglob("*") if path.is_file()]
-    return sorted(found)

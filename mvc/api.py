@@ -1,0 +1,292 @@
+"""The Python interface: `import mvc; repo = mvc.Repo.open(".")`. docs/python.md shows it at work.
+
+Everything here stands on `mvc.ops`, as the command line does: what one writes the other reads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvc.codecs.values import as_array
+from mvc.errors import NotFound, UsageError
+from mvc.formats.base import Tensor
+from mvc.metadata.datasets import describe_dataset
+from mvc.metadata.model import CommitMetadata
+from mvc.metadata.tree import read_metadata
+from mvc.metadata.values import flatten
+from mvc.objects import trees
+from mvc.objects.manifest import Manifest, is_manifest, parse
+from mvc.objects.model import Commit, Signature, TreeItem, is_file, is_tree
+from mvc.objects.revparse import resolve
+from mvc.objects.walk import Selection, walk
+from mvc.ops.add import AddResult, add
+from mvc.ops.caller import Caller
+from mvc.ops.commit import CommitOptions, commit
+from mvc.ops.commit_files import CommitFilesOptions, commit_files
+from mvc.ops.status import StatusResult, status
+from mvc.ops.switch import find_destination, switch
+from mvc.progress import SILENT, Progress
+from mvc.repo.chunks import open_chunks
+from mvc.repo.create import init
+from mvc.repo.repository import Repository
+from mvc.repo.tensors import file_chunks, read_tensor
+
+Nested = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """A commit with its metadata. `params` and `metrics` are flat: dotted names to values."""
+
+    id: str
+    parents: tuple[str, ...]
+    author: Signature
+    message: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    datasets: tuple[Any, ...]
+    environment: Mapping[str, Any]
+
+
+class Repo:
+    """A repository. Methods raise the errors of `mvc.errors`, and print nothing.
+
+    One object may be used from one thread at a time; several processes may use one repository.
+    """
+
+    def __init__(self, repository: Repository, progress: Progress = SILENT) -> None:
+        self._repo = repository
+        self._progress = progress
+
+    @classmethod
+    def open(cls, path: str | Path = ".", *, progress: Progress = SILENT) -> Repo:
+        """The repository of the folder `path`, or of the nearest folder above. Raises NotARepository."""
+        return cls(Repository.discover(Path(path).absolute(), global_configs=_global_configs()), progress)
+
+    @classmethod
+    def init(cls, path: str | Path = ".", *, branch: str | None = None, progress: Progress = SILENT) -> Repo:
+        """Make a repository in `path` (made if need be), or open the one that stands there."""
+        made, _ = init(Path(path).absolute(), initial_branch=branch, global_configs=_global_configs())
+        return cls(made, progress)
+
+    @property
+    def worktree(self) -> Path:
+        """The top folder of the files. Raises Refused in a bare repository."""
+        return self._repo.require_worktree()
+
+    @property
+    def head(self) -> str | None:
+        """The id of the commit that is checked out; None before the first."""
+        return self._repo.refs.head().id
+
+    @property
+    def branch(self) -> str | None:
+        """The branch that is checked out; None where HEAD is detached."""
+        return self._repo.refs.head().short
+
+    def branches(self) -> dict[str, str]:
+        """Branches by name, with the commit that each is at."""
+        return _short(self._repo.refs.list("refs/heads/"), "refs/heads/")
+
+    def tags(self) -> dict[str, str]:
+        """Tags by name, with the commit that each stands for."""
+        found = _short(self._repo.refs.list("refs/tags/"), "refs/tags/")
+        return {name: self._repo.objects.peel(target) for name, target in found.items()}
+
+    def resolve(self, revision: str) -> str:
+        """The commit that a revision ("main", "v1", "HEAD~2", a short id) names. Raises NotFound."""
+        return resolve(self._repo.objects, self._repo.refs, f"{revision}^{{commit}}")
+
+    def status(self) -> StatusResult:
+        """What is staged, changed and not versioned."""
+        return status(self._repo, progress=self._progress)
+
+    def add(self, paths: Sequence[str | Path], *, update: bool = False, force: bool = False) -> AddResult:
+        """Stage files and folders, given relative to the worktree's top or absolute."""
+        specs = [self._relative(path) for path in paths]
+        return add(self._repo, specs, update=update, force=force, progress=self._progress)
+
+    def commit(
+        self,
+        message: str,
+        *,
+        params: Nested | None = None,
+        metrics: Nested | None = None,
+        datasets: Mapping[str, str] | None = None,
+        environment: Nested | None = None,
+        stage_all: bool = False,
+        allow_empty: bool = False,
+        author: Signature | None = None,
+    ) -> str:
+        """Commit what is staged, and return the new commit's id.
+
+        `params` and `metrics` may be nested; `datasets` maps names to a local path (hashed) or a URI
+        (`URI@DIGEST`). Raises Refused when there is nothing to commit.
+        """
+        options = CommitOptions(
+            author=author,
+            metadata=self._metadata(params, metrics, datasets, environment),
+            stage_all=stage_all,
+            allow_empty=allow_empty,
+        )
+        return commit(self._repo, message, options, caller=self._caller(author)).id
+
+    def commit_files(
+        self,
+        ref: str,
+        files: Mapping[str, str | Path],
+        message: str,
+        *,
+        params: Nested | None = None,
+        metrics: Nested | None = None,
+        datasets: Mapping[str, str] | None = None,
+        replace: bool = False,
+        author: Signature | None = None,
+    ) -> str:
+        """Commit files from anywhere on the disk to any ref, without touching HEAD, stage or worktree.
+
+        `files` maps paths in the tree to files on the disk; the other files of the ref's last commit
+        stay, unless `replace`. `ref` is a branch's name or a full one (`refs/runs/a/100`); it is made if
+        need be. Several processes may commit to one ref at once: each commit is whole, none is lost.
+        Returns the new commit's id.
+        """
+        metadata = self._metadata(params, metrics, datasets, None)
+        options = CommitFilesOptions(author=author, metadata=metadata, replace_all=replace)
+        return commit_files(
+            self._repo,
+            ref,
+            {path: Path(file) for path, file in files.items()},
+            message,
+            options,
+            caller=self._caller(author),
+        ).id
+
+    def checkout(self, revision: str, *, force: bool = False) -> None:
+        """Go to a branch, or detach HEAD at a revision. Raises WouldOverwrite where uncommitted work is in the way."""
+        branch = f"refs/heads/{revision}" in self._repo.refs.list("refs/heads/")
+        destination = find_destination(self._repo, revision, detach=not branch, guess=False)
+        switch(self._repo, destination, force=force, caller=self._caller(None))
+
+    def log(
+        self, revision: str = "HEAD", *, paths: Sequence[str] = (), max_count: int | None = None
+    ) -> Iterator[CommitInfo]:
+        """The history of a revision, newest first, read as it is asked for."""
+        start = self.resolve(revision)
+        for found in walk(self._repo.objects, Selection(include=[start], paths=tuple(paths), max_count=max_count)):
+            yield self._info(found)
+
+    def show(self, revision: str = "HEAD") -> CommitInfo:
+        """One commit with its metadata."""
+        return self._info(self._repo.objects.commit(self.resolve(revision)))
+
+    def files(self, revision: str = "HEAD") -> list[str]:
+        """The paths of all files of a revision, in order."""
+        return list(trees.flatten(self._repo.objects, self._repo.objects.commit(self.resolve(revision)).tree))
+
+    def tensors(self, revision: str, path: str) -> dict[str, Tensor]:
+        """The tensors of a model by name, with dtype and shape. No weights are read."""
+        manifest = self._manifest(revision, path)
+        return {s.tensor.name: s.tensor for s in manifest.segments if s.tensor is not None} if manifest else {}
+
+    def read_tensor(self, revision: str, path: str, name: str) -> np.ndarray[Any, Any]:
+        """One tensor as a numpy array of its shape, reading its chunks alone.
+
+        BF16 and FP8 come in the dtypes of `ml_dtypes` where that is installed, else as their bits
+        (uint16, uint8); quantised blocks as flat uint8. Raises NotFound for a path or tensor that is not there.
+        """
+        manifest = self._manifest(revision, path)
+        if manifest is None:
+            raise NotFound(f"'{path}' holds no tensors in {revision}", hint=f"mvc show {revision}:{path}")
+        found = read_tensor(open_chunks(self._repo), manifest, name)
+        array = as_array(found.data, found.tensor.dtype, _ml_dtypes())
+        count = int(np.prod(found.tensor.shape, dtype=np.int64))
+        return array.reshape(found.tensor.shape) if array.size == count else array
+
+    def read_file(self, revision: str, path: str) -> bytes:
+        """A whole file of a revision, in memory. Raises NotFound."""
+        item = self._item(revision, path)
+        blob = self._repo.objects.blob(item.id)
+        if not is_file(item.mode) or not is_manifest(blob):
+            return blob
+        chunks = open_chunks(self._repo)
+        return b"".join(bytes(chunks.read(ref.name)) for _, ref, _ in file_chunks(chunks, parse(blob)))
+
+    def _item(self, revision: str, path: str) -> TreeItem:
+        tree = self._repo.objects.commit(self.resolve(revision)).tree
+        item = trees.entry_at(self._repo.objects, tree, path)
+        if item is None or is_tree(item.mode):
+            raise NotFound(f"there is no file '{path}' in {revision}", hint=f"mvc show {revision}")
+        return item
+
+    def _manifest(self, revision: str, path: str) -> Manifest | None:
+        item = self._item(revision, path)
+        blob = self._repo.objects.blob(item.id)
+        return parse(blob) if is_file(item.mode) and is_manifest(blob) else None
+
+    def _info(self, found: Commit) -> CommitInfo:
+        known = read_metadata(self._repo.objects, found.tree)
+        return CommitInfo(
+            id=found.id,
+            parents=found.parents,
+            author=found.author,
+            message=found.message,
+            params=known.params,
+            metrics=known.metrics,
+            datasets=known.datasets,
+            environment=known.environment,
+        )
+
+    def _metadata(
+        self,
+        params: Nested | None,
+        metrics: Nested | None,
+        datasets: Mapping[str, str] | None,
+        environment: Nested | None,
+    ) -> CommitMetadata:
+        top = self._repo.worktree
+        described = [describe_dataset(name, text, Path.cwd(), top) for name, text in (datasets or {}).items()]
+        return CommitMetadata(
+            params=flatten(params or {}),
+            metrics=flatten(metrics or {}),
+            datasets=tuple(described),
+            environment=flatten(environment or {}),
+        )
+
+    def _caller(self, author: Signature | None) -> Caller:
+        if author is None:
+            known = self._repo.settings.author
+            if known is None:
+                raise UsageError(
+                    "it is not known who you are", hint="pass author=, or: mvc config --global user.name NAME"
+                )
+            now = int(time.time())
+            author = Signature(known.name, known.email, now, time.localtime(now).tm_gmtoff // 60)
+        return Caller(author, self._progress, wait=30.0)
+
+    def _relative(self, path: str | Path) -> str:
+        if Path(path).is_absolute():
+            return self._repo.locate(Path(path)) or "."
+        return str(path)
+
+
+def _short(refs: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {name.removeprefix(prefix): target for name, target in refs.items()}
+
+
+def _global_configs() -> tuple[Path, ...]:
+    """The user's config files, Git's first (for the author); where `XDG_CONFIG_HOME` is set, pass a Repository."""
+    home = Path.home()
+    return (home / ".config/git/config", home / ".gitconfig", home / ".config/mvc/config")
+
+
+def _ml_dtypes() -> Any:
+    """The module, when it is installed."""
+    return import_module("ml_dtypes") if find_spec("ml_dtypes") else None

@@ -1,0 +1,90 @@
+"""Runs of `mvc` in a forked child, so that a test can kill it at any step, or any moment, without starting Python."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mvc import fsio
+from mvc.cli.main import main
+
+KILLED = -signal.SIGKILL
+
+Hook = Callable[[str, str], None]
+
+
+def run(arguments: Sequence[str], cwd: Path, hook: Hook | None = None, *, kill_after: float | None = None) -> int:
+    """The exit code of `mvc ARGUMENTS` in `cwd`, or KILLED. `hook` is installed as fsio's fault hook.
+
+    What it prints goes to `cwd/../output`. With `kill_after` it is killed so many seconds after it began.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            code = _inside(arguments, cwd, hook, kill_after)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def output(cwd: Path) -> str:
+    """What the last run in `cwd` printed."""
+    return (cwd.parent / "output").read_text(errors="replace")
+
+
+def count_steps(arguments: Sequence[str], cwd: Path) -> int:
+    """Run to the end, and return how many steps that change the disk were made."""
+    reading, writing = os.pipe()
+
+    def hook(_operation: str, _path: str) -> None:
+        os.write(writing, b".")
+
+    code = run(arguments, cwd, hook)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as counted:
+        steps = len(counted.read())
+    assert code == 0, output(cwd)
+    return steps
+
+
+def killer(step: int) -> Hook:
+    """A hook that kills the process right before its step number `step`, counted from 1."""
+    lock = threading.Lock()
+    count = 0
+
+    def hook(_operation: str, _path: str) -> None:
+        nonlocal count
+        with lock:
+            count += 1
+            if count == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return hook
+
+
+def _inside(arguments: Sequence[str], cwd: Path, hook: Hook | None, kill_after: float | None) -> int:
+    os.chdir(cwd)
+    out = os.open(cwd.parent / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    if kill_after is not None:
+        timer = threading.Timer(kill_after, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        timer.daemon = True
+        timer.start()
+    fsio.fault_hook = hook
+    code = main(list(arguments))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
