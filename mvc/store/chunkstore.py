@@ -28,8 +28,24 @@ from mvc.store.idxset import IdxSet
 from mvc.store.intents import Intent
 from mvc.store.reading import ChunkReader, RawCache
 from mvc.store.records import Buffer, Location, RecordHeader, is_sound, parse_lead
-from mvc.store.report import Cutoff, Damage, PackInfo, StoreStatistics, SweepResult
+from mvc.store.repack import Reencoder, RepackResult
+from mvc.store.report import Cutoff, Damage, Figures, PackInfo, StoreStatistics, SweepResult
 from mvc.store.writer import PackWriter
+
+__all__ = [
+    "Buffer",
+    "ChunkStore",
+    "Cutoff",
+    "Damage",
+    "Figures",
+    "Location",
+    "PackInfo",
+    "RecordHeader",
+    "Reencoder",
+    "RepackResult",
+    "StoreStatistics",
+    "SweepResult",
+]
 
 CACHE_BYTES = 16 * 1024 * 1024
 """Raw chunks that are held as likely bases of the next ones read."""
@@ -214,7 +230,7 @@ class ChunkStore:
             progress=progress,
         )
 
-    def repack(self, reencode: repack.Reencoder, intent: Intent, *, progress: Progress = SILENT) -> repack.RepackResult:
+    def repack(self, reencode: Reencoder, intent: Intent, *, progress: Progress = SILENT) -> RepackResult:
         """Store chunks anew as `reencode` says, where that is smaller. The old copies go with the next sweep."""
         with self.writer(intent) as writer:
             return repack.repack(self._idx, self._reader, writer, reencode, progress)

@@ -4,7 +4,7 @@
     <id of a pack> ...
 
 "asked": gc has still to look whether a writer claims them; nothing was removed. "final": they are garbage,
-some may be gone already, and the bases of what is in them too: so whoever holds the gc lock next
+some may be gone already, and the bases of what is in them too: so whoever holds the sweep lock next
 finishes the removal, and fsck does not ask that they be closed under bases.
 """
 

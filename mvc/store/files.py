@@ -43,9 +43,9 @@ class StorePaths:
         return self.locks / "idx.lock"
 
     @property
-    def gc_lock(self) -> Path:
+    def sweep_lock(self) -> Path:
         """Held while packs are removed."""
-        return self.locks / "gc.lock"
+        return self.locks / "sweep.lock"
 
     def pack(self, pack_id: bytes) -> Path:
         return pack_path(self.packs, pack_id)

@@ -42,7 +42,7 @@ def index_packs(
 
 
 def replace_all(paths: StorePaths, idx: IdxSet, progress: Progress) -> list[Damage]:
-    """Write one idx over all packs and remove the others. The caller holds the gc lock and the idx lock."""
+    """Write one idx over all packs and remove the others. The caller holds the sweep lock and the idx lock."""
     before = set(paths.idx.glob("*.idx"))  # listed first: what a writer adds meanwhile stays
     packs = list_packs(paths.packs)
     progress.begin("reading packs", len(packs), "packs")

@@ -31,9 +31,9 @@ def repack(
 ) -> RepackResult:
     """Offer each chunk to `reencode`, in the order of packs, and keep what comes out smaller.
 
-    The old records stay until the next sweep: so a new one may take any stored chunk as its base, and nothing is
-    lost if this is killed. What the sweep keeps of each chunk is its smallest record that can be kept
-    without closing a circle.
+    The old records stay until the next sweep: so a new one may take any stored chunk as its base, and
+    nothing is lost if this is killed. What the sweep keeps of each chunk is its smallest record that
+    can be kept without closing a circle.
     """
     graph = Graph(idx.all)
     rewritten = saved = 0

@@ -73,7 +73,7 @@ def remove_unreachable(
     """See `ChunkStore.remove_unreachable`."""
     if dry_run:
         return _dry_run(paths, idx, settings, live, cutoff, prune_now)
-    with hold(paths.gc_lock, what="gc"):
+    with hold(paths.sweep_lock, what="gc"):
         finish(paths, idx)
         adopt(paths, idx, progress)
         _check(idx)
@@ -93,7 +93,7 @@ def remove_unreachable(
 
 
 def finish(paths: StorePaths, idx: IdxSet) -> None:
-    """Remove the packs that were condemned for good. The caller holds the gc lock."""
+    """Remove the packs that were condemned for good. The caller holds the sweep lock."""
     listed = condemned.read(paths.condemned)
     if listed.final:
         with hold(paths.idx_lock, what="gc", wait=60.0):
@@ -115,7 +115,7 @@ def finish(paths: StorePaths, idx: IdxSet) -> None:
 
 
 def adopt(paths: StorePaths, idx: IdxSet, progress: Progress) -> None:
-    """Index the packs that no idx lists. The caller holds the gc lock."""
+    """Index the packs that no idx lists. The caller holds the sweep lock."""
     found = list_packs(paths.packs)
     idx.reload()
     lost = {pack_id: path for pack_id, path in found.items() if pack_id not in idx.pack_sizes()}
@@ -126,7 +126,7 @@ def adopt(paths: StorePaths, idx: IdxSet, progress: Progress) -> None:
 
 def rebuild_idx(paths: StorePaths, idx: IdxSet, progress: Progress) -> list[Damage]:
     """See `ChunkStore.rebuild_idx`."""
-    with hold(paths.gc_lock, what="rebuilding idx"):
+    with hold(paths.sweep_lock, what="rebuilding idx"):
         finish(paths, idx)
         with hold(paths.idx_lock, what="rebuilding idx", wait=60.0):
             return replace_all(paths, idx, progress)
