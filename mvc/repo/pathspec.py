@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mvc.errors import UsageError
@@ -41,14 +41,21 @@ class _Spec:
             return False
         return self.regex.fullmatch(path) is not None
 
+    @property
+    def plain(self) -> bool:
+        """Is it a path and nothing else?"""
+        return bool(self.path) and self.regex is None and not (self.fold or self.folder_only or self.exclude)
+
+    def covers(self, folder: str) -> bool:
+        """Does all below the folder match for sure?"""
+        return self.regex is None and not self.fold and (folder + "/").startswith(self.path + "/")
+
     def may_contain(self, folder: str) -> bool:
         """May something below the folder match?"""
         if self.fold:
             folder = folder.lower()
         inside = folder + "/"
-        prefix = self.path if self.regex is None else literal_prefix(self.path)
-        if self.regex is None:
-            return not prefix or inside.startswith(prefix + "/") or (prefix + "/").startswith(inside)
+        prefix = self.path + "/" if self.regex is None else literal_prefix(self.path)
         return inside.startswith(prefix) or prefix.startswith(inside)
 
 
@@ -59,14 +66,23 @@ class Pathspec:
     def __init__(self, specs: tuple[_Spec, ...] = ()) -> None:
         self._wanted = tuple(spec for spec in specs if not spec.exclude)
         self._excluded = tuple(spec for spec in specs if spec.exclude)
+        self._all = not self._wanted or any(not spec.path for spec in self._wanted)
+        self._plain = frozenset(spec.path for spec in self._wanted if spec.plain)
+        """Wanted paths without anything special: looked up, for commands name thousands of them."""
+        self._above_plain = {folder for path in self._plain for folder in above(path)}
+        self._special = tuple(spec for spec in self._wanted if not spec.plain)
 
     @classmethod
     def parse(cls, specs: Sequence[str], prefix: str = "") -> Pathspec:
-        """`specs` as typed in the folder `prefix` of the worktree ("" is the top). None at all means everything.
+        """`specs` as typed in the folder `prefix` of the worktree ("" is the top). None at all means everything;
+        only excluding ones take from what is below the folder.
 
         Raises UsageError for a path that leads outside, an empty one, or magic unknown.
         """
-        return cls(tuple(_parse(spec, prefix) for spec in specs))
+        parsed = tuple(_parse(spec, prefix) for spec in specs)
+        if parsed and all(spec.exclude for spec in parsed):
+            parsed = (_parse(".", prefix), *parsed)
+        return cls(parsed)
 
     @classmethod
     def exact(cls, paths: Iterable[str]) -> Pathspec:
@@ -75,21 +91,24 @@ class Pathspec:
 
     def matches(self, path: str) -> bool:
         """Is the file meant?"""
-        wanted = not self._wanted or any(spec.matches(path) for spec in self._wanted)
+        wanted = self._all or self._names(path) or any(spec.matches(path) for spec in self._special)
         return wanted and not any(spec.matches(path) for spec in self._excluded)
+
+    def _names(self, path: str) -> bool:
+        """Is the path, or a folder above it, wanted as it is?"""
+        plain = self._plain
+        return path in plain or (bool(plain) and any(folder in plain for folder in above(path)))
 
     def may_contain(self, folder: str) -> bool:
         """May something below the folder ("a/b", no slash at the end) be meant? Lets a walk skip it."""
-        return not folder or not self._wanted or any(spec.may_contain(folder) for spec in self._wanted)
+        if not folder or self._all or folder in self._above_plain or self._names(folder):
+            return True
+        return any(spec.may_contain(folder) for spec in self._special)
 
     def covers(self, folder: str) -> bool:
         """Is surely all that is below the folder meant? Lets a walk name the folder instead of its files."""
-        if self._excluded:
-            return False
-        return not self._wanted or any(
-            not spec.path or (spec.regex is None and not spec.fold and (folder + "/").startswith(spec.path + "/"))
-            for spec in self._wanted
-        )
+        wanted = self._all or self._names(folder) or any(spec.covers(folder) for spec in self._special)
+        return wanted and not self._excluded
 
     def select(self, paths: Iterable[str]) -> list[str]:
         """Those that are meant, in their order."""
@@ -99,22 +118,35 @@ class Pathspec:
 
     def unmatched(self, paths: Iterable[str]) -> list[str]:
         """The specs, as typed, that mean none of the paths: commands refuse them ("did not match any file")."""
-        left = [spec for spec in self._wanted if spec.path]
+        left = [spec for spec in self._special if spec.path]
+        plain = set(self._plain)
         for path in paths:
-            if not left:
+            if not left and not plain:
                 break
             left = [spec for spec in left if not spec.matches(path)]
-        return [spec.typed for spec in left]
+            if plain:
+                plain.discard(path)
+                plain.difference_update(above(path))
+        missing = {spec.path for spec in left} | plain
+        return [spec.typed for spec in self._wanted if spec.path in missing and (spec in left or spec.path in plain)]
 
     @property
     def everything(self) -> bool:
         """Does it mean all paths?"""
-        return not self._excluded and (not self._wanted or any(not spec.path for spec in self._wanted))
+        return self._all and not self._excluded
 
     @property
     def literal(self) -> tuple[str, ...]:
         """The paths that are meant as they are, without wildcards: what a command may complain of by name."""
         return tuple(spec.path for spec in self._wanted if spec.regex is None)
+
+
+def above(path: str) -> Iterator[str]:
+    """The folders above a path, without the top; the nearest first."""
+    at = path.rfind("/")
+    while at > 0:
+        yield path[:at]
+        at = path.rfind("/", 0, at)
 
 
 EVERYTHING = Pathspec()
@@ -137,7 +169,8 @@ def _parse(typed: str, prefix: str) -> _Spec:
         path = path.lower()
     regex = None
     if "literal" not in magic and is_glob(rest):
-        regex = compile_pattern(_escaped_prefix(path, rest, prefix, magic), by_folder="glob" in magic)
+        glob = _escaped_prefix(path, rest, prefix, magic) + ("/" if folder_only else "")
+        regex = compile_pattern(glob, by_folder="glob" in magic)
     return _Spec(typed, path, regex, "exclude" in magic, fold, folder_only)
 
 

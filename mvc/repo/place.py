@@ -85,14 +85,23 @@ class Placer:
         with self._folders.lock:
             folder = self._folders.make(path.rpartition("/")[0], force=self._force)
             step("create", f"{self._folders.top}/{path}")
+            file = self._begin(folder, path, _permissions(mode))
+        try:
+            os.ftruncate(file.fileno(), size)
+        except BaseException:
+            file.discard()
+            raise
+        return file
+
+    def _begin(self, folder: Folder, path: str, permissions: int) -> PlacedFile:
+        if _CAN_LINK:
             try:
-                if _CAN_LINK:
-                    return PlacedFile(self, path, folder.open_nameless(_permissions(mode)), None, size)
+                return PlacedFile(self, path, folder.open_nameless(permissions), None)
             except OSError as error:
                 if error.errno not in _NO_NAMELESS:
                     raise
-            temporary = _temporary_name()
-            return PlacedFile(self, path, folder.open(temporary, _CREATE, _permissions(mode)), temporary, size)
+        temporary = _temporary_name()
+        return PlacedFile(self, path, folder.open(temporary, _CREATE, permissions), temporary)
 
     def chmod(self, path: str, mode: int) -> Stat:
         """Give the file that stands the executable bit, or take it. Where reading is allowed, so is executing then."""
@@ -189,13 +198,12 @@ class Placer:
 class PlacedFile:
     """A file on its way into the worktree. `discard` (or leaving the `with` block) removes it unless committed."""
 
-    def __init__(self, placer: Placer, path: str, fd: int, temporary: str | None, size: int) -> None:
+    def __init__(self, placer: Placer, path: str, fd: int, temporary: str | None) -> None:
         self._placer = placer
         self._path = path
         self._fd = fd
         self._temporary = temporary
         """Its name until it is committed; None where it has none."""
-        os.ftruncate(fd, size)
 
     def __enter__(self) -> PlacedFile:
         return self

@@ -39,8 +39,8 @@ class Stage:
         self._folders: set[str] | None = None
         """All folders that hold an entry, and perhaps some that did."""
         self._changed = False
-        self._built: Columns | None = None
-        """What `columns` made since the last change."""
+        self._built: Columns | None = base
+        """The stage as columns; None since a change."""
 
     # -- file
 
@@ -74,9 +74,7 @@ class Stage:
 
     def columns(self, written_at: int | None = None) -> Columns:
         """The stage as columns; with `written_at` (ns), new stats too fresh at that time become unknown."""
-        if not self._changed:
-            return self._base
-        if self._built is not None and written_at is None:
+        if self._built is not None and (written_at is None or self._built is self._base):
             return self._built
         entries = self._by_path()
         builder = Builder(self._base)

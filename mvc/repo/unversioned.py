@@ -13,7 +13,7 @@ from mvc.objects.paths import check_name, folds_alike
 from mvc.repo.folders import Folders
 from mvc.repo.ignore import Ignore
 from mvc.repo.pathbytes import in_order
-from mvc.repo.pathspec import Pathspec
+from mvc.repo.pathspec import Pathspec, above
 from mvc.repo.repository import MVC_DIR, Repository
 from mvc.repo.stage import Stage
 
@@ -86,7 +86,7 @@ class Walk:
         self._tracked_folders = stage.folders()
         for path in stage.conflicts():
             self._tracked.add(path)
-            self._tracked_folders = self._tracked_folders | set(_folders_of(path))
+            self._tracked_folders = self._tracked_folders | set(above(path))
         self._fold: Callable[[str], str] | None = folds_alike if repo.settings.ignore_case else None
         if self._fold is not None:
             self._tracked = {*self._tracked, *map(self._fold, self._tracked)}
@@ -223,9 +223,3 @@ class Walk:
         git = self._git
         return git is not None and (name in GIT_OWN or path == LOCK_FILE or git.holds(path))
 
-
-def _folders_of(path: str) -> Iterator[str]:
-    folder = path.rpartition("/")[0]
-    while folder:
-        yield folder
-        folder = folder.rpartition("/")[0]
