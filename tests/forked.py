@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from mvc import fsio
 from mvc.cli.main import main
 
 KILLED = -signal.SIGKILL
+_OUTPUT = Path(tempfile.mkdtemp(prefix="mvc-test-")) / "output"
 
 Hook = Callable[[str, str], None]
 
@@ -21,7 +23,7 @@ Hook = Callable[[str, str], None]
 def run(arguments: Sequence[str], cwd: Path, hook: Hook | None = None, *, kill_after: float | None = None) -> int:
     """The exit code of `mvc ARGUMENTS` in `cwd`, or KILLED. `hook` is installed as fsio's fault hook.
 
-    What it prints goes to `cwd/../output`. With `kill_after` it is killed so many seconds after it began.
+    What it prints is `output()` afterwards. With `kill_after` it is killed so many seconds after it began.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -38,9 +40,9 @@ def run(arguments: Sequence[str], cwd: Path, hook: Hook | None = None, *, kill_a
     return os.waitstatus_to_exitcode(status)
 
 
-def output(cwd: Path) -> str:
-    """What the last run in `cwd` printed."""
-    return (cwd.parent / "output").read_text(errors="replace")
+def output() -> str:
+    """What the last run printed."""
+    return _OUTPUT.read_text(errors="replace")
 
 
 def count_steps(arguments: Sequence[str], cwd: Path) -> int:
@@ -54,7 +56,7 @@ def count_steps(arguments: Sequence[str], cwd: Path) -> int:
     os.close(writing)
     with os.fdopen(reading, "rb") as counted:
         steps = len(counted.read())
-    assert code == 0, output(cwd)
+    assert code == 0, output()
     return steps
 
 
@@ -75,7 +77,7 @@ def killer(step: int) -> Hook:
 
 def _inside(arguments: Sequence[str], cwd: Path, hook: Hook | None, kill_after: float | None) -> int:
     os.chdir(cwd)
-    out = os.open(cwd.parent / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    out = os.open(_OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(out, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")

@@ -31,7 +31,7 @@ class Scenario:
 
 
 def _mvc(work: Path, *arguments: str) -> None:
-    assert forked.run(arguments, work) == 0, forked.output(work)
+    assert forked.run(arguments, work) == 0, forked.output()
 
 
 def _begin(work: Path) -> None:
@@ -99,7 +99,7 @@ def _is_first(work: Path) -> None:
 def _is_second(work: Path) -> None:
     assert _log(work) == ["two", "one"]
     _mvc(work, "status", "--porcelain")
-    assert forked.output(work) == ""
+    assert forked.output() == ""
 
 
 def _is_staged(work: Path) -> None:
@@ -141,7 +141,7 @@ def _check(work: Path, chosen: Scenario, before: list[str], where: object) -> No
     assert log in (before, ["two", *before], before[1:]), where
     code = forked.run(chosen.arguments, work)
     landed = chosen.arguments[0] == "commit" and log != before
-    assert code == 0 or (landed and code == REFUSED), (where, forked.output(work))
+    assert code == 0 or (landed and code == REFUSED), (where, forked.output())
     chosen.expect(work)
     assert not fsck(Repository.discover(work)).findings, where
 
