@@ -51,6 +51,16 @@ class Cursor:
             raise ParseError(f"{self.what}: a length of {length} at byte {self.position} reaches past the end")
         self._position += length
 
+    def skip_prefixed(self, count: int) -> None:
+        """Passes over `count` runs of bytes, each behind its length as a u64: a vocabulary has 100,000s."""
+        unpack = _U64.unpack_from
+        while count:
+            start, last = self._need(8), len(self._buffer) - 8
+            while count and start <= last:
+                start += 8 + unpack(self._buffer, start)[0]
+                count -= 1
+            self.skip(start - self._position)
+
     def u32(self) -> int:
         start = self._need(4)
         self._position = start + 4

@@ -26,6 +26,10 @@ _MAX_METADATA = 64 * 1024 * 1024
 _MAX_DIMENSIONS = 8
 """ggml itself has four."""
 _MAX_NESTING = 2
+_MAX_STRINGS = 4 * 1024 * 1024
+"""Strings in one array; the largest vocabularies have half a million merges."""
+_MAX_INNER = 65_536
+"""Arrays within one array."""
 
 _STRING, _ARRAY = 8, 9
 _VALUE_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -118,8 +122,7 @@ def _skip_value(cursor: Cursor, kind: int, nesting: int) -> None:
     if kind == _STRING:
         _skip_strings(cursor, count)
     elif kind == _ARRAY:
-        # The count is not trusted: each inner array takes 12 bytes at least, and the metadata are bounded.
-        if nesting == _MAX_NESTING or count > cursor.end:
+        if nesting == _MAX_NESTING or count > _MAX_INNER:
             raise ParseError("GGUF: arrays nested too deeply, or too many")
         for _ in range(count):
             _skip_value(cursor, _ARRAY, nesting + 1)
@@ -130,10 +133,9 @@ def _skip_value(cursor: Cursor, kind: int, nesting: int) -> None:
 
 def _skip_strings(cursor: Cursor, count: int) -> None:
     """Passes over a vocabulary: some 100,000 to 500,000 short strings."""
-    if count > _MAX_METADATA // 8:
+    if count > _MAX_STRINGS:
         raise ParseError(f"GGUF: an array of {count} strings")
-    for _ in range(count):
-        cursor.skip(cursor.u64())
+    cursor.skip_prefixed(count)
     _bound(cursor)
 
 

@@ -16,11 +16,14 @@ from mvc.formats.base import Layout, ReadAt, Segment, Tensor
 from mvc.formats.cover import cover
 from mvc.formats.cursor import read_exactly
 from mvc.formats.dtypes import byte_length
-from mvc.formats.limits import MAX_DIMENSIONS, MAX_HEADER, MAX_TENSORS
+from mvc.formats.limits import MAX_DIMENSIONS, MAX_HEADER, MAX_TENSORS, Budget
 
 _PREFIX = 8
 _ENTRY = 4096
 """Characters that the entry of one tensor takes at the most: three short fields."""
+
+_METADATA = 65_536
+"""Entries that `__metadata__` has at the most."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
@@ -89,8 +92,10 @@ def _string(text: str, position: int) -> tuple[str, int]:
 
 def _skip_metadata(text: str, position: int) -> int:
     """The position behind an object of strings."""
+    budget = Budget(_METADATA, "metadata entries")
     position = _expect(text, position, "{")
     while not text.startswith("}", position):
+        budget.spend()
         _, position = _string(text, position)
         _, position = _string(text, _expect(text, position, ":"))
         if text.startswith("}", position):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mvc.formats.limits import MAX_NAME
+from mvc.formats.limits import MAX_NAME, MAX_NAMES, MAX_TENSORS, Budget
 from mvc.formats.pickles import Inert, Pairs, View
 
 _TRANSPARENT = frozenset(("_parameters", "_buffers", "_modules"))
@@ -18,14 +18,19 @@ def named_views(root: Any) -> list[tuple[str, View]]:
     `{"optimizer": {"state": {0: {"exp_avg": t}}}}` gives `optimizer.state.0.exp_avg`; items of lists and
     tuples are named by their number. A container is entered once, so that shared and circular
     ones end. A name that grows longer than MAX_NAME is cut there.
+    Raises ParseError when there are too many tensors, or their names are too long together.
     """
+    tensors, characters = Budget(MAX_TENSORS, "tensors"), Budget(MAX_NAMES, "characters in names")
     found: list[tuple[str, View]] = []
     entered: set[int] = set()
     waiting: list[tuple[str, Any, Any]] = [("", None, root)]
     while waiting:
         prefix, key, value = waiting.pop()
         if isinstance(value, View):
-            found.append((_join(prefix, key), value))
+            name = _join(prefix, key)
+            tensors.spend()
+            characters.spend(len(name))
+            found.append((name, value))
         elif id(value) not in entered:
             entered.add(id(value))
             path = _join(prefix, key)
