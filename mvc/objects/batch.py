@@ -22,8 +22,8 @@ class Destination(Protocol):
     def known(self, keep: str | None) -> Callable[[bytes], bool]:
         """A test whether an object (by its 20 bytes) need not be written for a batch with this label."""
 
-    def sealed(self, idx_path: Path) -> None:
-        """A new pack is visible."""
+    def sealed(self, idx_path: Path, keep: str | None) -> None:
+        """A new pack with this label is visible."""
 
 
 class ObjectBatch:
@@ -106,7 +106,7 @@ class ObjectBatch:
         except BaseException:
             writer.discard()
             raise
-        self._destination.sealed(idx_path)
+        self._destination.sealed(idx_path, self._keep)
         self._known = self._destination.known(self._keep)
         return idx_path.with_suffix(".pack")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mvc import fsio
 from mvc.errors import IntegrityError, UsageError
-from mvc.objects import loose, packset
+from mvc.objects import loose, packset, repack
 from mvc.objects.batch import ObjectBatch
 from mvc.objects.encoding import is_id
 from mvc.objects.encoding import object_id as id_of
@@ -205,9 +205,11 @@ class Objects(ObjectReader):
             return lambda raw_id: any(pack.find(raw_id) is not None for pack in kept)
         return _Known(self._sets, self._folders)
 
-    def sealed(self, idx_path: Path) -> None:
-        """A new pack is visible (from a batch)."""
+    def sealed(self, idx_path: Path, keep: str | None) -> None:
+        """A new pack is visible (from a batch). Now and then small packs are merged."""
         self.packs.add(idx_path)
+        if len(self.packs.packs()) > repack.MANY:
+            repack.consolidate(self.packs, self.tmp_dir, keep)
 
     def kept(self) -> dict[str, str]:
         """The packs that mvc keeps: pack name -> label."""
@@ -239,23 +241,30 @@ class _Known:
     def __call__(self, raw_id: bytes) -> bool:
         for packs in self._sets:
             found = packs.find(raw_id)
-            if found is not None:
-                self._freshen(os.fspath(found[0].path))
+            if found is not None and self._freshen(os.fspath(found[0].path), found[0].idx_path):
                 return True
         object_id = raw_id.hex()
         for folder, present in self._loose.items():
             if object_id[:2] in present:
                 path = loose.path_of(folder, object_id)
-                if os.path.exists(path):
-                    self._freshen(path)
+                if os.path.exists(path) and self._freshen(path):
                     return True
         return False
 
-    def _freshen(self, path: str) -> None:
-        if path not in self._young:
-            self._young.add(path)
-            with contextlib.suppress(OSError):
-                os.utime(path)
+    def _freshen(self, path: str, needed: Path | None = None) -> bool:
+        """Make a file young; False if it, or then `needed`, is gone (see mvc.objects.repack)."""
+        if path in self._young:
+            return True
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            pass  # another user's: only its owner prunes it
+        if needed is not None and not needed.exists():
+            return False
+        self._young.add(path)
+        return True
 
 
 def _place(where: tuple[Pack, int] | Path, object_id: str) -> str:

@@ -21,6 +21,11 @@ KINDS: tuple[Kind, ...] = ("commit", "tree", "blob", "tag")
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _SIGNATURE = re.compile(rb"^(.*?) ?<([^>]*)>(?: +(-?\d+)(?: ([+-]\d+))?)?", re.DOTALL)
+_USUAL_COMMIT = re.compile(
+    rb"tree ([0-9a-f]{40})\n((?:parent [0-9a-f]{40}\n)*)"
+    rb"author (([^\n<>]*) <([^\n<>]*)> ([0-9]{1,18}) ([+-][0-9]{4}))\n"
+    rb"committer (([^\n<>]*) <([^\n<>]*)> ([0-9]{1,18}) ([+-][0-9]{4}))\n\n"
+)
 _ID = re.compile(r"[0-9a-f]{40}\Z")
 _STRIP = " .,:;<>\"\\'\n\t\r" + "".join(map(chr, range(0x20)))
 
@@ -111,6 +116,22 @@ def _clean(text: str) -> str:
 
 def parse_commit(commit_id: str, data: bytes) -> Commit:
     """A commit from its bytes. Raises ParseError where tree, author or committer are missing."""
+    match = _USUAL_COMMIT.match(data)
+    if match is None:
+        return _parse_unusual_commit(commit_id, data)
+    tree, block, by, name, email, seconds, zone, same, *committer_parts = match.groups()
+    author = Signature(_text(name).strip(), _text(email), int(seconds), _offset(zone))
+    committer = author
+    if same != by:
+        name, email, seconds, zone = committer_parts
+        committer = Signature(_text(name).strip(), _text(email), int(seconds), _offset(zone))
+    # "parent ", 40 digits, a newline: 48 bytes each.
+    parents = tuple([block[at + 7 : at + 47].decode() for at in range(0, len(block), 48)])
+    return Commit(commit_id, tree.decode(), parents, author, committer, _text(data[match.end() :]))
+
+
+def _parse_unusual_commit(commit_id: str, data: bytes) -> Commit:
+    """One with further headers (encoding, signature), odd time zones, or headers out of order."""
     head, message = _split(data)
     tree = ""
     parents: list[str] = []

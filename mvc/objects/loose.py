@@ -39,11 +39,12 @@ def read(objects_dir: Path, object_id: str) -> tuple[Kind, bytes] | None:
                 part = stream.decompress(more, size + 1 - got)
                 parts.append(part)
                 got += len(part)
+            behind = stream.unused_data or file.read(1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except zlib.error as error:
         raise IntegrityError(f"{path} is damaged", hint="mvc fsck") from error
-    if got != size or not stream.eof:
+    if got != size or not stream.eof or behind:
         raise IntegrityError(f"{path} does not have the size that it tells", hint="mvc fsck")
     return kind, b"".join(parts)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mvc import fsio
 from mvc.objects.model import Kind
-from mvc.objects.packentry import KIND_OF, TYPES, deflate, encode_head, encode_offset, read_entry
+from mvc.objects.packentry import KIND_OF, OFS_DELTA, TYPES, deflate, encode_head, encode_offset, read_entry
 from mvc.objects.packindex import Row, dump_index
 
 _BUFFER = 1024 * 1024
@@ -53,11 +53,12 @@ class PackWriter:
             if raw_id not in self._places:
                 self._append(raw_id, entry, crc)
 
-    def add_delta(self, raw_id: bytes, head: bytes, base: bytes, compressed: bytes) -> None:
-        """Add a delta against `base`, which is in this pack already: `head` is its header without the base."""
+    def add_delta(self, raw_id: bytes, size: int, base: bytes, compressed: bytes) -> None:
+        """Add a delta of `size` bytes against `base`, which is in this pack already."""
         with self._lock:
             if raw_id not in self._places:
-                entry = head + encode_offset(self._offset - self._places[base]) + compressed
+                distance = encode_offset(self._offset - self._places[base])
+                entry = encode_head(OFS_DELTA, size) + distance + compressed
                 self._append(raw_id, entry, zlib.crc32(entry))
 
     def _append(self, raw_id: bytes, entry: bytes, crc: int) -> None:

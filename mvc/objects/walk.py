@@ -19,6 +19,7 @@ from mvc.objects.model import Commit
 from mvc.objects.reader import ObjectReader
 
 _Item = TypeVar("_Item")
+_RECENT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class _History:
         self._author = _pattern(selection.author)
         self._grep = _pattern(selection.grep)
         self._paths = tuple(path.strip("/") for path in selection.paths)
+        self._recent: dict[str, Commit] = {}
         self._allowed = ancestry.only_in(objects, selection.include, selection.exclude) if selection.exclude else None
 
     def by_date(self) -> Iterator[_Visit]:
@@ -111,7 +113,7 @@ class _History:
         def push(commit_id: str) -> None:
             if commit_id not in seen and (self._allowed is None or commit_id in self._allowed):
                 seen.add(commit_id)
-                commit = self._objects.commit(commit_id)
+                commit = self._commit(commit_id)
                 heappush(queue, (-commit.committer.time, len(seen), commit))
 
         for tip in self._selection.include:
@@ -126,6 +128,16 @@ class _History:
             for parent in parents:
                 push(parent)
 
+    def _commit(self, commit_id: str) -> Commit:
+        """A commit; the last few are at hand, for a parent is compared before it is visited."""
+        commit = self._recent.get(commit_id)
+        if commit is None:
+            commit = self._objects.commit(commit_id)
+            if len(self._recent) >= _RECENT:
+                self._recent.clear()
+            self._recent[commit_id] = commit
+        return commit
+
     def _simplified(self, commit: Commit) -> tuple[tuple[str, ...], bool]:
         """The parents to follow, and whether the commit changes one of the paths."""
         parents = commit.parents[:1] if self._selection.first_parent else commit.parents
@@ -134,7 +146,7 @@ class _History:
         if not parents:
             return (), not self._same(commit.tree, None)
         for parent in parents:
-            if self._same(commit.tree, self._objects.commit(parent).tree):
+            if self._same(commit.tree, self._commit(parent).tree):
                 return (parent,), False
         return parents, True
 

@@ -124,8 +124,8 @@ def _unreachable_files(repo: Repository, chunks: ChunkStore, live: _Live) -> lis
     seen = set(live.objects)
     errors: list[str] = []
 
-    def note(object_id: str, _error: Exception) -> None:
-        errors.append(object_id)  # what is already half gone needs no name
+    def note(wanted: Reached, _error: MvcError) -> None:
+        errors.append(wanted.id)  # what is already half gone needs no name
 
     named = walk_objects(repo.objects, commits, seen=seen, on_error=note)
     unnamed = (
