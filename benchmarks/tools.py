@@ -187,7 +187,7 @@ class Borg(Tool):
         return (self.step("borg", "init", "-e", "none", self.store),)
 
     def commit(self, label: str) -> Sequence[Step]:
-        return (self.step("borg", "create", f"{self.store}::{label}", "data"),)
+        return (self.step("borg", "create", "-C", "zstd,1", f"{self.store}::{label}", "data"),)
 
     def restore(self, label: str) -> Sequence[Step]:
         return (self.step("borg", "extract", f"{self.store}::{label}", cwd=self.root / "out"),)
