@@ -6,11 +6,10 @@ import re
 from dataclasses import dataclass
 
 from mvc.errors import NotFound, Refused
-from mvc.objects import reflog
 from mvc.objects.model import Commit
 from mvc.objects.refnames import branch_ref, is_valid_short, short
 from mvc.objects.refs import Head, RefChange
-from mvc.objects.revparse import resolve_commit, resolve_ref
+from mvc.objects.revparse import previous_branch, resolve_commit, resolve_ref
 from mvc.objects.walk import Selection, walk
 from mvc.ops.branch_use import refuse_if_used
 from mvc.ops.caller import Caller
@@ -24,7 +23,7 @@ from mvc.repo.scan import Untracked, scan
 from mvc.repo.stage import Stage
 
 _MOST = 100
-_MOVE = re.compile(r"checkout: moving from (\S+) to ")
+_BEFORE = re.compile(r"@\{-([1-9][0-9]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def find_destination(repo: Repository, name: str, *, detach: bool = False, guess
 
     Raises NotFound, and Refused for a revision that is no branch without `detach`.
     """
-    wanted = previous(repo) if name == "-" else name
+    wanted = _previous(repo, name) or name
     ref = f"refs/heads/{wanted}"
     if not detach and is_valid_short(wanted) and repo.refs.read(ref) is not None:
         return Destination(repo.refs.read(ref), ref)
@@ -72,18 +71,10 @@ def find_destination(repo: Repository, name: str, *, detach: bool = False, guess
         if guess and not detach and (remote := _on_one_remote(repo, wanted)):
             return Destination(remote, branch_ref(wanted), create=True)
         raise
-    if detach or name == "-":
+    if detach or wanted != name:
         return Destination(commit)
     kind = "tag" if (resolve_ref(repo.refs, wanted) or "").startswith("refs/tags/") else "commit"
     raise Refused(f"a branch is expected, '{name}' is a {kind}", hint=f"mvc switch --detach {name}")
-
-
-def previous(repo: Repository) -> str:
-    """Where HEAD was before it last went elsewhere, by name or id (`-`, `@{-1}`). Raises NotFound."""
-    for entry in reflog.read(repo.refs.reflog_path("HEAD")):
-        if moved := _MOVE.match(entry.message):
-            return moved[1]
-    raise NotFound("HEAD has been nowhere else yet")
 
 
 def new_branch(repo: Repository, name: str, start: str | None = None, *, reset: bool = False) -> Destination:
@@ -159,6 +150,14 @@ def _carried(repo: Repository, stage: Stage, new: Commit | None, caller: Caller)
     found = scan(repo, stage, untracked=Untracked.NO, progress=caller.progress)
     staged = staged_differences(repo, stage, new.tree if new else None)
     return tuple(sorted({*changed_paths(found), *staged}))
+
+
+def _previous(repo: Repository, name: str) -> str | None:
+    """Where `-` or `@{-n}` was, by name or id; None for any other name."""
+    if name == "-":
+        return previous_branch(repo.refs, 1)
+    found = _BEFORE.fullmatch(name)
+    return previous_branch(repo.refs, int(found[1])) if found else None
 
 
 def _on_one_remote(repo: Repository, name: str) -> str | None:

@@ -1,0 +1,210 @@
+"""A diff for the terminal, as Markdown and as JSON: files, the tensors of models, params and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mvc.cli.commit_text import dataset_text, shown
+from mvc.cli.files_text import file_json, file_lines
+from mvc.cli.session import Session
+from mvc.cli.sizes import counted, human_bytes
+from mvc.cli.tables import table
+from mvc.cli.text import printable, printable_path
+from mvc.formats.base import Tensor
+from mvc.lazy import load
+from mvc.metadata.compare import MetadataDiff, ValueChange
+from mvc.metadata.model import Dataset
+from mvc.ops.diff import Diff, FileDiff
+from mvc.ops.tensor_changes import TensorChange, TensorChanges, TensorStatus
+
+_DELTA_TEXT = "mvc.cli.deltatext:delta_text"
+_DELTA_MARKDOWN = "mvc.cli.deltatext:delta_markdown"
+_DELTA_DOCUMENT = "mvc.cli.deltatext:delta_document"
+"""Loaded with numpy, only where tensors were read."""
+
+_SIGNS = {
+    TensorStatus.ADDED: ("+", "green"),
+    TensorStatus.REMOVED: ("-", "red"),
+    TensorStatus.RENAMED: (">", "cyan"),
+    TensorStatus.RECAST: ("~", "magenta"),
+    TensorStatus.RESHAPED: ("~", "magenta"),
+    TensorStatus.CHANGED: ("~", "yellow"),
+}
+_MOST = 60
+
+Deltas = Mapping[str, Mapping[str, Any]]
+"""Path of a model to (tensor to its figures)."""
+
+
+def diff_lines(session: Session, found: Diff, deltas: Deltas) -> list[str]:
+    """For the terminal: the files, each model followed by its tensors; then params and metrics."""
+    lines: list[str] = []
+    if found.files:
+        *rows, total = file_lines(session, found.files)
+        for one, row in zip(found.files, rows, strict=False):
+            lines.append(row)
+            if one.tensors is not None:
+                lines += _tensor_lines(session, one.tensors, deltas.get(one.path))
+        lines += [*rows[len(found.files) :], total]
+    if found.metadata:
+        lines += ["", *_metadata_lines(session, found.metadata)] if lines else _metadata_lines(session, found.metadata)
+    return lines
+
+
+def diff_markdown(found: Diff, deltas: Deltas) -> list[str]:
+    """Tables for a pull request."""
+    lines = [f"### {found.left} → {found.right}", ""]
+    if found.files:
+        lines += ["| | file | before | after |", "|---|---|---:|---:|"]
+        for one in found.files:
+            name = f"{one.old_path} → {one.path}" if one.old_path else one.path
+            lines.append(f"| {one.status.value} | {_code(name)} | {_size(one, old=True)} | {_size(one, old=False)} |")
+    for one in found.files:
+        if one.tensors is not None:
+            lines += ["", f"**{_escaped(one.path)}**: {_summary(one.tensors)}", ""]
+            lines += list(_tensor_rows(one.tensors))
+            if one.path in deltas:
+                lines += ["", *load(_DELTA_MARKDOWN)(deltas[one.path])]
+    if found.metadata:
+        lines += ["", "| | name | before | after |", "|---|---|---|---|"]
+        for group, change in _changes(found.metadata):
+            lines.append(f"| {group} | {_code(change.name)} | {_escaped(_old(change))} | {_escaped(_new(change))} |")
+    return lines
+
+
+def diff_document(found: Diff, deltas: Deltas) -> dict[str, Any]:
+    """The fields of `--json`: sizes in bytes, tensors with what became of them."""
+    return {
+        "left": {"name": found.left, "commit": found.left_commit},
+        "right": {"name": found.right, "commit": found.right_commit},
+        "files": [_file_document(one, deltas.get(one.path)) for one in found.files],
+        "metadata": [_change_document(group, one) for group, one in _changes(found.metadata)] if found.metadata else [],
+    }
+
+
+def _file_document(one: FileDiff, deltas: Mapping[str, Any] | None) -> dict[str, Any]:
+    document = file_json(one)
+    if one.tensors is not None:
+        document["tensor_changes"] = [_tensor_document(change, deltas) for change in one.tensors.changes]
+        document["other_bytes_differ"] = one.tensors.other_bytes_differ
+    return document
+
+
+def _tensor_document(change: TensorChange, deltas: Mapping[str, Any] | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "status": change.status.value,
+        "name": change.name,
+        "old": _declared(change.old),
+        "new": _declared(change.new),
+        "new_nan": change.new_nan,
+        "new_inf": change.new_inf,
+    }
+    if deltas is not None and change.name in deltas:
+        document["delta"] = load(_DELTA_DOCUMENT)(deltas[change.name])
+    return document
+
+
+def _declared(tensor: Tensor | None) -> dict[str, Any] | None:
+    return {"name": tensor.name, "dtype": tensor.dtype, "shape": list(tensor.shape)} if tensor else None
+
+
+def _tensor_lines(session: Session, changes: TensorChanges, deltas: Mapping[str, Any] | None) -> list[str]:
+    told = [one for one in changes.changes if deltas is None or one.name not in deltas]
+    rows = [[_SIGNS[one.status][0], printable(one.name), _what(one)] for one in told[:_MOST]]
+    made = table(rows)
+    lines = ["    " + session.paint(line, _SIGNS[one.status][1]) for one, line in zip(told[:_MOST], made, strict=True)]
+    if len(told) > _MOST:
+        lines.append(f"    and {len(told) - _MOST:,} more")
+    if deltas:
+        lines += ["", *load(_DELTA_TEXT)(deltas, session.paint, session.width), ""]
+    if not changes.changes and changes.other_bytes_differ:
+        lines.append("    all tensors are the same; the bytes around them differ")
+    return lines
+
+
+def _what(change: TensorChange) -> str:
+    old, new = change.old, change.new
+    nan = f"  +{change.new_nan:,} NaN" if old and change.new_nan and change.new_nan > 0 else ""
+    if old is None or new is None:
+        return _shape(new or old)
+    if change.status is TensorStatus.RENAMED:
+        return f"was {printable(old.name)}"
+    if change.status is TensorStatus.CHANGED:
+        return _shape(new) + nan
+    return f"{_shape(old)} -> {_shape(new)}{nan}"
+
+
+def _shape(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return ""
+    return f"{printable(tensor.dtype)} {'×'.join(map(str, tensor.shape)) or 'scalar'}"
+
+
+def _summary(changes: TensorChanges) -> str:
+    parts = [f"{count} {one.value}" for one in TensorStatus if (count := changes.count(one))]
+    return ", ".join([*parts, f"{counted(changes.unchanged, 'tensor')} unchanged"])
+
+
+def _tensor_rows(changes: TensorChanges) -> Iterator[str]:
+    other = [one for one in changes.changes if one.status is not TensorStatus.CHANGED]
+    if other:
+        yield "| | tensor | |"
+        yield "|---|---|---|"
+        for one in other[:_MOST]:
+            yield f"| {one.status.value} | {_code(one.name)} | {_escaped(_what(one))} |"
+        if len(other) > _MOST:
+            yield f"| | and {len(other) - _MOST:,} more | |"
+
+
+def _metadata_lines(session: Session, metadata: MetadataDiff) -> list[str]:
+    rows = [[group, printable(one.name), f"{_old(one)} -> {_new(one)}"] for group, one in _changes(metadata)]
+    return [session.paint(line, "cyan") for line in table(rows)]
+
+
+def _changes(metadata: MetadataDiff) -> Iterator[tuple[str, ValueChange]]:
+    for group in ("params", "metrics", "datasets", "environment"):
+        for change in getattr(metadata, group):
+            yield group, change
+
+
+def _change_document(group: str, change: ValueChange) -> dict[str, Any]:
+    return {
+        "group": group,
+        "name": change.name,
+        "old": _plain(change.old),
+        "new": _plain(change.new),
+        "added": change.added,
+        "removed": change.removed,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Dataset):
+        return {name: getattr(value, name) for name in ("location", "digest", "size", "files")}
+    return value
+
+
+def _old(change: ValueChange) -> str:
+    return "(none)" if change.added else _value(change.old)
+
+
+def _new(change: ValueChange) -> str:
+    return "(none)" if change.removed else _value(change.new)
+
+
+def _value(value: Any) -> str:
+    return printable(dataset_text(value)) if isinstance(value, Dataset) else shown(value)
+
+
+def _size(one: FileDiff, *, old: bool) -> str:
+    side = one.old if old else one.new
+    return human_bytes(side.size) if side is not None else ""
+
+
+def _code(text: str) -> str:
+    return "`" + printable_path(text).replace("`", "'").replace("|", "\\|") + "`"
+
+
+def _escaped(text: str) -> str:
+    return printable(text).replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,80 @@
+"""What `cherry-pick` and `revert` have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mvc.cli.conflict_text import conflict_json, conflict_lines
+from mvc.cli.names import short_id
+from mvc.cli.session import Session
+from mvc.cli.sizes import counted
+from mvc.cli.text import printable
+from mvc.errors import UsageError
+from mvc.ops.pick import PickOptions, PickResult, abort, give_up, pick, resume, skip
+from mvc.ops.sequence import Verb
+
+
+def run_pick(
+    session: Session, verb: Verb, revisions: tuple[str, ...], options: PickOptions, action: str | None, as_json: bool
+) -> int | None:
+    """Begin, or with an action (continue, skip, abort, quit) go on with what stopped; the exit code."""
+    repo = session.repo()
+    if action is not None and revisions:
+        raise UsageError(f"--{action} takes no revision")
+    if action == "abort":
+        head = abort(repo, verb, caller=session.caller(commits=False))
+        session.note(f"HEAD is at {short_id(session, head.id)} {printable(head.summary)}")
+        return None
+    if action == "quit":
+        give_up(repo)
+        return None
+    if action is None and not revisions:
+        raise UsageError("which commit?", hint=f"mvc {verb.value} REVISION")
+    caller = session.caller()
+    if action == "continue":
+        result = resume(repo, verb, caller=caller)
+    elif action == "skip":
+        result = skip(repo, verb, caller=caller)
+    else:
+        result = pick(repo, verb, revisions, options, caller=caller)
+    if as_json:
+        session.emit_json(verb.value, _document(result))
+    else:
+        _tell(session, result)
+    return 1 if result.stopped or result.conflicts else None
+
+
+def tell_metadata_left(session: Session, commits: tuple[str, ...]) -> None:
+    """Params and metrics tell of one commit's model; say it where somebody may look for them."""
+    if commits:
+        session.note(f"params and metrics of {counted(len(commits), 'commit')} stay with the commits picked from")
+
+
+def _tell(session: Session, result: PickResult) -> None:
+    where = result.branch or "detached HEAD"
+    lines = [f"[{where} {short_id(session, one.id)}] {printable(one.summary)}" for one in result.made]
+    name = result.stopped.summary if result.stopped else result.verb.value
+    lines += conflict_lines(session, result.conflicts, printable(name))
+    if lines and not session.quiet:
+        session.emit_text("\n".join(lines))
+    tell_metadata_left(session, result.metadata_left)
+    if result.stopped is None:
+        return
+    verb = result.verb.value
+    what = f"{short_id(session, result.stopped.commit)} {printable(result.stopped.summary)}"
+    if result.conflicts:
+        session.note(f"could not {verb} {what}: resolve the conflicts, mvc add the files,")
+        session.note(f"then mvc {verb} --continue; or --skip it, or --abort")
+    else:
+        session.note(f"{what} changes nothing here: mvc {verb} --skip, or mvc commit --allow-empty")
+
+
+def _document(result: PickResult) -> dict[str, Any]:
+    return {
+        "made": [{"id": one.id, "summary": one.summary} for one in result.made],
+        "stopped": result.stopped.commit if result.stopped else None,
+        "conflicts": [conflict_json(one) for one in result.conflicts],
+        "remaining": result.remaining,
+        "staged": list(result.staged),
+        "metadata_left": list(result.metadata_left),
+    }
