@@ -15,7 +15,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mvc needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: setup.cfg setup.py pyproject.toml $(wildcard mvc/codecs/_kernel.c) | $(BIN)/python
+$(VENV)/installed: setup.cfg setup.py pyproject.toml $(wildcard mvc/codecs/_kernel.c mvc/codecs/csrc/*.h) | $(BIN)/python
 	$(PIP) --editable .
 	@touch $@
 

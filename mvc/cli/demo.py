@@ -108,10 +108,10 @@ class Show:
         begin = time.monotonic()
         progress = self.session.progress
         trained = fine_tune(self.folder, frozen=frozen, steps=self.steps, seed=seed, rate=rate, progress=progress)
-        layers = " and ".join(str(number) for number in trained.layers)
+        layers = " and ".join(f"layer {number}" for number in trained.layers)
         self.say(
-            f"Training layer{'s' if len(trained.layers) > 1 else ''} {layers} with numpy: {trained.steps} steps of AdamW"
-            f" at {rate:g}, {time.monotonic() - begin:.0f} s.\n"
+            f"Training {layers} with numpy: {trained.steps} steps of AdamW at {rate:g},"
+            f" {time.monotonic() - begin:.0f} s.\n"
             f"Loss on sentences that it never saw: {trained.before:.3f} -> {trained.after:.3f}"
         )
         return trained
@@ -123,8 +123,8 @@ class Show:
         if trained is None:
             self.type("commit", "-m", message)
             return
-        told = ("--param", f"rate={rate:g}", "--param", f"steps={trained.steps}", "--metric", f"loss={trained.after:.3f}")
-        self.type("commit", "-a", "-m", message, *told)
+        params = ("--param", f"rate={rate:g}", "--param", f"steps={trained.steps}")
+        self.type("commit", "-a", "-m", message, *params, "--metric", f"loss={trained.after:.3f}")
 
     def introduce(self) -> None:
         """Where nobody said who they are, the demo commits under its own name."""
