@@ -16,6 +16,7 @@ _NAME = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]*")
 _BLANK = re.compile(r"(?:[ \t\r\f\v]*(?:[#;][^\n]*)?(?:\n|\Z))+")
 _KEY = re.compile(r"([A-Za-z0-9-]+)\.(?:(.*)\.)?([A-Za-z][A-Za-z0-9-]*)\Z", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", "\\": "\\", '"': '"'}
+_ESCAPED = {char: f"\\{letter}" for letter, char in _ESCAPES.items()}
 MAX_FILE = 8 * 1024 * 1024
 
 
@@ -143,7 +144,7 @@ def dump_entry(name: str, value: str) -> str:
     """An entry as a line."""
     if "\0" in value:
         raise UsageError(f"the value of {name} holds a NUL")
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t").replace("\b", "\\b")
+    escaped = "".join([_ESCAPED.get(char, char) for char in value])
     if value != value.strip() or any(char in value for char in "#;\r\f\v"):
         escaped = f'"{escaped}"'
     return f"\t{name} = {escaped}\n"

@@ -87,9 +87,9 @@ def parse_signature(raw: bytes) -> Signature:
     """A signature line's value: `Name <email> seconds +hhmm`. What is missing becomes empty or zero."""
     match = _SIGNATURE.match(raw)
     if match is None:
-        return Signature(_text(raw).strip(), "", 0, 0)
+        return Signature(_text(raw).strip(" "), "", 0, 0)
     name, email, seconds, zone = match.groups()
-    return Signature(_text(name).strip(), _text(email), int(seconds or 0), _offset(zone))
+    return Signature(_text(name).strip(" "), _text(email), int(seconds or 0), _offset(zone))
 
 
 def dump_signature(who: Signature) -> bytes:
@@ -105,6 +105,8 @@ def _offset(zone: bytes | None) -> int:
         return 0
     value = int(zone[1:])
     minutes = value // 100 * 60 + value % 100
+    if minutes >= 24 * 60:
+        return 0  # found in the wild ("+051800"), and no zone
     return -minutes if zone[:1] == b"-" else minutes
 
 
@@ -120,11 +122,11 @@ def parse_commit(commit_id: str, data: bytes) -> Commit:
     if match is None:
         return _parse_unusual_commit(commit_id, data)
     tree, block, by, name, email, seconds, zone, same, *committer_parts = match.groups()
-    author = Signature(_text(name).strip(), _text(email), int(seconds), _offset(zone))
+    author = Signature(_text(name).strip(" "), _text(email), int(seconds), _offset(zone))
     committer = author
     if same != by:
         name, email, seconds, zone = committer_parts
-        committer = Signature(_text(name).strip(), _text(email), int(seconds), _offset(zone))
+        committer = Signature(_text(name).strip(" "), _text(email), int(seconds), _offset(zone))
     # "parent ", 40 digits, a newline: 48 bytes each.
     parents = tuple([block[at + 7 : at + 47].decode() for at in range(0, len(block), 48)])
     return Commit(commit_id, tree.decode(), parents, author, committer, _text(data[match.end() :]))

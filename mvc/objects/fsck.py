@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha1
+from pathlib import Path
 
 from mvc.errors import MvcError, ParseError
-from mvc.objects import encoding, loose, paths, reflog, trees
+from mvc.objects import encoding, loose, paths, reflog
 from mvc.objects.database import Objects
 from mvc.objects.model import FILE, TREE, Kind
 from mvc.objects.pack import Pack
+from mvc.objects.paths import METADATA_DIR
 from mvc.objects.reachable import Reached, walk_objects
 from mvc.objects.refs import Refs
 from mvc.progress import SILENT, Progress
@@ -89,7 +92,7 @@ class _Check:
                 continue
             self._progress.begin(f"Checking {pack.path.name}", len(rows), "objects")
             for raw_id, offset in rows:
-                self._object(raw_id.hex(), lambda at=offset, of=pack: of.read(at, self._from_elsewhere), pack.path.name)
+                self._object(raw_id.hex(), partial(pack.read, offset, self._from_elsewhere), pack.path.name)
                 self._progress.advance(1)
             self._progress.end()
 
@@ -119,7 +122,7 @@ class _Check:
         """All loose objects."""
         folder = self._objects.objects_dir
         for name in loose.ids(folder):
-            self._object(name, lambda name=name: _present(loose.read(folder, name)), f"{name[:2]}/{name[2:]}")
+            self._object(name, partial(_read_loose, folder, name), f"{name[:2]}/{name[2:]}")
 
     def _object(self, object_id: str, read: Callable[[], tuple[Kind, bytes]], place: str) -> None:
         self.count += 1
@@ -182,13 +185,13 @@ class _Check:
         try:
             entries = self._objects.tree(reached.id)
             if reached.path:
-                is_metadata = reached.path == trees.METADATA_DIR
+                is_metadata = reached.path == METADATA_DIR
                 paths.check_entries(entries, root=False)
                 for name, mode, _ in entries:
                     if is_metadata and (mode != FILE or name not in METADATA_FILES):
                         self._tell(reached.id, f"{name!r} does not belong there", reached.path, reached.commit)
-            elif any(name == trees.METADATA_DIR and mode != TREE for name, mode, _ in entries):
-                self._tell(reached.id, f"{trees.METADATA_DIR} is not a folder", reached.path, reached.commit)
+            elif any(name == METADATA_DIR and mode != TREE for name, mode, _ in entries):
+                self._tell(reached.id, f"{METADATA_DIR} is not a folder", reached.path, reached.commit)
         except MvcError as error:
             self._tell(reached.id, error.message, reached.path, reached.commit)
 
@@ -237,7 +240,8 @@ class _Check:
                     yield value
 
 
-def _present(found: tuple[Kind, bytes] | None) -> tuple[Kind, bytes]:
+def _read_loose(folder: Path, object_id: str) -> tuple[Kind, bytes]:
+    found = loose.read(folder, object_id)
     if found is None:
         raise FileNotFoundError
     return found
