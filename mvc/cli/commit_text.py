@@ -73,7 +73,10 @@ def dataset_text(dataset: Dataset) -> str:
 
 def shown(value: Any) -> str:
     """A value as it would be typed."""
-    return printable(value if isinstance(value, str) else flow(value))
+    if isinstance(value, str):
+        return printable(value)
+    # YAML wants 1.0e-05 and .nan, people type 1e-05 and nan.
+    return repr(value) if isinstance(value, float) else printable(flow(value))
 
 
 def commit_json(commit: Commit, names: Sequence[Decoration], metadata: CommitMetadata) -> dict[str, Any]:

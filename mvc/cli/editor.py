@@ -36,9 +36,10 @@ def without_comments(text: str) -> str:
 
 def _command(session: Session) -> str:
     environment = session.environment
-    for name in ("MVC_EDITOR", "GIT_EDITOR", "VISUAL", "EDITOR"):
-        if given := environment.get(name, "").strip():
-            return given
+    chosen = [environment.get("MVC_EDITOR"), environment.get("GIT_EDITOR"), session.setting("core.editor")]
+    for given in [*chosen, environment.get("VISUAL"), environment.get("EDITOR")]:
+        if given and given.strip():
+            return given.strip()
     if not session.err.isatty():
         raise UsageError("there is no terminal to edit on", hint="give the message with -m")
     return "vi"

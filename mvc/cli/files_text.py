@@ -9,7 +9,7 @@ from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
 from mvc.cli.tables import table
 from mvc.cli.text import printable_path
-from mvc.ops.diff import FileDiff, Status
+from mvc.ops.diff import FileDiff
 from mvc.ops.tensor_changes import TensorChanges, TensorStatus
 
 _STYLES = {"A": "green", "D": "red", "M": "yellow", "T": "magenta", "R": "cyan", "U": "red bold"}
@@ -58,7 +58,7 @@ def _sizes(one: FileDiff) -> str:
 def _tensors(changes: TensorChanges | None) -> str:
     if changes is None:
         return ""
-    parts = []
+    parts: list[str] = []
     for status in TensorStatus:
         count = changes.count(status)
         if count and status is TensorStatus.CHANGED:

@@ -59,7 +59,7 @@ class Pager:
 
     def _command(self) -> str:
         environment = self._session.environment
-        for name in ("MVC_PAGER", "PAGER"):
-            if name in environment:
-                return environment[name].strip()
+        for given in (environment.get("MVC_PAGER"), self._session.setting("core.pager"), environment.get("PAGER")):
+            if given is not None:
+                return given.strip()
         return "more" if os.name == "nt" else "less"

@@ -95,10 +95,7 @@ def program(
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code; whatever goes wrong becomes a line on stderr."""
     for stream in (sys.stdout, sys.stderr):
-        # Names that are not UTF-8 come out as the bytes they are.
-        reconfigure: Any = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="surrogateescape")
+        _never_fails(stream)
     session = Session(Path.cwd(), os.environ, arguments=tuple(arguments))
     try:
         result = program.main(args=list(arguments), prog_name="mvc", obj=session, standalone_mode=False)
@@ -110,6 +107,13 @@ def run(arguments: Sequence[str]) -> int:
         _give_up_output()
         return code
     return result if isinstance(result, int) else 0
+
+
+def _never_fails(stream: Any) -> None:
+    """Names that are not UTF-8 come out as the bytes they are; a terminal that is not UTF-8 gets escapes."""
+    if hasattr(stream, "reconfigure"):
+        unicode = (stream.encoding or "").lower().replace("-", "") == "utf8"
+        stream.reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
 
 
 def _give_up_output() -> None:

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from mvc.cli.bars import Bars
 from mvc.cli.colours import Painter
 from mvc.cli.text import printable
-from mvc.errors import UsageError
+from mvc.errors import MvcError, UsageError
 from mvc.lazy import load
 from mvc.progress import SILENT, Progress
 from mvc.settings import Author
@@ -88,6 +88,13 @@ class Session:
             else:
                 self._repo = kind.discover(self.cwd, global_configs=self.global_configs)
         return self._repo
+
+    def setting(self, key: str) -> str | None:
+        """A setting of the repository or the user, for the terminal's sake ("core.editor"); None outside of any."""
+        try:
+            return self.repo().config.get(key)
+        except MvcError:
+            return None
 
     def author(self) -> Author:
         """Who new commits, tags and reflog lines are by: environment first, then config."""

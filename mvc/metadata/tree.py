@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mvc.errors import ParseError
+from mvc.lazy import load
 from mvc.metadata.canonical import dumps, loads
-from mvc.metadata.files import grouped_values
 from mvc.metadata.model import NOTHING, CommitMetadata, Dataset
 from mvc.metadata.values import MAX_BYTES, flatten, nest
 from mvc.objects import trees
-from mvc.objects.batch import ObjectBatch
 from mvc.objects.model import FILE, TreeEntry
 from mvc.objects.reader import ObjectReader
+
+if TYPE_CHECKING:
+    from mvc.objects.batch import ObjectBatch
 
 PARAMS = "params.yaml"
 METRICS = "metrics.yaml"
 DATASETS = "datasets.yaml"
 ENVIRONMENT = "environment.yaml"
+_FULL_READER = "mvc.metadata.files:grouped_values"
+"""Loaded for files that mvc did not write."""
+
 FILES = (DATASETS, ENVIRONMENT, METRICS, PARAMS)
 
 
@@ -87,7 +92,9 @@ def _groups(objects: ObjectReader, name: str, blob_id: str | None) -> dict[str, 
         groups = loads(data.decode())
     except UnicodeDecodeError:
         groups = None
-    return grouped_values(data, "yaml", f".mvcmeta/{name}") if groups is None else groups
+    if groups is None:
+        groups = load(_FULL_READER)(data, "yaml", f".mvcmeta/{name}")
+    return groups
 
 
 def _flat(objects: ObjectReader, name: str, blob_id: str | None) -> dict[str, Any]:
