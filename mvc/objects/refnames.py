@@ -14,7 +14,7 @@ def is_valid(ref: str) -> bool:
     """Whether `ref` may be a ref: `refs/...` by Git's rules, or a name such as HEAD or MERGE_HEAD."""
     if "/" not in ref:
         return _PSEUDO.match(ref) is not None
-    return ref.startswith("refs/") and is_valid_short(ref)
+    return ref.startswith("refs/") and _BAD.search(ref) is None
 
 
 def is_valid_short(name: str) -> bool:

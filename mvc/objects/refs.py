@@ -74,14 +74,14 @@ class Refs(RefFiles):
             raise UsageError("one ref is to be moved twice")
         with Transaction(self, wait=wait) as transaction:
             for change in wanted:
-                transaction.lock(self.path(change.ref))
+                transaction.lock(change.ref)
             follows = head_follows and branch is not None and any(change.ref == branch for change in wanted)
             if follows:
-                transaction.lock(self.path("HEAD"))
+                transaction.lock("HEAD")
                 if self.symbolic("HEAD") != branch:
                     raise RefChanged("HEAD moved to another branch meanwhile", hint="repeat")
             if needs_packed_lock(self, wanted):
-                transaction.lock(self.packed_path)
+                transaction.lock_packed()
             moves = transaction.compare(wanted)
             transaction.log(moves, Why(message, author), branch if follows else None)
             transaction.swap(moves)
@@ -92,7 +92,7 @@ class Refs(RefFiles):
         if not is_id(target) and not (target.startswith("refs/heads/") and refnames.is_valid(target)):
             raise UsageError(f"HEAD cannot be put on {target!r}")
         with Transaction(self, wait=wait) as transaction:
-            transaction.lock(self.path("HEAD"))
+            transaction.lock("HEAD")
             old = self.read("HEAD")
             new = target if is_id(target) else self.read(target)
             if new is not None:
@@ -103,7 +103,7 @@ class Refs(RefFiles):
         """Make `ref` (`refs/remotes/origin/HEAD`) a symbolic ref."""
         refnames.check(target)
         with Transaction(self, wait=wait) as transaction:
-            transaction.lock(self.path(ref))
+            transaction.lock(ref)
             transaction.write(self.path(ref), f"ref: {target}\n".encode())
 
     def write_pseudo(self, name: str, value: str | None, *, wait: float = LOCK_WAIT) -> None:
@@ -111,7 +111,7 @@ class Refs(RefFiles):
         if "/" in refnames.check(name) or name == "HEAD" or (value is not None and not is_id(value)):
             raise UsageError(f"{name} cannot be set to {value}")
         with Transaction(self, wait=wait) as transaction:
-            transaction.lock(self.path(name))
+            transaction.lock(name)
             if value is None:
                 fsio.unlink(self.path(name), missing_ok=True)
             else:
@@ -144,10 +144,10 @@ class Refs(RefFiles):
             raise Refused(f"{refnames.short(new)} exists already", hint="choose another name, or force it")
         with Transaction(self, wait=wait) as transaction:
             for name in sorted((old, new)):
-                transaction.lock(self.path(name))
-            transaction.lock(self.path("HEAD"))
+                transaction.lock(name)
+            transaction.lock("HEAD")
             if old in self.packed():
-                transaction.lock(self.packed_path)
+                transaction.lock_packed()
             moves = transaction.compare([RefChange(old, value, None), RefChange(new, standing, value)])
             self._move_log(old, new, ReflogEntry(value, value, author, message))
             transaction.swap([move for move in moves if move.new is not None])
@@ -168,7 +168,7 @@ class Refs(RefFiles):
     def pack(self, *, wait: float = LOCK_WAIT) -> int:
         """Move all loose shared refs into packed-refs; returns how many. Refs that are locked stay loose."""
         with Transaction(self, wait=wait) as transaction:
-            transaction.lock(self.packed_path)
+            transaction.lock_packed()
             loose: dict[str, str] = {}
             for name in self.loose_names():
                 content = self.content(name)
@@ -185,7 +185,7 @@ class Refs(RefFiles):
     def _prune_loose(self, name: str, value: str) -> None:
         """Remove a loose ref whose value is packed now, unless it moved meanwhile."""
         with contextlib.suppress(Locked), Transaction(self, wait=0) as transaction:
-            transaction.lock(self.path(name))
+            transaction.lock(name)
             if self.content(name) == value:
                 fsio.unlink(self.path(name), missing_ok=True)
 
@@ -194,7 +194,7 @@ class Refs(RefFiles):
     ) -> int:
         """Drop reflog entries for which `keep` says no, under the ref's lock; returns how many."""
         with Transaction(self, wait=wait) as transaction:
-            transaction.lock(self.path(ref))
+            transaction.lock(ref)
             return reflog.expire(self.reflog_path(ref), keep, dry_run=dry_run)
 
     def logged(self) -> list[str]:

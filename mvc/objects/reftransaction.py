@@ -61,8 +61,9 @@ class Transaction:
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
-    def lock(self, path: Path) -> None:
-        """Lock one file (a ref, HEAD, packed-refs). Raises Locked."""
+    def lock(self, ref: str) -> None:
+        """Lock a ref. Raises Locked, or Refused where a folder would have to be made of a ref."""
+        path = self._files.path(ref)
         lock_path = path.with_name(path.name + ".lock")
         for attempt in range(3):
             # A process that deletes the last ref of a folder may remove the folder at any moment.
@@ -72,10 +73,16 @@ class Transaction:
                 self._stack.enter_context(load(_HOLD)(lock_path, what="moving refs", wait=self._wait))
                 return
             except NotADirectoryError as error:
-                raise Refused(f"{path.name} cannot be a ref: a part of its name is one already") from error
+                raise Refused(f"{ref} cannot be made: a part of its name is a ref already") from error
             except FileNotFoundError:
                 if attempt == 2:
                     raise
+
+    def lock_packed(self) -> None:
+        """Lock packed-refs. Raises Locked."""
+        path = self._files.packed_path
+        lock_path = path.with_name(path.name + ".lock")
+        self._stack.enter_context(load(_HOLD)(lock_path, what="packing refs", wait=self._wait))
 
     def compare(self, changes: Sequence[RefChange]) -> list[RefChange]:
         """The changes with `old` as it is, without those that change nothing. Raises RefChanged, Refused."""

@@ -70,6 +70,7 @@ class _Found:
     holder: Holder | None
     inode: int
     mtime: float
+    empty: bool = False
 
     def describe(self) -> str:
         return self.holder.describe() if self.holder else "a process that has not written its name"
@@ -168,7 +169,8 @@ def _is_stale(lock: _Found, clock: Clock | None) -> bool:
     ended = None if lock.holder is None else has_ended(lock.holder)
     if ended is not None:
         return ended
-    return _age(lock, clock) > (UNWRITTEN_SECONDS if lock.holder is None else heartbeat.STALE_SECONDS)
+    # What is written, but not by mvc, is real git's: a ref's lock holds the ref's new value.
+    return _age(lock, clock) > (UNWRITTEN_SECONDS if lock.empty else heartbeat.STALE_SECONDS)
 
 
 def _age(lock: _Found, clock: Clock | None) -> float:
@@ -187,4 +189,4 @@ def _read(path: Path) -> _Found | None:
         found = os.fstat(fd)
     finally:
         os.close(fd)
-    return _Found(path, parse(data), found.st_ino, found.st_mtime)
+    return _Found(path, parse(data), found.st_ino, found.st_mtime, not data)
