@@ -24,7 +24,7 @@ _MAX_HEADER = 16_384
 
 _HEADER = re.compile(
     r"\{\s*'descr':\s*'(?P<descr>[^']{1,32})',\s*'fortran_order':\s*(?P<fortran>True|False),"
-    r"\s*'shape':\s*\((?P<shape>(?:[0-9]{1,19}L?,\s?)*(?:[0-9]{1,19}L?)?)\),?\s*\}\s*"
+    r"\s*'shape':\s*\((?P<shape>(?:[0-9]{1,19}L?, ?)*(?:[0-9]{1,19}L?)?)\),?\s*\}\s*"
 )
 _OTHER_HEADER = re.compile(r"\{\s*'descr':\s*[\[(]")
 """Of records and sub-arrays."""

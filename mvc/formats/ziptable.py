@@ -78,6 +78,8 @@ def read_archive(read_at: ReadAt, end: int, budget: Budget | None = None) -> Arc
 
 def locate(read_at: ReadAt, archive: Archive, entry: Entry) -> int:
     """Where the bytes of `entry` begin in the outer file. Raises ParseError when its local header disagrees."""
+    if entry.header + _LOCAL.size + len(entry.raw_name) > archive.directory:
+        raise ParseError(f"zip: {entry.name[:80]!r} is said to lie at byte {entry.header}")
     head = read_exactly(read_at, entry.header, _LOCAL.size + len(entry.raw_name), "zip")
     fields = _LOCAL.unpack_from(head)
     if fields[0] != MAGIC or head[_LOCAL.size :] != entry.raw_name or fields[9] != len(entry.raw_name):

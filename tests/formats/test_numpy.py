@@ -144,6 +144,7 @@ def header(text: str, data: bytes = b"", *, length: int | None = None) -> bytes:
         pytest.param(header("{'descr': '<f4', 'fortran_order': False, 'shape': (4,), }", bytes(15)), id="too-short"),
         pytest.param(header("{'descr': '<f4', 'fortran_order': False, 'shape': (-4,), }", bytes(16)), id="negative"),
         pytest.param(header("{'descr': '<f4', 'fortran_order': False, 'shape': (1 2, 3), }", bytes(36)), id="1 2"),
+        pytest.param(header("{'descr': '<f4', 'fortran_order': False, 'shape': (5,\x1f), }", bytes(36)), id="1f"),
         pytest.param(header(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**70},), }}"), id="2^70"),
         pytest.param(header(f"{{'descr': '<f4', 'fortran_order': False, 'shape': (0, {2**70}), }}"), id="0-by-2^70"),
         pytest.param(

@@ -1,0 +1,133 @@
+"""What is fuzzed: each takes any bytes, and fails on anything but a layout that covers them or a ParseError.
+
+`fuzz.py` drives them with atheris, `test_corpus.py` replays what that found worth keeping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mvc.chunking.opaque import read_opaque
+from mvc.chunking.plan import pieces, plan
+from mvc.errors import ParseError
+from mvc.formats import (
+    distcp,
+    gguf,
+    npy,
+    npz,
+    onnx,
+    onnxdata,  # noqa: F401  (loaded here, so that atheris instruments what the registry loads by name)
+    pickles,
+    pytorch,
+    registry,
+    safetensors,
+    torchnames,
+)
+from mvc.formats.base import Layout, Parser, ReadAt
+from mvc.formats.beside import Beside
+from mvc.formats.cover import check_tensors
+from mvc.formats.limits import Budget
+
+
+def _reader(data: bytes) -> ReadAt:
+    def read_at(offset: int, length: int) -> bytes:
+        assert 0 <= offset <= len(data), f"reads at {offset}"
+        assert 0 <= length <= 64 * 1024 * 1024, f"reads {length} bytes"
+        return data[offset : offset + length]
+
+    return read_at
+
+
+def _check(layout: Layout, data: bytes) -> None:
+    """The segments cover the file, the tensors keep their limits, and the chunks add up."""
+    tensors = [segment.tensor for segment in layout.segments if segment.tensor is not None]
+    check_tensors(tensors)
+    planned = list(plan(layout, len(data)))
+    if len(planned) < 200:
+        cut = [piece for segment in planned for piece in pieces(segment, _reader(data))]
+        assert sum(length for _, length in cut) == len(data)
+
+
+def _parser(parse: Parser) -> Callable[[bytes], None]:
+    def target(data: bytes) -> None:
+        try:
+            layout = parse(_reader(data), len(data), "model")
+        except ParseError:
+            return
+        _check(layout, data)
+
+    return target
+
+
+def _onnx(data: bytes) -> None:
+    """With smallest sizes that short inputs reach."""
+    kept = onnx.SMALLEST_INITIALIZER, onnx.SMALLEST_CONSTANT
+    onnx.SMALLEST_INITIALIZER, onnx.SMALLEST_CONSTANT = 1, 4
+    try:
+        _parser(onnx.parse)(data)
+    finally:
+        onnx.SMALLEST_INITIALIZER, onnx.SMALLEST_CONSTANT = kept
+
+
+def _pickle(data: bytes) -> None:
+    try:
+        names = torchnames.named_views(pickles.walk(data, Budget(50_000, "opcodes")))
+    except ParseError:
+        return
+    assert all(isinstance(name, str) for name, _ in names)
+
+
+def _metadata(data: bytes) -> None:
+    try:
+        files = distcp.item_names(_reader(data), len(data))
+    except ParseError:
+        return
+    for items in files.values():
+        assert all(isinstance(start, int) and isinstance(name, str) for start, name in items.items())
+
+
+def _detect(data: bytes) -> None:
+    """Half of the input is the file, half an .onnx beside it; the first byte chooses the name."""
+    names = ("m.safetensors", "m.gguf", "m.pt", "m.npz", "m.npy", "m.distcp", "weights", "m.bin")
+    name, rest = names[data[0] % len(names)] if data else "weights", data[1:]
+    half = len(rest) // 2
+    files = {name: rest[:half], "m.onnx": rest[half:], ".metadata": rest[half:]}
+    beside = Beside(list(files), lambda each: _Opened(files[each]))
+    try:
+        layout = registry.detect(_reader(files[name]), half, name, beside)
+    except ParseError:
+        return
+    if layout is not None:
+        _check(layout, files[name])
+
+
+class _Opened:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __enter__(self) -> tuple[ReadAt, int]:
+        return _reader(self.data), len(self.data)
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _opaque(data: bytes) -> None:
+    """The input, repeated so that there is something to cut."""
+    whole = data * (200_000 // len(data)) if data else b""
+    assert b"".join(chunk for _, chunk in read_opaque(_reader(whole), 0, len(whole))) == whole
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "safetensors": _parser(safetensors.parse),
+    "gguf": _parser(gguf.parse),
+    "onnx": _onnx,
+    "pytorch": _parser(pytorch.parse),
+    "distcp": _parser(distcp.parse),
+    "npy": _parser(npy.parse),
+    "npz": _parser(npz.parse),
+    "pickle": _pickle,
+    "metadata": _metadata,
+    "detect": _detect,
+    "opaque": _opaque,
+}
