@@ -60,6 +60,9 @@ class Folder(Protocol):
     def symlink(self, target: bytes, name: str) -> None: ...
     def readlink(self, name: str) -> bytes: ...
     def rename(self, old: str, new: str) -> None: ...
+    def move(self, old: str, other: Folder, new: str) -> None:
+        """Rename into another folder of the same kind."""
+
     def link_descriptor(self, fd: int, name: str) -> None:
         """Give a nameless file (O_TMPFILE) a name."""
 
@@ -118,6 +121,11 @@ class DescriptorFolder:
     def rename(self, old: str, new: str) -> None:
         os.rename(to_system(old), to_system(new), src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
+    def move(self, old: str, other: Folder, new: str) -> None:
+        if not isinstance(other, DescriptorFolder):
+            raise TypeError("folders of two kinds")
+        os.rename(to_system(old), to_system(new), src_dir_fd=self.fd, dst_dir_fd=other.fd)
+
     def open_nameless(self, mode: int) -> int:
         return os.open(".", os.O_RDWR | _tmpfile() | _CLOEXEC, mode, dir_fd=self.fd)
 
@@ -175,6 +183,11 @@ class CheckedFolder:
 
     def rename(self, old: str, new: str) -> None:
         os.replace(self._of(old), self._of(new))
+
+    def move(self, old: str, other: Folder, new: str) -> None:
+        if not isinstance(other, CheckedFolder):
+            raise TypeError("folders of two kinds")
+        os.replace(self._of(old), other._of(new))
 
     def open_nameless(self, mode: int) -> int:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))

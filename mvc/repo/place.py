@@ -117,8 +117,8 @@ class Placer:
         finally:
             os.close(fd)
 
-    def remove(self, path: str) -> bool:
-        """Remove the file or link, and the folders that are empty then. Returns whether it was there.
+    def remove(self, path: str, *, keep_folders: bool = False) -> bool:
+        """Remove the file or link, and (unless kept) the folders that are empty then. Returns whether it was there.
 
         A folder at `path` is left, and so is what lies behind a link or file on the way.
         """
@@ -132,20 +132,48 @@ class Placer:
                 folder.unlink(name)
             except (FileNotFoundError, NotADirectoryError):
                 return False
-            self.prune(path.rpartition("/")[0])
+            if not keep_folders:
+                self.prune(path.rpartition("/")[0])
         return True
 
     def prune(self, path: str) -> None:
         """Remove the folder `path` and those above it, as far as they are empty."""
+        while path and self.remove_folder(path):
+            path = path.rpartition("/")[0]
+
+    def remove_folder(self, path: str) -> bool:
+        """Remove the folder if it is empty; returns whether it is gone by that."""
+        self._check(path, None)
+        above, _, name = path.rpartition("/")
         with self._folders.lock:
-            while path:
-                above, _, name = path.rpartition("/")
-                self._folders.forget(path)
-                try:
-                    self._folders.get(above).rmdir(name)
-                except OSError:
-                    return
-                path = above
+            self._folders.forget(path)
+            step("rmdir", f"{self._folders.top}/{path}")
+            try:
+                self._folders.get(above).rmdir(name)
+            except OSError:
+                return False
+        return True
+
+    def move(self, old: str, new: str) -> None:
+        """Rename a file, link or folder. A file or link at `new` is replaced.
+
+        Raises FileNotFoundError, NotADirectoryError where `old` or the folder of `new` are not there (or
+        behind a link); WouldOverwrite if a folder that is not empty stands at `new`.
+        """
+        for path in (old, new):
+            self._check(path, None)
+        with self._folders.lock:
+            self._folders.forget(old)
+            self._folders.forget(new)
+            source, old_name = self._folders.parent(old)
+            target, new_name = self._folders.parent(new)
+            step("rename", f"{self._folders.top}/{new}")
+            try:
+                source.move(old_name, target, new_name)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR):
+                    raise WouldOverwrite(f"{new} is a folder that is not empty", paths=[new]) from error
+                raise
 
     def lstat(self, path: str) -> os.stat_result | None:
         """Of what stands at `path`, no link on the way followed; None if nothing (or a link or file is on the way)."""
