@@ -51,14 +51,28 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
+class Attached(click.Option):
+    """An option whose value may be left out, and else is attached: `--short`, `--short=9`, `-n`, `-n3`.
+
+    Declare it with `is_flag=False, flag_value=...`. (click by itself takes the next argument for the value.)
+    """
+
+
 class Verb(click.Command):
     """A verb. It tells the session how many of its arguments stood behind "--": those are paths."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
         session = ctx.find_root().obj
         if isinstance(session, Session):
-            session.behind_dashes = len(args) - args.index("--") - 1 if "--" in args else None
-        return super().parse_args(ctx, args)
+            session.behind_dashes = len(args) - end - 1 if end < len(args) else None
+        left_out = {
+            name: f"{name}{'=' if name.startswith('--') else ''}{option.flag_value}"
+            for option in self.params
+            if isinstance(option, Attached)
+            for name in option.opts
+        }
+        return super().parse_args(ctx, [*(left_out.get(arg, arg) for arg in args[:end]), *args[end:]])
 
 
 class Noun(click.Group):

@@ -8,6 +8,7 @@ from typing import Any
 from mvc.cli.dates import git_date, iso_date
 from mvc.cli.names import decorated
 from mvc.cli.session import Session
+from mvc.cli.sizes import counted, human_bytes
 from mvc.cli.text import printable
 from mvc.metadata.canonical import flow
 from mvc.metadata.model import CommitMetadata, Dataset
@@ -57,17 +58,22 @@ def metadata_lines(session: Session, metadata: CommitMetadata) -> list[str]:
         if rows:
             width = min(max(len(printable(name)) for name, _ in rows), 32)
             lines.append(session.paint(label, "cyan"))
-            lines += [f"    {printable(name):<{width}}  {printable(value)}" for name, value in rows]
+            for name, value in rows:
+                first, *more = _broken(printable(value), session.width - width - 6)
+                lines.append(f"    {printable(name):<{width}}  {first}")
+                lines += [" " * (width + 6) + part for part in more]
     return lines
 
 
 def dataset_text(dataset: Dataset) -> str:
-    """ "data/train  blake3:1f2e3d4c5b6a  2.1 GB, 14 files" on one line."""
-    from_digest = dataset.digest or ""
-    algorithm, colon, value = from_digest.partition(":")
+    """ "data/train  blake3:1f2e3d4c5b6a7988  2.1 GB, 14 files" on one line."""
     parts = [dataset.location]
-    if from_digest:
+    if dataset.digest:
+        algorithm, colon, value = dataset.digest.rpartition(":")
         parts.append(f"{algorithm}{colon}{value[:16]}")
+    if dataset.size is not None:
+        files = f", {counted(dataset.files, 'file')}" if dataset.files is not None else ""
+        parts.append(human_bytes(dataset.size) + files)
     return "  ".join(parts)
 
 
@@ -122,6 +128,17 @@ def _wrapped(session: Session, label: str, words: list[str]) -> Iterator[str]:
         lines[-1] += f"  {word}" if lines[-1] else word
     for index, line in enumerate(lines):
         yield "    " + session.paint(f"{label if index == 0 else '':<{_LABEL}}", "cyan") + line
+
+
+def _broken(text: str, width: int) -> list[str]:
+    """A list of words on lines of at most `width` columns, broken after commas."""
+    lines = [""]
+    for word in text.split(", "):
+        if lines[-1] and len(lines[-1]) + len(word) + 3 > width:
+            lines[-1] += ","
+            lines.append("")
+        lines[-1] += f", {word}" if lines[-1] else word
+    return lines
 
 
 def _grouped(environment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -112,7 +112,7 @@ def _usage(error: click.ClickException, session: Session) -> int:
     ctx = getattr(error, "ctx", None)
     hint = f"{ctx.command_path} --help" if ctx is not None else "mvc --help"
     if near := getattr(error, "possibilities", None):
-        hint = f"did you mean {' or '.join(sorted(near))}?"
+        hint = f"did you mean {' or '.join(near[:2])}?"
     message = error.message if getattr(error, "possibilities", None) is not None else error.format_message()
     text = message.strip().rstrip(".").replace("\n", " ")
     return _line(session, text[:1].lower() + text[1:], hint, 2)

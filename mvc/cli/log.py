@@ -131,7 +131,8 @@ def _medium(session: Session, entry: LogEntry, names: list[Decoration]) -> list[
 def _beside(graph: Graph, entry: LogEntry, lines: list[str]) -> Iterator[str]:
     """The lines with the graph before them."""
     rows = graph.add(entry.commit.id, entry.parents)
+    width = max(map(len, (rows.node, *rows.moves[: len(lines) - 1], rows.rest)))
     for index, line in enumerate(lines):
         before = rows.node if index == 0 else next(iter(rows.moves[index - 1 : index]), rows.rest)
-        yield f"{before} {line}".rstrip()
+        yield f"{before:<{width}} {line}".rstrip()
     yield from rows.moves[len(lines) - 1 :]

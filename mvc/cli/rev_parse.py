@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from mvc.cli.command import json_flag, verb
+from mvc.cli.command import Attached, json_flag, verb
 from mvc.cli.session import Session
 from mvc.errors import NotARepository, NotFound, UsageError
 from mvc.ops.rev_parse import ref_names, rev_parse
@@ -18,7 +18,13 @@ _SHORTEST = 4
 @verb
 @click.argument("revisions", nargs=-1, metavar="[REVISION]...")
 @click.option(
-    "--short", is_flag=False, flag_value=7, type=int, metavar="DIGITS", help="The shortest id that is unique."
+    "--short",
+    cls=Attached,
+    is_flag=False,
+    flag_value=7,
+    type=int,
+    metavar="[=DIGITS]",
+    help="The shortest id that is unique, of so many digits or more.",
 )
 @click.option("--verify", is_flag=True, help="Exactly one revision, which must exist.")
 @click.option("-q", "--quiet", is_flag=True, help="With --verify: say nothing, but exit with 1.")

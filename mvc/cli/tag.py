@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mvc.cli.command import json_flag, verb
+from mvc.cli.command import Attached, json_flag, verb
 from mvc.cli.completions import complete_revisions, complete_tags
 from mvc.cli.names import short_id
 from mvc.cli.session import Session
@@ -19,7 +19,14 @@ from mvc.ops.tag import Tag, TagFilter, create_tag, delete_tags, list_tags
 @click.argument("names", nargs=-1, metavar="[NAME [REV]]", shell_complete=complete_tags)
 @click.option("-l", "--list", "listing", is_flag=True, help="List tags that match the patterns NAME.")
 @click.option(
-    "-n", "lines", type=int, is_flag=False, flag_value=1, metavar="LINES", help="With the message's first LINES."
+    "-n",
+    "lines",
+    cls=Attached,
+    is_flag=False,
+    flag_value=1,
+    type=int,
+    metavar="[LINES]",
+    help="With the message's first LINES.",
 )
 @click.option("--contains", metavar="REV", shell_complete=complete_revisions, help="Only tags that have REV.")
 @click.option("--points-at", metavar="REV", shell_complete=complete_revisions, help="Only tags of REV.")
