@@ -89,6 +89,7 @@ class ChunkEncoder:
         self._pool = ThreadPoolExecutor(settings.threads or os.cpu_count() or 1, thread_name_prefix="encode")
         self.buffers = BufferPool(max(settings.window, 4) * PIECE)
         self._lock = threading.Lock()
+        self._failure: BaseException | None = None
 
     def __enter__(self) -> ChunkEncoder:
         return self
@@ -112,6 +113,14 @@ class ChunkEncoder:
         """Store these; the future ends when each has its name in its segment's `refs`."""
         return self._pool.submit(self._run, pieces)
 
+    def wait(self, futures: list[Future[None]]) -> None:
+        """Until these have ended. Raises what went wrong first: what fails after it only says that it did."""
+        for future in futures:
+            try:
+                future.result()
+            except BaseException as error:
+                raise self._failure or error from None
+
     def store_plain(self, raw: bytes) -> bytes:
         """Store bytes that are no part of a file (a chunk list), at once; returns their name."""
         name = self._namer(raw)
@@ -124,7 +133,9 @@ class ChunkEncoder:
         for number, piece in enumerate(pieces):
             try:
                 self._store(piece)
-            except BaseException:
+            except BaseException as error:
+                with self._lock:
+                    self._failure = self._failure or error
                 # Whoever waits for a buffer must not wait for ever: the error surfaces at the future.
                 for left in pieces[number + 1 :]:
                     if left.release is not None:

@@ -43,15 +43,14 @@ class FileReading:
     futures: list[Future[None]] = field(default_factory=list)
     tensor_keys: frozenset[str] = frozenset()
 
-    def wait(self) -> None:
+    def wait(self, encoder: ChunkEncoder) -> None:
         """Until all pieces are stored; raises what went wrong with one."""
-        for future in self.futures:
-            future.result()
+        encoder.wait(self.futures)
         self.futures.clear()
 
     def manifest(self, encoder: ChunkEncoder) -> Manifest:
         """The file's manifest, with long rows of chunks stored as lists."""
-        self.wait()
+        self.wait(encoder)
         made = tuple(_segment(one, two, encoder) for one, two in zip(self.planned, self.segments, strict=True))
         return Manifest(self.stat.st_size, self.blake3, self.format, RULES, made)
 
@@ -111,7 +110,7 @@ def read_file(
                 progress.advance(size)
                 batch, size = [], 0
             if short:
-                reading.wait()
+                reading.wait(encoder)
                 return None
     if batch:
         reading.futures.append(encoder.submit(batch))

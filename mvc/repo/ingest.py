@@ -174,7 +174,7 @@ class _Session:
             if reading is not None and (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
                 return reading
             if reading is not None:
-                reading.wait()
+                reading.wait(encoder)
         raise FileChanged(
             f"'{path}' keeps changing while it is read", hint="wait until it is written, then add it again"
         )

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from mvc.errors import IntegrityError, NoSpace
 from mvc.objects.manifest import ChunkRef, Manifest, ManifestSegment, identity, is_manifest, parse
 from mvc.objects.model import TreeItem, is_link
+from mvc.objects.paths import check_path
 from mvc.progress import SILENT, Progress
 from mvc.repo.chunks import open_chunks
 from mvc.repo.place import PlacedFile, Placer
@@ -33,6 +34,8 @@ def write_items(
     MissingObject or IntegrityError naming the file, UnsafePath for a path that must not be.
     """
     blobs = {path: item for path, item in items.items() if item is not None}
+    for path in blobs:
+        check_path(path)
     manifests, total = _weigh(repo, blobs)
     stats: dict[str, Stat] = {}
     progress.begin("writing", total)

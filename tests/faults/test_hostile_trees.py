@@ -26,7 +26,8 @@ NAMES = [
     "GIT~1",
     "mvc~1",
     ".mvc::$INDEX_ALLOCATION",
-    "a\\b",
+    "a\\.git\\config",
+    ".mvc\\config",
     "..",
     ".",
 ]
