@@ -8,11 +8,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+from mvc.errors import IntegrityError
 from mvc.store.packfile import PackFile, pack_path
 from mvc.store.reading import PackGone
-from mvc.store.records import Location
+from mvc.store.records import MAX_RAW, Location
 
 _OPEN_PACKS = 64
+_MAX_OFFSET = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class OpenPacks:
 
     def fetch(self, location: Location) -> bytes:
         """The whole record at `location`. Raises PackGone, or IntegrityError where the pack ends before."""
+        if location.offset > _MAX_OFFSET or location.stored_size > MAX_RAW:
+            raise IntegrityError("the idx tells of a record that no pack can hold")
         try:
             return self.open(location.pack).read(location.offset, location.record_size)
         except OSError as error:

@@ -111,6 +111,7 @@ def write(table: Table, idx_dir: Path, tmp_dir: Path) -> Path | None:
     """Write a table that `merge` made as a durable idx; returns its path, or None if it is empty."""
     if not len(table.entries):
         return None
+    fsio.make_dirs(idx_dir)
     hasher = blake3()
     with fsio.DurableFile(tmp_dir) as out:
         for part in _parts(table):

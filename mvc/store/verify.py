@@ -82,7 +82,7 @@ class _Checker:
         self._naming = naming_id(settings.naming)
         threads = settings.threads or os.cpu_count() or 1
         self._window = 2 * threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mvc-verify")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mvc-verify") if threads > 1 else None
         self._running: deque[Future[list[Damage]]] = deque()
         self._scratch = threading.local()
         self._suspects: list[Damage] = []
@@ -96,7 +96,8 @@ class _Checker:
         try:
             self._wait(0)
         finally:
-            self._pool.shutdown(cancel_futures=True)
+            if self._pool is not None:
+                self._pool.shutdown(cancel_futures=True)
         damaged = {one.path for one in self.damage}
         self.damage += [one for one in self._suspects if one.path not in damaged]
 
@@ -117,8 +118,11 @@ class _Checker:
             data = memoryview(file.read_some(start, min(stop, max(end, start)) - start))
             for _, place in batch:
                 identity.add(data[place.offset - start :][: place.payload_offset])
-            self._wait(self._window)
-            self._running.append(self._pool.submit(self._check_batch, path, batch, data))
+            if self._pool is None:
+                self.damage += self._check_batch(path, batch, data, listed is not None)
+            else:
+                self._wait(self._window)
+                self._running.append(self._pool.submit(self._check_batch, path, batch, data, listed is not None))
             self._progress.advance(len(data))
             offset = stop
         self._check_ends(file, pack_id, len(records), offset, identity)
@@ -145,22 +149,23 @@ class _Checker:
             self._suspects.append(Damage(file.path, error.message))
         return records
 
-    def _check_batch(self, path: Path, batch: Records, data: memoryview) -> list[Damage]:
+    def _check_batch(self, path: Path, batch: Records, data: memoryview, listed: bool) -> list[Damage]:
         damage: list[Damage] = []
         start = batch[0][1].offset
         for name, place in batch:
             record = data[place.offset - start :][: place.record_size]
             try:
-                self._check_record(name, place, record)
+                # The bases of what no idx lists may be listed as little: they cannot be asked for.
+                self._check_record(name, place, record, self._decode and (listed or not place.bases))
             except (IntegrityError, ParseError) as error:
                 damage.append(Damage(path, error.message, name, place.offset))
         return damage
 
-    def _check_record(self, name: bytes, place: Location, record: memoryview) -> None:
+    def _check_record(self, name: bytes, place: Location, record: memoryview, decode: bool) -> None:
         parse_record(record, name, place)
         if not is_sound(record):
             raise IntegrityError("the record does not match its checksum")
-        if self._decode:
+        if decode:
             raw = self._reader.decode(name, place, record, self._buffer(place.raw_size))
             if self._namer(raw) != name:
                 raise IntegrityError("the chunk does not decode to the bytes that it is named by")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,14 @@ from mvc.store.sealing import seal
 if TYPE_CHECKING:
     from mvc.codecs.base import Encoded
 
-_BEGUN = None
-"""In the session's table: a thread is encoding it."""
+
+class _Pending(Enum):
+    """In the session's table, of a chunk that is not in the pack yet."""
+
+    BEGUN = 1
+    """A thread is encoding it."""
+    ADDING = 2
+    """A thread is appending it."""
 
 
 class PackWriter:
@@ -55,7 +62,10 @@ class PackWriter:
         self._namer = chunk_namer(settings.naming)
         self._reader = ChunkReader(self._copies, self._fetch, idx.reload, self._namer, cache)
         self._lock = threading.RLock()
-        self._session: dict[bytes, Location | None] = {}
+        """Over the pack at hand. Taken before `_names`, never within it."""
+        self._names = threading.Lock()
+        """Over what stands where: a chunk is in the session's table until an idx lists it, never in neither."""
+        self._session: dict[bytes, Location | _Pending] = {}
         """Chunks of this session that no idx lists yet."""
         self._pack: PackBuilder | None = None
         self._label = b"0"
@@ -94,17 +104,12 @@ class PackWriter:
         False: it stands in the store or in this session already (gc is kept from taking it), or another
         thread of this session has begun it. What was begun must be added before `close`.
         """
-        with self._lock:
-            self._check_usable()
-            if name in self._session:
+        self._check_usable()
+        with self._names:
+            if name in self._session or self._claim_stored(name) is not None:
                 return False
-            self._session[name] = _BEGUN
-        if self._claim_stored(name) is None:
+            self._session[name] = _Pending.BEGUN
             return True
-        with self._lock:
-            if self._session.get(name, _BEGUN) is _BEGUN:
-                self._session.pop(name, None)
-        return False
 
     def add(
         self,
@@ -123,28 +128,34 @@ class PackWriter:
         without bases, else 1 to MAX_DEPTH. Raises UsageError otherwise. With `again` a chunk of the
         store is stored once more (repack, repair): gc then keeps the smaller copy.
         """
-        if not again and name not in self._session and not self.begin(name):
+        if not self._reserve(name, again):
             return False
-        for base in bases:
-            if self._claim_below(base, depth) is None:
-                raise UsageError(f"chunk {name.hex()} rests on {base.hex()}, which is not stored below depth {depth}")
-        if self._settings.verify_writes:
-            self._verify(name, encoded, raw_size, bases)
-        lead, stored_size = make_lead(name, raw_size, encoded.codec, depth, bases, encoded.params, encoded.payload)
-        with self._lock:
-            self._check_usable()
-            if self._session.get(name, _BEGUN) is not _BEGUN:
-                return False
-            with self._failing():
-                pack = self._pack or self._new_pack()
-                offset = pack.append(lead, encoded.payload)
-                self._session[name] = Location(
-                    self._label, offset, raw_size, stored_size, encoded.codec, depth, len(encoded.params), bases
-                )
-                self._stored_bytes += len(lead) + stored_size
-                self._stored_chunks += 1
-                if pack.size >= self._settings.pack_size:
-                    self._seal()
+        try:
+            for base in bases:
+                if self._claim_below(base, depth) is None:
+                    raise UsageError(
+                        f"chunk {name.hex()} rests on {base.hex()}, which is not stored below depth {depth}"
+                    )
+            if self._settings.verify_writes:
+                self._verify(name, encoded, raw_size, bases)
+            lead, stored_size = make_lead(name, raw_size, encoded.codec, depth, bases, encoded.params, encoded.payload)
+            with self._lock:
+                self._check_usable()
+                with self._failing():
+                    pack = self._pack or self._new_pack()
+                    offset = pack.append(lead, encoded.payload)
+                    self._session[name] = Location(
+                        self._label, offset, raw_size, stored_size, encoded.codec, depth, len(encoded.params), bases
+                    )
+                    self._stored_bytes += len(lead) + stored_size
+                    self._stored_chunks += 1
+                    if pack.size >= self._settings.pack_size:
+                        self._seal()
+        except BaseException:
+            with self._names:
+                if self._session.get(name) is _Pending.ADDING:
+                    del self._session[name]
+            raise
         return True
 
     def find(self, name: bytes) -> Location | None:
@@ -187,19 +198,22 @@ class PackWriter:
         pack = self._pack
         if pack is None:
             return
-        records = {name: place for name, place in self._session.items() if place is not None}
+        with self._names:
+            records = {name: place for name, place in self._session.items() if isinstance(place, Location)}
         self._sealed[self._label] = seal(self._paths, pack, records, self._claims)
         self._pack, self._label = None, b"%d" % len(self._sealed)
         self._idx.reload()
-        for name in records:
-            del self._session[name]
+        with self._names:
+            for name in records:
+                del self._session[name]
         compact.compact(self._paths, self._idx)
 
     def _drop_pack(self) -> None:
         if self._pack is not None:
             self._pack.discard()
             self._pack = None
-        self._session = {}
+        with self._names:
+            self._session = {}
 
     def _check_usable(self) -> None:
         if self._failed is not None:
@@ -219,7 +233,7 @@ class PackWriter:
     def _copies(self, name: bytes) -> list[Location]:
         place = self._session.get(name)
         found = self._idx.copies(name)
-        return found if place is None else [place, *found]
+        return [place, *found] if isinstance(place, Location) else found
 
     def _fetch(self, location: Location) -> bytes:
         if len(location.pack) == NAME_SIZE:
@@ -232,13 +246,26 @@ class PackWriter:
             raise IntegrityError("the session was aborted")
         return self._packs.fetch(location._replace(pack=pack_id))
 
+    def _reserve(self, name: bytes, again: bool) -> bool:
+        """Whether the caller is the one to append this chunk."""
+        self._check_usable()
+        with self._names:
+            state = self._session.get(name)
+            if state is None:
+                if not again and self._claim_stored(name) is not None:
+                    return False
+            elif state is not _Pending.BEGUN:
+                return False
+            self._session[name] = _Pending.ADDING
+            return True
+
     def _claim_stored(self, name: bytes) -> Location | None:
         return self._claim_below(name, MAX_DEPTH + 1)
 
     def _claim_below(self, name: bytes, depth: int) -> Location | None:
         """A place where the chunk lies at a depth below `depth` and will stay, or None."""
         place = self._session.get(name)
-        if place is not None and place.depth < depth:
+        if isinstance(place, Location) and place.depth < depth:
             return place
         gone = False
         for place in self._idx.copies(name):
