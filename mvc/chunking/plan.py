@@ -52,16 +52,18 @@ def pieces(segment: PlannedSegment, read_at: ReadAt) -> Iterator[tuple[int, int]
 
 
 def _planned(segment: Segment) -> PlannedSegment:
-    return PlannedSegment(
-        segment.kind, segment.offset, segment.length, segment.tensor, fixed=segment.kind == "tensor"
-    )
+    return PlannedSegment(segment.kind, segment.offset, segment.length, segment.tensor, fixed=segment.kind == "tensor")
 
 
 def _check(segments: tuple[Segment, ...], size: int) -> None:
     """A last guard: a parser's mistake must never lose or repeat a byte of the user's."""
     position = 0
     for segment in segments:
-        if segment.offset != position or segment.length < 0 or (segment.kind == "tensor") != (segment.tensor is not None):
+        if (
+            segment.offset != position
+            or segment.length < 0
+            or (segment.kind == "tensor") != (segment.tensor is not None)
+        ):
             raise ParseError(f"the layout breaks at byte {position}")
         position += segment.length
     if position != size:
