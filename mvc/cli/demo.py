@@ -25,7 +25,7 @@ NOT_OURS = ("MVC_DIR", "MVC_STORE")
 
 @verb
 @click.option("--dir", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Where to work, and to stay.")
-@click.option("--steps", metavar="N", type=click.IntRange(1, 1000), default=12, help="Training steps a fine-tune.")
+@click.option("--steps", metavar="N", type=click.IntRange(1, 1000), default=10, help="Training steps a fine-tune.")
 def command(session: Session, folder: Path | None, steps: int) -> None:
     """See mvc at work on a real model.
 
@@ -76,17 +76,17 @@ class Show:
     def fine_tuned(self) -> None:
         trained = self.train(frozen=4, rate=5e-5, seed=0)
         self.commit("Tell look-alike sentences apart", trained, rate=5e-5)
-        self.type("diff", "--tensors", "HEAD~1", "HEAD")
+        self.type("diff", "--tensors", "published", "HEAD")
         self.type("tag", "-a", "v1", "-m", "The first that is ours")
 
     def gone_wrong(self) -> None:
         self.type("switch", "-c", "faster")
-        trained = self.train(frozen=5, rate=2e-3, seed=1)
-        self.commit("Try forty times the rate", trained, rate=2e-3)
+        trained = self.train(frozen=5, rate=1e-2, seed=1)
+        self.commit("Try two hundred times the rate", trained, rate=1e-2)
         self.type("log", "--oneline", "--graph")
 
     def back_again(self) -> None:
-        self.say("That was no good. Back to the one before, and to the one that was published:")
+        self.say("Not what was hoped for. Back to the one before, and to the one that was published:")
         self.type("switch", "main")
         self.type("checkout", "published")
         wrong = differing(self.source, self.folder)

@@ -98,10 +98,10 @@ def _float_tensors(path: Path, data: bytearray) -> dict[str, Floats]:
 
 
 def _held_out_loss(weights: dict[str, Floats], vocabulary: list[str]) -> float:
-    """The mean loss over four batches whose seed no training uses."""
+    """The mean loss over three batches whose seed no training uses."""
     sentences = Sentences(vocabulary, seed=2**31, alike=ALIKE)
     nothing = frozenset[str]()
-    losses = [contrast(Tape(weights, nothing), *sentences.batch(16, 12), LAYERS) for _ in range(4)]
+    losses = [contrast(Tape(weights, nothing), *sentences.batch(16, 12), LAYERS) for _ in range(3)]
     return float(np.mean(losses))
 
 
