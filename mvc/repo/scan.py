@@ -45,7 +45,7 @@ class Scan:
     untracked: tuple[str, ...] = ()
     """Not staged, not ignored, not Git's; a folder as `folder/` (see Untracked)."""
     ignored: tuple[str, ...] = ()
-    """Only with list_ignored; folders as `folder/`."""
+    """Only with list_ignored, and not with Untracked.NO; folders as `folder/`."""
     odd: tuple[str, ...] = ()
     """Neither file, folder nor link (socket, pipe, device): cannot be versioned."""
     refreshed: Mapping[str, Stat] = field(default_factory=dict)
@@ -82,14 +82,14 @@ def scan(
             if entry is not None:
                 differ.look(entry, found)
         listed = Found()
-        if untracked is not Untracked.NO or list_ignored:
+        if untracked is not Untracked.NO:
             become_folders = {path for path, found in rows if found is not None and modes.S_ISDIR(found.st_mode)}
             listed = Walk(repo, folders, stage, become_folders, pathspec, untracked, list_ignored).run()
     return Scan(
         modified=tuple(differ.modified),
         deleted=tuple(differ.deleted),
         typechanged=tuple(differ.typechanged),
-        untracked=listed.untracked if untracked is not Untracked.NO else (),
+        untracked=listed.untracked,
         ignored=listed.ignored,
         odd=listed.odd,
         refreshed=differ.refreshed,
