@@ -42,7 +42,7 @@ check: $(VENV)/check ## lint and type-check
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed $(VENV)/model ## measure mvc and its peers side by side (some 30 minutes)
+bench: $(VENV)/installed $(VENV)/model ## measure mvc and its peers side by side (an hour or so)
 	$(BIN)/python -m benchmarks $(BENCH)
 
 clean: ## remove what the targets made

@@ -1,6 +1,6 @@
 """Measure mvc and its peers on the same models, and write RESULTS.md, results.json and docs/bench.svg.
 
-python -m benchmarks                          everything: half an hour, 15 GB of disk
+python -m benchmarks                          everything but memory: an hour or so, 15 GB of disk
 python -m benchmarks --tools mvc --cases real keep the peers' figures, measure mvc's anew
 python -m benchmarks --report                 only write the report and the chart again
 """
