@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    shell_complete,
+)
 
 from mvc.cli.command import verb
 from mvc.cli.registry import VERBS
@@ -32,3 +39,8 @@ def command(session: Session, shell: str) -> None:
 def complete_verbs(incomplete: str) -> list[CompletionItem[str]]:
     """The verbs that begin so, with their help."""
     return [CompletionItem(name, help=entry.help) for name, entry in VERBS.items() if name.startswith(incomplete)]
+
+
+def answer(program: click.Command, session: Session, instruction: str) -> int:
+    """What the shell's script asks for behind each Tab, on stdout."""
+    return shell_complete(program, {"obj": session}, "mvc", VARIABLE, instruction)

@@ -11,7 +11,7 @@ from mvc.cli.session import Session
 from mvc.cli.text import printable
 from mvc.errors import NotARepository, UsageError
 from mvc.objects.config import Config, ConfigFile
-from mvc.ops.config import list_settings, read_all, read_setting, unset_setting, write_setting
+from mvc.ops.config import config_path, list_settings, read_all, read_setting, unset_setting, write_setting
 
 
 @verb
@@ -58,7 +58,16 @@ def command(
 
 
 def _file(session: Session, is_global: bool) -> Path:
-    return session.global_config if is_global else session.repo().common_dir / "config"
+    if is_global:
+        return session.global_config
+    try:
+        return session.repo().common_dir / "config"
+    except UsageError:
+        # A value that somebody wrote by hand makes no sense: this verb must be able to mend it.
+        found = config_path(session.cwd)
+        if found is None:
+            raise
+        return found
 
 
 def _readable(session: Session, is_global: bool, is_local: bool) -> Config | ConfigFile:

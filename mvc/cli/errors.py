@@ -77,6 +77,8 @@ _MOST_PATHS = 10
 def report(error: BaseException, session: Session) -> int:
     """Tell of `error` on stderr; returns the exit code."""
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        if session.err.isatty():
+            session.err.write("\n")  # behind the ^C that the terminal shows
         return _line(session, "interrupted", None, INTERRUPTED)
     if isinstance(error, errors.MvcError):
         return _mvc_error(error, session)

@@ -19,6 +19,9 @@ from mvc.lazy import load
 
 _NEAR = "mvc.cli.nearby:near_verbs"
 _COMPLETE = "mvc.cli.completion:complete_verbs"
+_ANSWER = "mvc.cli.completion:answer"
+_COMPLETE_VARIABLE = "_MVC_COMPLETE"
+"""Set by the scripts of `mvc completion`."""
 
 
 class Program(click.Group):
@@ -97,8 +100,10 @@ def run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         _never_fails(stream)
     session = Session(Path.cwd(), os.environ, arguments=tuple(arguments))
+    if instruction := os.environ.get(_COMPLETE_VARIABLE):
+        return int(load(_ANSWER)(program, session, instruction))
     try:
-        result = program.main(args=list(arguments), prog_name="mvc", obj=session, standalone_mode=False)
+        result = _invoke(list(arguments), session)
         session.out.flush()
     except BaseException as error:
         if isinstance(error, SystemExit):
@@ -107,6 +112,15 @@ def run(arguments: Sequence[str]) -> int:
         _give_up_output()
         return code
     return result if isinstance(result, int) else 0
+
+
+def _invoke(arguments: list[str], session: Session) -> Any:
+    # What click's own main does, but for its handling of errors, interrupts and closed pipes.
+    try:
+        with program.make_context("mvc", arguments, obj=session) as ctx:
+            return program.invoke(ctx)
+    except click.exceptions.Exit as done:  # --help, --version
+        return done.exit_code
 
 
 def _never_fails(stream: Any) -> None:

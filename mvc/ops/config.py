@@ -11,7 +11,15 @@ from mvc.objects.config import Config, ConfigFile
 from mvc.objects.options import resolve
 
 _KEY = re.compile(r"[A-Za-z0-9-]+(?:\..+)?\.[A-Za-z][A-Za-z0-9-]*\Z", re.DOTALL)
-_GUARDED = {"mvc.format", "mvc.requires", "mvc.readonlyrequires", "core.repositoryformatversion"}
+_GUARDED = ("mvc.", "extensions.", "core.repositoryformatversion", "core.bare")
+
+
+def config_path(start: Path) -> Path | None:
+    """The config file of the repository that `start` lies in, found without reading it: for one that cannot be read."""
+    for folder in (start, *start.parents):
+        if (folder / ".mvc" / "config").is_file():
+            return folder / ".mvc" / "config"
+    return None
 
 
 def list_settings(config: Config | ConfigFile) -> tuple[tuple[str, str], ...]:
@@ -38,7 +46,7 @@ def write_setting(path: Path, key: str, value: str, *, add: bool = False, global
     lock a repository; Refused for the keys that say how the repository is built.
     """
     _check_key(key)
-    if key.lower() in _GUARDED:
+    if key.lower().startswith(_GUARDED):
         raise Refused(f"{key} says how the repository is built: it is not a setting", hint="mvc upgrade")
     if "\0" in value:
         raise UsageError(f"{key}: a value cannot hold a NUL")
@@ -54,7 +62,7 @@ def write_setting(path: Path, key: str, value: str, *, add: bool = False, global
 def unset_setting(path: Path, key: str) -> None:
     """Take all values of a key out of the file `path`. Raises NotFound if there are none."""
     _check_key(key)
-    if key.lower() in _GUARDED:
+    if key.lower().startswith(_GUARDED):
         raise Refused(f"{key} says how the repository is built: it is not a setting")
     file = ConfigFile(path)
     if not file.unset(key):
