@@ -49,6 +49,7 @@ def is_id(text: str) -> bool:
 
 # ---- trees
 
+
 def parse_tree(data: bytes) -> list[TreeEntry]:
     """The entries of a tree, in its own order. Raises ParseError if a byte does not fit."""
     found = _ENTRY.findall(data)
@@ -83,6 +84,7 @@ def dump_tree(entries: Iterable[TreeEntry]) -> bytes:
 
 # ---- signatures
 
+
 def parse_signature(raw: bytes) -> Signature:
     """A signature line's value: `Name <email> seconds +hhmm`. What is missing becomes empty or zero."""
     match = _SIGNATURE.match(raw)
@@ -115,6 +117,7 @@ def _clean(text: str) -> str:
 
 
 # ---- commits and tags
+
 
 def parse_commit(commit_id: str, data: bytes) -> Commit:
     """A commit from its bytes. Raises ParseError where tree, author or committer are missing."""

@@ -72,6 +72,10 @@ class _Check:
         self._present: set[str] = set()
         self._bad: set[str] = set()
         self._kinds: dict[str, Kind] = {}
+        self._with_metadata: dict[str, str] = {}
+        """The trees that have an entry `.mvcmeta`, and so are fit for a root alone: id -> that entry's id."""
+        self._blind = False
+        """An index cannot be used at all, so that nothing can be looked up."""
         self.problems: list[Problem] = []
         self.dangling: set[str] = set()
         self.count = 0
@@ -89,6 +93,7 @@ class _Check:
                 rows = self._pack(pack)
             except MvcError as error:
                 self._tell(pack.idx_path.name, error.message)
+                self._blind |= not pack.opens()
                 continue
             self._progress.begin(f"Checking {pack.path.name}", len(rows), "objects")
             for raw_id, offset in rows:
@@ -148,6 +153,9 @@ class _Check:
         elif kind == "tree":
             entries = encoding.parse_tree(data)
             paths.check_entries(entries, root=True)
+            for name, _, entry_id in entries:
+                if name == METADATA_DIR:
+                    self._with_metadata[object_id] = entry_id
             if encoding.dump_tree(entries) != data:
                 raise ParseError("the tree's entries are out of order")
 
@@ -155,6 +163,11 @@ class _Check:
 
     def links(self, extra_tips: list[str], on_blob: Callable[[Reached], None] | None) -> None:
         """Refs, reflogs, and everything that they reach."""
+        if self._blind:
+            self._tell("objects", "what refs reach was not checked, as a pack's index cannot be used")
+            return
+        for tree in set(self._with_metadata.values()):
+            self._metadata(tree)
         tips = [*self._refs_and_logs(), *extra_tips]
         seen: set[str] = set()
         self._progress.begin("Checking connectivity", len(self._present), "objects")
@@ -180,20 +193,21 @@ class _Check:
         elif on_blob is not None:
             on_blob(reached)
 
+    def _metadata(self, tree: str) -> None:
+        """`.mvcmeta/` holds a closed list of files."""
+        if tree in self._present and tree not in self._bad:
+            for name, mode, _ in self._objects.tree(tree):
+                if mode != FILE or name not in METADATA_FILES:
+                    self._tell(tree, f"{name!r} does not belong there", METADATA_DIR)
+
     def _place(self, reached: Reached) -> None:
-        """What depends on where a tree is: `.mvcmeta` is at the root alone, and holds a closed list of files."""
-        try:
-            entries = self._objects.tree(reached.id)
-            if reached.path:
-                is_metadata = reached.path == METADATA_DIR
-                paths.check_entries(entries, root=False)
-                for name, mode, _ in entries:
-                    if is_metadata and (mode != FILE or name not in METADATA_FILES):
-                        self._tell(reached.id, f"{name!r} does not belong there", reached.path, reached.commit)
-            elif any(name == METADATA_DIR and mode != TREE for name, mode, _ in entries):
-                self._tell(reached.id, f"{METADATA_DIR} is not a folder", reached.path, reached.commit)
-        except MvcError as error:
-            self._tell(reached.id, error.message, reached.path, reached.commit)
+        """What depends on where a tree is: `.mvcmeta` is at the root alone."""
+        if not self._with_metadata:
+            return
+        for name, mode, object_id in self._objects.tree(reached.id):
+            if mode == TREE and object_id in self._with_metadata:
+                path = f"{reached.path}/{name}" if reached.path else name
+                self._tell(object_id, f"{METADATA_DIR} is not at the root", path, reached.commit)
 
     # ---- refs
 

@@ -60,9 +60,7 @@ def merge_trees(base: Flat, ours: Flat, theirs: Flat, *, same: Same | None = Non
     return _with_folder_conflicts(MergeResult(items, tuple(conflicts)), base, ours, theirs)
 
 
-def _merge_modes(
-    old: TreeItem | None, mine: TreeItem | None, other: TreeItem | None, same: Same
-) -> TreeItem | None:
+def _merge_modes(old: TreeItem | None, mine: TreeItem | None, other: TreeItem | None, same: Same) -> TreeItem | None:
     """Where one side changed the executable bit and the other the content, both are taken."""
     if old is None or mine is None or other is None or not all(is_file(item.mode) for item in (old, mine, other)):
         return None

@@ -54,6 +54,13 @@ class Pack:
                     self._file = RandomFile(self.path)
         return self._file
 
+    def opens(self) -> bool:
+        """Whether the index can be used at all."""
+        try:
+            return self.index.count >= 0
+        except (IntegrityError, FileNotFoundError):
+            return False
+
     def find(self, raw_id: bytes) -> int | None:
         """The offset of an object, or None."""
         return self.index.find(raw_id)

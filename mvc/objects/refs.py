@@ -189,9 +189,7 @@ class Refs(RefFiles):
             if self.content(name) == value:
                 fsio.unlink(self.path(name), missing_ok=True)
 
-    def expire_log(
-        self, ref: str, keep: reflog.Keep, *, dry_run: bool = False, wait: float = LOCK_WAIT
-    ) -> int:
+    def expire_log(self, ref: str, keep: reflog.Keep, *, dry_run: bool = False, wait: float = LOCK_WAIT) -> int:
         """Drop reflog entries for which `keep` says no, under the ref's lock; returns how many."""
         with Transaction(self, wait=wait) as transaction:
             transaction.lock(ref)

@@ -115,6 +115,8 @@ def build(batch: ObjectBatch, items: Mapping[str, TreeItem], *, metadata: str | 
     """
     folders: dict[str, list[TreeEntry]] = {"": []}
     for path, item in items.items():
+        if path.startswith("/"):
+            raise UnsafePath(f"{path!r} is absolute")
         folder, _, name = path.rpartition("/")
         if folder not in folders:
             _make_folders(folders, folder)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
@@ -39,7 +40,9 @@ def test_loose_objects_of_git(git: RealGit) -> None:
         assert git.objects.size(name) == len(data)
 
 
-@pytest.mark.parametrize("options", [[], ["--delta-base-offset"], ["--window=50", "--depth=200", "--delta-base-offset"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--delta-base-offset"], ["--window=50", "--depth=200", "--delta-base-offset"]]
+)
 @pytest.mark.parametrize("mapped", [True, False])
 def test_packs_of_git(git: RealGit, options: list[str], mapped: bool) -> None:
     every = {git.run("hash-object", "-w", "--stdin", data=data): data for data in contents()}
@@ -251,18 +254,14 @@ def test_offsets_round_trip(distance: int) -> None:
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_hostile_deltas_are_refused(base: bytes, delta: bytes) -> None:
     for attempt in (delta, bytes([len(base)]) + delta):
-        try:
+        with contextlib.suppress(IntegrityError):
             apply_delta(base, attempt)
-        except IntegrityError:
-            pass
 
 
 @given(st.binary(max_size=80))
 def test_hostile_entries_are_refused(data: bytes) -> None:
-    try:
+    with contextlib.suppress(IntegrityError):
         packentry.read_entry(lambda at, length: data[at : at + length], 0)
-    except IntegrityError:
-        pass
 
 
 def test_a_size_that_lies_costs_no_memory() -> None:

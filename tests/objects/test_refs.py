@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mvc import fsio
 from mvc.errors import IntegrityError, Locked, NotFound, RefChanged, Refused, UsageError
-from mvc.objects import refnames, reflog
+from mvc.objects import reflog, refnames
 from mvc.objects.refs import ANY, RefChange, Refs
 from tests.objects.realgit import WHO, RealGit
 
