@@ -108,6 +108,10 @@ def run(session: Session, words: tuple[str, ...]) -> int | None:
     return code
 
 
+# What follows COMMAND is its own, options too.
+run.allow_interspersed_args = False
+
+
 def _mark(session: Session, verdict: Verdict, revisions: tuple[str, ...], as_json: bool) -> int | None:
     step = bisect.mark(session.repo(), verdict, revisions, caller=session.caller(commits=False))
     return _tell(session, step, as_json)

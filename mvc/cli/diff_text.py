@@ -111,7 +111,7 @@ def _declared(tensor: Tensor | None) -> dict[str, Any] | None:
 
 def _tensor_lines(session: Session, changes: TensorChanges, deltas: Mapping[str, Any] | None) -> list[str]:
     told = [one for one in changes.changes if deltas is None or one.name not in deltas]
-    rows = [[_SIGNS[one.status][0], printable(one.name), _what(one)] for one in told[:_MOST]]
+    rows = [[f"{_SIGNS[one.status][0]} {printable(one.name)}", _what(one)] for one in told[:_MOST]]
     made = table(rows)
     lines = ["    " + session.paint(line, _SIGNS[one.status][1]) for one, line in zip(told[:_MOST], made, strict=True)]
     if len(told) > _MOST:

@@ -40,8 +40,8 @@ def choose(parents: Parents, bad: str, good: Collection[str], skipped: Collectio
     weight = weights(parents, suspects)
     total = len(suspects)
     order = {commit: number for number, commit in enumerate(suspects)}
-    # The best first; of equals the one nearer to the bad commit, which comes later in `suspects`.
-    ranked = sorted(suspects, key=lambda commit: (-min(weight[commit], total - weight[commit]), -order[commit]))
+    # The best first; of equals the older one, as `git rev-list --bisect`.
+    ranked = sorted(suspects, key=lambda commit: (-min(weight[commit], total - weight[commit]), order[commit]))
     testable = [commit for commit in ranked if commit not in skipped and commit != bad]
     if not testable:
         return Choice(None, (bad, *(commit for commit in reversed(suspects) if commit != bad)))

@@ -18,7 +18,7 @@ from mvc.objects.refs import Head
 from mvc.ops import sequence
 from mvc.ops.caller import Caller
 from mvc.ops.messages import clean
-from mvc.ops.record import MERGE_STATE, advance, head_commit, staged_tree, write_commit
+from mvc.ops.record import MERGE_STATE, advance, head_commit, staged_tree
 from mvc.repo import inprogress, keeping
 from mvc.repo.locking import edit_stage, read_stage
 from mvc.repo.repository import Repository
@@ -92,13 +92,13 @@ def commit(
     origin = _origin(repo, options, caller)
     text = _message(repo, message, origin, options)
     with repo.objects.batch() as batch:
-        tree = staged_tree(batch, stage, origin.before.tree if origin.before else None)
+        metadata = _metadata_tree(batch, options, origin)
+        tree = staged_tree(batch, stage, origin.before.tree if origin.before else None, metadata)
         first = batch.reader.commit(origin.parents[0]).tree if origin.parents else None
         may_be_empty = options.allow_empty or options.amend or origin.concluding
         if not may_be_empty and trees.same_content(batch.reader, first, tree):
             raise Refused("nothing to commit: what is staged equals the last commit", hint=_what_to_stage(options))
-        metadata = _metadata_tree(batch, options, origin)
-        new = write_commit(batch, tree, origin.parents, origin.author, caller.who, text, metadata_tree=metadata)
+        new = batch.commit(tree, origin.parents, origin.author, caller.who, text)
         result = _result(batch, origin, new, first, tree, stage)
         batch.seal()
     subject = result.summary

@@ -17,14 +17,13 @@ from mvc.metadata.tree import write_tree
 from mvc.objects import trees
 from mvc.objects.batch import ObjectBatch
 from mvc.objects.manifest import is_manifest
-from mvc.objects.model import EMPTY_TREE, FILE, Commit, Signature, TreeItem
+from mvc.objects.model import FILE, Commit, Signature, TreeItem
 from mvc.objects.paths import check_path
 from mvc.objects.refnames import branch_ref, check
 from mvc.objects.refs import RefChange
 from mvc.objects.revparse import resolve_commit
 from mvc.ops.caller import Caller
 from mvc.ops.messages import clean
-from mvc.ops.record import write_commit
 from mvc.repo.chunks import open_chunks
 from mvc.repo.ingest import ingest_files
 from mvc.repo.repository import Repository
@@ -126,14 +125,14 @@ def _commit(
         raise RefChanged(f"{ref} is at {standing or 'nothing'}, not at {options.expected}")
     tip = _tip(repo, ref, options)
     with repo.objects.batch() as batch:
-        base = EMPTY_TREE if tip is None or options.replace_all else tip.tree
-        tree = trees.update(batch, trees.with_metadata(batch, base, None), taken.changes)
+        base = None if tip is None or options.replace_all else tip.tree
+        metadata = write_tree(batch, options.metadata) if options.metadata else None
+        tree = trees.update(batch, base, taken.changes, metadata=metadata)
         if tip is not None and not options.allow_empty and trees.same_content(batch.reader, tip.tree, tree):
             raise Refused("nothing to commit: the files are as they stand already")
-        metadata = write_tree(batch, options.metadata) if options.metadata else None
         parents = [tip.id] if tip else []
         author = options.author or caller.who
-        new = write_commit(batch, tree, parents, author, caller.who, message, metadata_tree=metadata)
+        new = batch.commit(tree, parents, author, caller.who, message)
         subject = batch.reader.commit(new).summary
         batch.seal()
     intent.check()

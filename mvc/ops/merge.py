@@ -14,7 +14,7 @@ from mvc.ops.caller import Caller
 from mvc.ops.landing import land, unwind
 from mvc.ops.messages import clean, merge_message, with_conflicts
 from mvc.ops.pick import refuse_staged
-from mvc.ops.record import MERGE_STATE, advance, head_commit, remember_head, require_head, require_settled, write_commit
+from mvc.ops.record import MERGE_STATE, advance, head_commit, remember_head, require_head, require_settled
 from mvc.ops.three_way import Favour, ThreeWay, common_base, merged_tree, three_way
 from mvc.repo import inprogress
 from mvc.repo.locking import edit_stage
@@ -144,7 +144,7 @@ def _join(
         tree = merged_tree(batch, ours.tree, outcome)
         new = None
         if not outcome.conflicts and not waits:
-            new = write_commit(batch, tree, [ours.id, theirs.id], caller.who, caller.who, clean(message))
+            new = batch.commit(tree, [ours.id, theirs.id], caller.who, caller.who, clean(message))
         batch.seal()
     if new is not None:
         refuse_staged(repo, stage, ours.tree, tree)

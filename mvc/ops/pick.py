@@ -15,7 +15,7 @@ from mvc.ops import sequence
 from mvc.ops.caller import Caller
 from mvc.ops.landing import changed_paths, land, scan_paths, staged_differences, unwind
 from mvc.ops.messages import clean, with_conflicts
-from mvc.ops.record import MERGE_STATE, advance, require_head, require_settled, staged_tree, write_commit
+from mvc.ops.record import MERGE_STATE, advance, require_head, require_settled, staged_tree
 from mvc.ops.replay import Replayed, Stop, changed_by, replay
 from mvc.ops.sequence import Policy, Step, Unfinished, Verb
 from mvc.ops.three_way import ThreeWay, merged_tree, three_way
@@ -62,6 +62,9 @@ def pick(
     steps = _steps(repo, verb, revisions)
     with edit_stage(repo, wait=caller.wait, what=verb.value) as stage:
         require_settled(repo, stage, verb.value)
+        if (other := sequence.load(repo)) is not None:
+            name = other.verb.value
+            raise Refused(f"a {name} is in progress already", hint=f"mvc {name} --continue, or mvc {name} --quit")
         before = require_head(repo)
         if options.no_commit:
             return _only_stage(repo, stage, before, verb, steps, options.policy, caller)
@@ -139,7 +142,7 @@ def conclude_step(repo: Repository, stage: Stage, unfinished: Unfinished, caller
             inprogress.clear(repo, *MERGE_STATE)
             return ()
         author = caller.who if step.undo else batch.reader.commit(step.commit).author
-        new = write_commit(batch, tree, [head.id], author, caller.who, message)
+        new = batch.commit(tree, [head.id], author, caller.who, message)
         made = batch.reader.commit(new)
         batch.seal()
     label = "rebase (continue)" if unfinished.verb is Verb.REBASE else f"commit ({unfinished.verb.value})"

@@ -106,6 +106,10 @@ def abort(repo: Repository, *, caller: Caller) -> Commit:
     """`--abort`: back to the branch as it was."""
     with edit_stage(repo, wait=caller.wait, what="rebase") as stage:
         unfinished = sequence.load(repo)
+        if unfinished is None and (repo.git_dir / Verb.REBASE.folder).is_dir():
+            # Killed while it wrote its state, which is before anything else is done.
+            sequence.forget(repo)
+            return require_head(repo)
         if unfinished is None or unfinished.verb is not Verb.REBASE:
             raise Refused("no rebase is in progress")
         target = (repo.refs.read(unfinished.branch) if unfinished.branch else None) or unfinished.start

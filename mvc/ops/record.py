@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from mvc.errors import Refused
 from mvc.objects import trees
 from mvc.objects.batch import ObjectBatch
-from mvc.objects.model import EMPTY_TREE, Commit, Signature, TreeItem
+from mvc.objects.model import Commit, TreeItem
 from mvc.objects.refs import Head, RefChange
 from mvc.ops.caller import Caller
 from mvc.repo import inprogress
@@ -36,17 +36,17 @@ def require_head(repo: Repository) -> Commit:
     return commit
 
 
-def staged_tree(batch: ObjectBatch, stage: Stage, base: str | None = None) -> str:
-    """Write the tree of what is staged; `base` is a tree known to be near."""
+def staged_tree(batch: ObjectBatch, stage: Stage, base: str | None = None, metadata: str | None = None) -> str:
+    """Write the tree of what is staged, with `metadata` as its `.mvcmeta/`; `base` is a tree known to be near."""
     if stage.tree is not None:
-        return trees.with_metadata(batch, stage.tree, None)
+        return trees.update(batch, stage.tree, {}, metadata=metadata)
     items = stage.items()
     if base is None:
-        return trees.build(batch, items)
+        return trees.build(batch, items, metadata=metadata)
     before = trees.flatten(batch.reader, base)
     changes: dict[str, TreeItem | None] = {path: item for path, item in items.items() if before.get(path) != item}
     changes.update((path, None) for path in before.keys() - items.keys())
-    return trees.update(batch, trees.with_metadata(batch, base, None), changes)
+    return trees.update(batch, base, changes, metadata=metadata)
 
 
 def advance(
@@ -61,21 +61,6 @@ def remember_head(repo: Repository, commit_id: str | None) -> None:
     """Keep where HEAD was in ORIG_HEAD, before a verb that moves it far."""
     if commit_id is not None:
         inprogress.write(repo, {"ORIG_HEAD": f"{commit_id}\n"})
-
-
-def write_commit(
-    batch: ObjectBatch,
-    tree: str | None,
-    parents: Sequence[str],
-    author: Signature,
-    committer: Signature,
-    message: str,
-    *,
-    metadata_tree: str | None = None,
-) -> str:
-    """Add a commit to the batch, with `metadata_tree` as its `.mvcmeta/` and none inherited."""
-    whole = trees.with_metadata(batch, tree or EMPTY_TREE, metadata_tree)
-    return batch.commit(whole, parents, author, committer, message)
 
 
 def require_settled(repo: Repository, stage: Stage, verb: str) -> None:

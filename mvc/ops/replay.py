@@ -14,7 +14,6 @@ from mvc.objects import trees
 from mvc.objects.batch import ObjectBatch
 from mvc.objects.model import Commit, Signature
 from mvc.ops.messages import picked_message, revert_message
-from mvc.ops.record import write_commit
 from mvc.ops.sequence import Policy, Step
 from mvc.ops.three_way import ThreeWay, merged_tree, three_way
 
@@ -111,7 +110,7 @@ class _Run:
     def _commit(self, commit: Commit, step: Step, merge: ThreeWay, message: str) -> None:
         tree = merged_tree(self._batch, self._head.tree, merge)
         author = self._who if step.undo else commit.author
-        new = write_commit(self._batch, tree, [self._head.id], author, self._who, message)
+        new = self._batch.commit(tree, [self._head.id], author, self._who, message)
         self._head = self._batch.reader.commit(new)
         self._made.append(self._head)
         if not step.undo and trees.metadata_tree(self._batch.reader, commit.tree) is not None:

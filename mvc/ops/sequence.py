@@ -132,8 +132,7 @@ def load(repo: Repository) -> Unfinished | None:
 
 
 def forget(repo: Repository) -> None:
-    """The sequence is over: the todo goes first."""
-    inprogress.clear(repo, Verb.REBASE.todo, Verb.CHERRY_PICK.todo)
+    """The sequence is over. (A folder goes in one step.)"""
     inprogress.clear(repo, Verb.REBASE.folder, Verb.CHERRY_PICK.folder)
 
 

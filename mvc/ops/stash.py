@@ -237,7 +237,7 @@ def _write(repo: Repository, stage: Stage, head: Commit, found: _Found, subject:
     there = [path for path in dirty if _lexists(worktree, path)]
     store: Callable[..., Any] = load(STORING["store"])
     with repo.objects.batch() as batch:
-        index_tree = _tree_with(batch, head.tree, {path: stage.items().get(path) for path in staged})
+        index_tree = trees.update(batch, head.tree, {path: stage.items().get(path) for path in staged})
         items: dict[str, TreeItem] = store(repo, batch, [*there, *untracked], stage.items(), caller.progress)
         kept: dict[str, TreeItem | None] = {path: items.get(path) for path in dirty}
         tree = trees.update(batch, index_tree, kept)
@@ -262,11 +262,6 @@ def _put_back(repo: Repository, stage: Stage, head: Commit, found: _Found, keep_
     restore_paths(repo, stage, gone, to_stage=False, to_worktree=True, progress=caller.progress)
     if not keep_stage and not staged_differences(repo, stage, head.tree):
         stage.tree = head.tree
-
-
-def _tree_with(batch: ObjectBatch, base: str, changes: Mapping[str, TreeItem | None]) -> str:
-    tree = trees.with_metadata(batch, base, None)
-    return trees.update(batch, tree, changes) if changes else tree
 
 
 def _staged_again(batch: ObjectBatch, made: Commit, base: Commit, ours: str) -> ThreeWay:

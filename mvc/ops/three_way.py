@@ -109,5 +109,4 @@ def _virtual_base(batch: ObjectBatch, bases: Sequence[str], levels: int) -> str:
 
 def merged_tree(batch: ObjectBatch, ours: str | None, merge: ThreeWay) -> str:
     """The tree `ours` with the merge's changes; paths in conflict stay as ours. `.mvcmeta/` goes."""
-    tree = trees.with_metadata(batch, ours or EMPTY_TREE, None)
-    return trees.update(batch, tree, merge.changes) if merge.changes else tree
+    return trees.update(batch, ours, merge.changes)
