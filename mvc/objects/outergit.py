@@ -57,7 +57,7 @@ def git_tracked(project: Path, below: str = "") -> GitTracked:
     try:
         entries = list(_parse(data, 32 if _is_sha256(git_dir) else 20))
     except _AskGit:
-        entries = list(_ask_git(project))
+        entries = list(_ask_git(project, git_dir))
     except (struct.error, ValueError, IndexError):
         raise IntegrityError(f"Git's index in {git_dir} cannot be read", hint="git status") from None
     prefix = below.encode("utf-8", "surrogateescape") + b"/" if below else b""
@@ -154,16 +154,18 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return value, at + 1
 
 
-def _ask_git(project: Path) -> Iterator[tuple[bytes, int]]:
+def _ask_git(project: Path, git_dir: Path) -> Iterator[tuple[bytes, int]]:
     run = load(RUN_GIT["run"])
-    # Not the mvc session's own repository, whatever GIT_DIR says: `-C` and nothing else decides.
-    command = ["git", "-C", os.fspath(project), "ls-files", "-z", "--stage"]
+    # Named outright, so that a GIT_DIR in the environment (mvc in a Git hook) does not decide.
+    where = [f"--git-dir={git_dir}", f"--work-tree={project}"]
+    message = f"Git's index in {git_dir} is of a kind that only git reads, and git could not be asked"
     try:
-        listed: bytes = run(command, capture_output=True, check=True).stdout
-    except (OSError, ValueError) as error:
-        message = "Git's index is split or sparse, and git could not be asked"
+        asked = run(["git", *where, "ls-files", "-z", "--stage"], cwd=project, capture_output=True, check=False)
+    except OSError as error:
         raise UnsupportedFormat(message, hint="install git") from error
-    for row in listed.split(b"\0"):
+    if asked.returncode:
+        raise IntegrityError(message, hint="git status")
+    for row in asked.stdout.split(b"\0"):
         head, _, name = row.partition(b"\t")
         if name:
             yield name, int(head.split(b" ", 1)[0], 8)

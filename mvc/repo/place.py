@@ -146,12 +146,12 @@ class Placer:
         self._check(path, None)
         above, _, name = path.rpartition("/")
         with self._folders.lock:
-            self._folders.forget(path)
             step("rmdir", f"{self._folders.top}/{path}")
             try:
                 self._folders.get(above).rmdir(name)
             except OSError:
                 return False
+            self._folders.forget(path)
         return True
 
     def move(self, old: str, new: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -14,31 +13,68 @@ from mvc.errors import UsageError
 from mvc.repo.folders import Folders
 from mvc.repo.ignore import Ignore
 from mvc.repo.pathspec import EVERYTHING, Pathspec
+from tests.repo.making import ENVIRONMENT, git
 
-ENVIRONMENT = {
-    "PATH": os.environ["PATH"],
-    "HOME": "/nonexistent",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@example.org",
-    "GIT_COMMITTER_NAME": "a",
-    "GIT_COMMITTER_EMAIL": "a@example.org",
-}
-
-TREE = "a ab abc a.b b a/a a/b a/ab a/a.b a/b/c a/b/a.b b/a b/c/a x]y a-b [a] !a #a a* a\\b c/ c/d/e.b".split()
+TREE = [
+    "a",
+    "ab",
+    "abc",
+    "a.b",
+    "b",
+    "a/a",
+    "a/b",
+    "a/ab",
+    "a/a.b",
+    "a/b/c",
+    "a/b/a.b",
+    "b/a",
+    "b/c/a",
+    "x]y",
+    "a-b",
+    "[a]",
+    "!a",
+    "#a",
+    "a*",
+    "a\\b",
+    "c/",
+    "c/d/e.b",
+]
 FILES = [path for path in TREE if not any(other.startswith(path.rstrip("/") + "/") for other in TREE if other != path)]
 
 pieces = st.sampled_from(
-    ["a", "b", "c", "ab", ".b", "*", "**", "?", "/", "/", "[ab]", "[!a]", "[a-c]", "[^b]", "[]x]", "[[:alpha:]]", "\\a", "\\*", " ", "x", "-", "#", "!", "[", "]", "\\"]
+    [
+        "a",
+        "b",
+        "c",
+        "ab",
+        ".b",
+        "*",
+        "**",
+        "?",
+        "/",
+        "/",
+        "[ab]",
+        "[!a]",
+        "[a-c]",
+        "[^b]",
+        "[]x]",
+        "[[:alpha:]]",
+        "\\a",
+        "\\*",
+        " ",
+        "x",
+        "-",
+        "#",
+        "!",
+        "[",
+        "]",
+        "\\",
+    ]
 )
 patterns = st.lists(pieces, min_size=1, max_size=6).map("".join)
-lines = st.tuples(st.sampled_from(["", "", "", "!", "/"]), patterns, st.sampled_from(["", "", "/", " ", "\\ ", "\r"])).map("".join)
-
-
-def git(folder: Path, *arguments: str, data: bytes = b"") -> bytes:
-    run = subprocess.run(["git", *arguments], cwd=folder, input=data, env=ENVIRONMENT, capture_output=True, check=False)
-    assert run.returncode in (0, 1), run.stderr
-    return run.stdout
+lines = st.tuples(
+    st.sampled_from(["", "", "", "!", "/"]), patterns, st.sampled_from(["", "", "/", " ", "\\ ", "\r"])
+).map("".join)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +139,9 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 specs = st.tuples(
-    st.sampled_from(["", "", "", ":/", ":(top)", ":(glob)", ":(literal)", ":(icase)", ":!", ":(exclude,glob)", ":(top,icase)"]),
+    st.sampled_from(
+        ["", "", "", ":/", ":(top)", ":(glob)", ":(literal)", ":(icase)", ":!", ":(exclude,glob)", ":(top,icase)"]
+    ),
     st.one_of(patterns, st.sampled_from(["a", "a/b", "A/B", "a/", "b", ".", "*.b", "a/**/c", "../a"])),
 ).map("".join)
 
@@ -143,7 +181,9 @@ def test_what_does_not_match_is_told_as_typed() -> None:
     assert Pathspec.parse([":!a"]).unmatched([]) == []
 
 
-@pytest.mark.parametrize("spec", ["..", "../x", "a/../..", "/etc", ":(nonsense)a", ":(top", ":&a", "", ":(literal,glob)a"])
+@pytest.mark.parametrize(
+    "spec", ["..", "../x", "a/../..", "/etc", ":(nonsense)a", ":(top", ":&a", "", ":(literal,glob)a"]
+)
 def test_specs_that_make_no_sense(spec: str) -> None:
     with pytest.raises(UsageError):
         Pathspec.parse([spec])

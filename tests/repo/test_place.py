@@ -55,7 +55,9 @@ def forced(top: Path, by_descriptor: bool) -> Iterator[Placer]:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(os.path.relpath(os.path.join(base, name), folder) for base, _, files in os.walk(folder) for name in files)
+    return sorted(
+        os.path.relpath(os.path.join(base, name), folder) for base, _, files in os.walk(folder) for name in files
+    )
 
 
 def write_large(placer: Placer, path: str, data: bytes, mode: int = FILE) -> None:
@@ -162,8 +164,25 @@ def test_a_link_at_the_path_itself_is_replaced_not_followed(top: Path, outside: 
 
 @pytest.mark.parametrize(
     "path",
-    ["", ".", "..", "../x", "a/../../x", "/etc/x", "a//b", "a/", ".mvc/config", "a/.MVC/config", ".git/hooks/post-checkout"]
-    + ["GIT~1/config", ".git\u200c/config", ".mvc::$INDEX_ALLOCATION/x", ".mvcmeta/params.yaml", "a/.git", "nul\0byte"],
+    [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/../../x",
+        "/etc/x",
+        "a//b",
+        "a/",
+        ".mvc/config",
+        "a/.MVC/config",
+        ".git/hooks/post-checkout",
+        "GIT~1/config",
+        ".git\u200c/config",
+        ".mvc::$INDEX_ALLOCATION/x",
+        ".mvcmeta/params.yaml",
+        "a/.git",
+        "nul\x00byte",
+    ],
 )
 def test_guarded_paths_are_refused(top: Path, outside: Path, placer: Placer, path: str) -> None:
     for act in (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,67 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mvc.cli.porcelain import porcelain
-from mvc.objects import trees
-from mvc.objects.model import EXEC, FILE, LINK, Signature
-from mvc.objects.refs import RefChange
+from mvc.objects.model import FILE
 from mvc.repo.create import init
 from mvc.repo.locking import edit_stage, read_stage, refresh_stage
 from mvc.repo.pathspec import Pathspec
 from mvc.repo.repository import Repository
 from mvc.repo.scan import Scan, Untracked, is_equal, scan
-from mvc.repo.stage import Stage, StageEntry, stat_of
+from mvc.repo.stage import StageEntry, stat_of
 from mvc.repo.status import Status, read_status
-
-WHO = Signature("a", "a@example.org", 1_700_000_000)
-ENVIRONMENT = {
-    "PATH": os.environ["PATH"],
-    "HOME": "/nonexistent",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@example.org",
-    "GIT_COMMITTER_NAME": "a",
-    "GIT_COMMITTER_EMAIL": "a@example.org",
-}
-
-
-def git(folder: Path, *arguments: str) -> bytes:
-    return subprocess.run(
-        ["git", *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, check=True
-    ).stdout
-
-
-def stage_file(repo: Repository, stage: Stage, path: str) -> None:
-    """What add does, for small files."""
-    target = os.path.join(os.fsencode(repo.require_worktree()), path.encode("utf-8", "surrogateescape"))
-    found = os.lstat(target)
-    is_link = os.path.islink(target)
-    data = os.readlink(target) if is_link else Path(os.fsdecode(target)).read_bytes()
-    with repo.objects.batch(keep="test") as batch:
-        blob = batch.blob(data)
-        batch.seal()
-    mode = LINK if is_link else EXEC if found.st_mode & 0o100 else FILE
-    stage.put(StageEntry(path, mode, blob, len(data), None, stat_of(found)))
-
-
-def stage_all(repo: Repository) -> None:
-    """What `add -A` does."""
-    with edit_stage(repo) as stage:
-        found = scan(repo, stage, untracked=Untracked.ALL)
-        for path in found.deleted:
-            stage.remove(path)
-        for path in (*found.modified, *found.typechanged, *found.untracked):
-            stage_file(repo, stage, path)
-
-
-def commit_stage(repo: Repository) -> None:
-    with edit_stage(repo) as stage:
-        head = repo.refs.head().id
-        with repo.objects.batch() as batch:
-            tree = trees.build(batch, stage.items())
-            new = batch.commit(tree, [head] if head else [], WHO, WHO, "m")
-            batch.seal()
-        repo.refs.update([RefChange("HEAD", head, new)], message="commit: m", author=WHO)
-        stage.tree = tree
+from tests.repo.making import commit_stage, git, stage_all, stage_file
 
 
 def look(repo: Repository, **options: object) -> Status:
@@ -91,7 +38,23 @@ def top(repo: Repository) -> Path:
     return repo.require_worktree()
 
 
-PATHS = ["a", "b", "é", "d/a", "d/b", "d/e/a", "d/e/f/a", "x y", "z/1", "z/2", "w.log", "d/w.log", "logs/one", "u/logs/two", "u/w.log"]
+PATHS = [
+    "a",
+    "b",
+    "é",
+    "d/a",
+    "d/b",
+    "d/e/a",
+    "d/e/f/a",
+    "x y",
+    "z/1",
+    "z/2",
+    "w.log",
+    "d/w.log",
+    "logs/one",
+    "u/logs/two",
+    "u/w.log",
+]
 CONTENTS = [b"", b"one\n", b"two\n", b"longer content\n"]
 acts = st.lists(
     st.tuples(
@@ -144,7 +107,9 @@ def test_the_status_is_gits(base: Path, history: list[tuple[str, str, bytes]], i
     real = ("--git-dir", str(git_dir), "--work-tree", str(top))
     git(top, "init", "-q", "--bare", str(git_dir))
     for name in (".mvcignore", "exclude"):
-        (top / name if name == ".mvcignore" else git_dir / "info" / name).write_text("*.log\nlogs/\n.mvcignore\n/.mvc\n")
+        (top / name if name == ".mvcignore" else git_dir / "info" / name).write_text(
+            "*.log\nlogs/\n.mvcignore\n/.mvc\n"
+        )
     for verb, path, content in history:
         if verb == "stage" and os.path.lexists(top / path) and not (top / path).is_dir():
             if any(parent.is_symlink() for parent in (top / path).parents if parent.is_relative_to(top)):
@@ -162,7 +127,9 @@ def test_the_status_is_gits(base: Path, history: list[tuple[str, str, bytes]], i
             act(top, verb, path, content)
     options = [f"--untracked-files={untracked}", *(["--ignored"] if ignored else [])]
     expected = git(top, *real, "-c", "status.renames=true", "status", "--porcelain", "-b", *options).decode()
-    expected = expected.replace("## No commits yet on master", "## No commits yet on main").replace("## master", "## main")
+    expected = expected.replace("## No commits yet on master", "## No commits yet on main").replace(
+        "## master", "## main"
+    )
     lines = [line for line in expected.splitlines() if line not in ("!! .mvcignore", "!! .mvc/")]
     # Git also finds renames among files that are only alike; here they have equal content or none at all.
     status = look(repo, untracked=Untracked(untracked), list_ignored=ignored)
