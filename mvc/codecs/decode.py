@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mvc.codecs import engine, zstandards
 from mvc.codecs.base import Buffer, Codec
+from mvc.codecs.scheme import CONSTANT, DELTA, PACKED, Scheme, parse_params, plane_size
 from mvc.errors import ParseError
 
 
@@ -23,6 +25,62 @@ def decode(
     for anything that does not hold together. That the bytes are right is for the caller to
     verify, by their hash. Thread-safe; releases the GIL while it works.
     """
-    if codec != Codec.RAW or len(payload) != raw_size:
-        raise ParseError("unknown codec")
-    return payload
+    if codec in (Codec.PLANES, Codec.DELTA, Codec.CAST):
+        return _decode_planes(codec, params, memoryview(payload), raw_size, bases, out)
+    if codec not in (Codec.RAW, Codec.ZSTD) or len(params):
+        raise ParseError(f"unknown codec {codec}, or params that it does not have")
+    raw = payload if codec == Codec.RAW else zstandards.decompress(payload, raw_size)
+    if len(raw) != raw_size:
+        raise ParseError("a stored chunk of the wrong size")
+    if out is None:
+        return raw
+    out[:] = raw
+    return out
+
+
+def _decode_planes(
+    codec: int,
+    params: Buffer,
+    payload: memoryview,
+    raw_size: int,
+    bases: Sequence[Buffer],
+    out: bytearray | memoryview | None,
+) -> Buffer:
+    scheme, fields, elements = parse_params(codec, params, raw_size)
+    if (codec != Codec.PLANES) != bool(bases):
+        raise ParseError("a record with bases that its codec has not, or without those that it has")
+    end = scheme.head + elements * scheme.width
+    rest = raw_size - elements * scheme.width
+    if sum(size for mode, size in fields if mode != CONSTANT) + rest != len(payload):
+        raise ParseError("a payload of the wrong size")
+    planes: list[Buffer | int] = []
+    at = 0
+    for (mode, value), bits in zip(fields, scheme.plane_bits(), strict=True):
+        if mode == CONSTANT:
+            planes.append(value)
+            continue
+        plane = payload[at : at + value]
+        planes.append(zstandards.decompress(plane, plane_size(elements, bits)) if mode == PACKED else plane)
+        at += value
+    result = bytearray(raw_size) if out is None else out
+    view = memoryview(result)
+    engine.engine.decode(
+        planes,
+        _predicted(scheme, bases),
+        scheme.transform,
+        scheme.width,
+        scheme.low,
+        scheme.order,
+        view[scheme.head : end],
+        engine.scratch(raw_size),
+    )
+    view[: scheme.head] = payload[at : at + scheme.head]
+    view[end:] = payload[at + scheme.head :]
+    return result
+
+
+def _predicted(scheme: Scheme, bases: Sequence[Buffer]) -> Buffer | None:
+    if not bases:
+        return None
+    base = bases[0] if len(bases) == 1 else b"".join(bases)
+    return memoryview(base)[scheme.head if scheme.transform == DELTA else 0 :]

@@ -4,24 +4,103 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mvc.codecs import engine, zstandards
 from mvc.codecs.base import Base, Buffer, Codec, Encoded
+from mvc.codecs.dtypes import KINDS
+from mvc.codecs.judge import Verdict, judge, judge_base, sample_of
+from mvc.codecs.opaque import judge_opaque
+from mvc.codecs.scheme import DELTA, pack_params
+
+SMALLEST = 48
+"""Fewer bytes are stored raw: no codec's params and headers would pay."""
+
+_WORTH_CODING = 0.985
+"""A chunk whose sample takes more than this share of itself is stored raw."""
+
+_TRIAL = 32 * 1024
+"""So many bytes tell how well zstd does on a chunk; a chunk of up to twice as many is all tried."""
+
+_PREFER_PLANES = 0.97
+"""zstd must take less than this share of what planes take: they are decoded faster."""
 
 
-def encode(
-    raw: Buffer, dtype: str | None = None, bases: Sequence[Base] = (), *, zstd_level: int = 3
-) -> Encoded:
+def encode(raw: Buffer, dtype: str | None = None, bases: Sequence[Base] = (), *, zstd_level: int = 3) -> Encoded:
     """Encode a chunk of one dtype, at most 2**32 - 1 bytes.
 
     `dtype` is a hint, spelt as in `formats.base.Tensor`; None or an unknown one means opaque
     bytes, which are sampled for floats of 2, 4 and 8 bytes. Every base that fits is a candidate.
     Thread-safe; releases the GIL while it works; never fails on any content.
     """
-    return Encoded(Codec.RAW, b"", (raw,))
+    size = len(raw)
+    stored = Encoded(Codec.RAW, b"", (raw,))
+    if size < SMALLEST:
+        return stored
+    kind = KINDS.get(dtype or "")
+    if dtype is not None and kind is not None and kind.exponent is not None:
+        verdict = judge(sample_of(raw, dtype, kind), bases)
+    else:
+        verdict = judge_opaque(raw, bases, kind.width if kind else None)
+        squeezed = _try_zstd(raw, verdict, zstd_level)
+        if squeezed is not None:
+            return squeezed
+    if verdict.share > _WORTH_CODING:
+        return stored
+    encoded = _apply(raw, verdict, bases)
+    return encoded if encoded.size < size else stored
 
 
 def estimate(sample: Buffer, dtype: str | None, base: Base | None = None) -> int:
     """About how many bytes `sample` would take with that base (or none): to choose among bases.
 
-    Costs some 10 microseconds at 16 KiB. The base's raw belongs to the sample, position by position.
+    Costs some 30 microseconds at 16 KiB. The base's raw belongs to the sample, position by
+    position. A base that does not fit the dtype gives what the sample takes raw.
     """
-    return len(sample)
+    kind = KINDS.get(dtype or "")
+    bases = () if base is None else (base,)
+    size = len(sample)
+    if size < SMALLEST:
+        return size
+    verdict: Verdict | None
+    if dtype is None or kind is None or kind.exponent is None:
+        verdict = judge_opaque(sample, bases, kind.width if kind else None)
+    elif base is None:
+        verdict = judge(sample_of(sample, dtype, kind), ())
+    else:
+        verdict = judge_base(sample_of(sample, dtype, kind), base, 0)
+    return size if verdict is None else min(size, round(verdict.share * size))
+
+
+def _apply(raw: Buffer, verdict: Verdict, bases: Sequence[Base]) -> Encoded:
+    scheme = verdict.scheme
+    view = memoryview(raw)
+    end = scheme.head + (len(view) - scheme.head) // scheme.width * scheme.width
+    predicted: Buffer | None = None
+    if verdict.base is not None:
+        predicted = memoryview(bases[verdict.base].raw)[scheme.head if scheme.transform == DELTA else 0 :]
+    planes = engine.engine.encode(
+        view[scheme.head : end],
+        predicted,
+        scheme.transform,
+        scheme.width,
+        scheme.low,
+        scheme.order,
+        verdict.hints,
+        engine.scratch(len(view)),
+    )
+    payload = [value for _, value in planes if not isinstance(value, int)]
+    payload += [bytes(rest) for rest in (view[: scheme.head], view[end:]) if len(rest)]
+    return Encoded(scheme.codec, pack_params(scheme, planes), tuple(payload), verdict.base)
+
+
+def _try_zstd(raw: Buffer, verdict: Verdict, level: int) -> Encoded | None:
+    """The chunk through zstd, if that beats the verdict and raw."""
+    size = len(raw)
+    whole = size <= 2 * _TRIAL
+    middle = (size - _TRIAL) // 2
+    trial = raw if whole else memoryview(raw)[middle : middle + _TRIAL]
+    frame = zstandards.compress(trial, level)
+    if len(frame) >= _PREFER_PLANES * min(verdict.share, 1.0) * len(trial):
+        return None
+    if not whole:
+        frame = zstandards.compress(raw, level)
+    return Encoded(Codec.ZSTD, b"", (frame,)) if len(frame) < size else None

@@ -1,0 +1,121 @@
+/* Elements to planes and back, block by block: a block's elements are loaded, transformed and
+   taken apart while they lie in the first-level cache, so each byte is read and written once. */
+#ifndef MVC_PLANES_H
+#define MVC_PLANES_H
+
+#include "portable.h"
+
+#define BLOCK 2048     /* elements; a multiple of 8, so that sub-byte planes of a block fill bytes */
+#define MAX_GROUPS 8
+#define MAX_PLANES 10  /* 8 bytes, the lowest of which may be three planes */
+
+enum { PLAIN = 0, ROTATE = 1, DELTA = 2, CAST_BF16 = 3, CAST_F16 = 4 }; /* the transforms */
+
+/* What is done to the elements, and with what. */
+typedef struct {
+    int transform;
+    int width;      /* bytes an element: 1, 2, 4, 8 */
+    int low;        /* the lowest byte: 0 whole, 1 as 4+4 bits, 2 as 2+2+4 bits */
+    int thresholds; /* how many; 0: the elements stay in place */
+    int key_shift;  /* an element's key: the highest 8 bits of its prediction, shifted left by so many */
+    u8 threshold[MAX_GROUPS - 1]; /* ascending; an element's group: how many are at most its key */
+    size_t n;       /* elements */
+    const u8 *base;
+    size_t base_size;
+} Scheme;
+
+typedef struct {
+    u8 *at[MAX_PLANES];
+    int constant[MAX_PLANES]; /* encoding: still one value?  decoding: the value, or -1 */
+    u8 value[MAX_PLANES];
+} Planes;
+
+static const u8 LOW_BITS[3][3] = {{8, 0, 0}, {4, 4, 0}, {2, 2, 4}};
+
+/* Where the groups lie in the ordered row of elements, with a gap after each: a vector that is
+   stored at a group's end may spill over, and one may be loaded there. */
+#define GROUP_GAP 16
+typedef struct {
+    size_t start[MAX_GROUPS + 1]; /* without gaps */
+    size_t at[MAX_GROUPS];        /* with gaps */
+} Groups;
+
+INLINE int low_planes(int low) { return low + 1; }
+INLINE int plane_count(int width, int low) { return width + low; }
+INLINE int plane_bits(int index, int low) { return index < low_planes(low) ? LOW_BITS[low][index] : 8; }
+INLINE size_t plane_size(size_t n, int bits) { return bits == 8 ? n : bits == 4 ? (n + 1) / 2 : (n + 3) / 4; }
+
+/* `size` bytes at `offset` of a base that may be too short: what is lacking is zero. */
+INLINE const u8 *base_at(const Scheme *s, size_t offset, size_t size, u8 *room)
+{
+    if (LIKELY(offset + size <= s->base_size)) return s->base + offset;
+    size_t have = offset < s->base_size ? s->base_size - offset : 0;
+    if (have) memcpy(room, s->base + offset, have);
+    memset(room + have, 0, size - have);
+    return room;
+}
+
+/* FP32 bits to BF16, nearest even; NaN to 7FC0. */
+INLINE u16 bf16_of(u32 f)
+{
+    u32 rounded = (f + 0x7FFFu + (f >> 16 & 1)) >> 16;
+    return (f & 0x7FFFFFFFu) > 0x7F800000u ? (u16)0x7FC0 : (u16)rounded;
+}
+
+/* FP32 bits to FP16, nearest even; NaN to 7E00 with its sign. Below 2^-14 the addition of 0.5 does
+   the rounding to units of 2^-24 (F. Giesen, "float->half variants"): it leaves them as the sum's
+   low bits. FP32's own denormals come to zero even where the processor flushes them. */
+INLINE u16 f16_of(u32 f)
+{
+    const u32 sign = f >> 16 & 0x8000u, a = f & 0x7FFFFFFFu;
+    const u32 normal = (a - 0x38000000u + 0xFFFu + (a >> 13 & 1)) >> 13;
+    float sum;
+    u32 tiny;
+    memcpy(&sum, &a, 4);
+    sum += 0.5f;
+    memcpy(&tiny, &sum, 4);
+    tiny -= 0x3F000000u;
+    u32 r = a < 0x38800000u ? tiny : normal;
+    r = a >= 0x477FF000u ? 0x7C00u : r;
+    r = a > 0x7F800000u ? 0x7E00u : r;
+    return (u16)(sign | r);
+}
+
+/* How many of a block's keys are below `t`: 32 counters, so that it is done in lanes. */
+INLINE size_t count_below(const u8 *keys, u8 t)
+{
+    u8 lane[32] = {0};
+    size_t sum = 0;
+    for (size_t i = 0; i < BLOCK; i += 32)
+        for (size_t k = 0; k < 32; k++) lane[k] = (u8)(lane[k] + (keys[i + k] < t));
+    for (size_t k = 0; k < 32; k++) sum += lane[k];
+    return sum;
+}
+
+/* Keys to groups, in place. */
+INLINE void groups_of(const Scheme *s, u8 *keys, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        u8 group = 0;
+        for (int k = 0; k < s->thresholds; k++) group = (u8)(group + (keys[i] >= s->threshold[k]));
+        keys[i] = group;
+    }
+}
+
+#include "groups.h"
+
+/* The kernel's loops, once for each width of elements. */
+#define KERNEL_BITS 8
+#include "width.h"
+#undef KERNEL_BITS
+#define KERNEL_BITS 16
+#include "width.h"
+#undef KERNEL_BITS
+#define KERNEL_BITS 32
+#include "width.h"
+#undef KERNEL_BITS
+#define KERNEL_BITS 64
+#include "width.h"
+#undef KERNEL_BITS
+
+#endif
