@@ -33,7 +33,7 @@ xformers xgboost
 PACKAGES = frozenset(_DECISIVE.split())
 """The packages that decide what a training gives, by their normalised names."""
 
-_DIST_INFO = re.compile(r"(?P<name>[A-Za-z0-9._]+)-(?P<version>[^-]+)\.(?:dist|egg)-info\Z")
+_DIST_INFO = re.compile(r"(?P<name>[A-Za-z0-9._]+)-(?P<version>[^-]+)(?:-py[^-]*)?\.(?:dist|egg)-info\Z")
 _MOST_COMMAND = 4000
 
 

@@ -22,7 +22,7 @@ _HARMLESS = re.compile(
     r"(?:^|[^a-z])(?:pad|eos|bos|unk|mask|cls|sep|image|max|min|num|n|special|new|vocab|total|per)[^a-z]"
     r"(?:\w+[^a-z])?tok(?:en)?s?(?:$|[^a-z])"
     r"|tok(?:en)?s?[^a-z](?:len|length|count|limit|per|size|ids?|types?|dropout|budget|level|classification)"
-    r"|(?:sort|primary|foreign|group|label|text|image|column|dict|cache|head|query)[^a-z]keys?(?:$|[^a-z])"
+    r"|(?:sort|primary|foreign|group|label|text|image|column|dict|cache|head|query|num|n|max)[^a-z]keys?(?:$|[^a-z])"
     r"|^keys$|^tokens$"
 )
 

@@ -40,9 +40,11 @@ def scalar(text: str) -> Any:
         return True
     if text in _FALSE:
         return False
-    if _INT.match(text) and len(text) < _MOST_DIGITS:
+    if len(text) > _MOST_DIGITS:
+        return text
+    if _INT.match(text):
         return int(text)
-    if _BASED.match(text) and len(text) < _MOST_DIGITS:
+    if _BASED.match(text):
         return int(text, 0)
     if _FLOAT.match(text):
         return float(text)

@@ -1,0 +1,158 @@
+"""Scalars by YAML 1.2, dotted names, and the form that is written: read back by us and by PyYAML."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mvc.errors import ParseError
+from mvc.metadata.canonical import dumps, flow, loads
+from mvc.metadata.files import grouped_values
+from mvc.metadata.values import MAX_DEPTH, MAX_VALUES, flatten, nest, scalar, split_name
+from tests.metadata.strategies import TEXT, nested, same
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-5", 1e-5),
+        ("3E4", 3e4),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("-0.0", -0.0),
+        ("010", 10),
+        ("0x1F", 31),
+        ("0o17", 15),
+        ("+7", 7),
+        ("true", True),
+        ("False", False),
+        ("no", "no"),
+        ("on", "on"),
+        ("~", None),
+        ("null", None),
+        ("", None),
+        (".inf", math.inf),
+        ("-.INF", -math.inf),
+        ("inf", "inf"),
+        ("nan", "nan"),
+        ("1_000", "1_000"),
+        ("1:30", "1:30"),
+        ("2026-01-01", "2026-01-01"),
+        ("1e400", math.inf),
+        ("٣", "٣"),
+        ("9" * 5000, "9" * 5000),
+    ],
+)
+def test_scalars_follow_yaml_1_2(text: str, value: Any) -> None:
+    assert same(scalar(text), value)
+
+
+def test_nan_is_a_scalar() -> None:
+    assert math.isnan(scalar(".nan"))
+
+
+@given(nested())
+def test_flat_names_come_back_as_the_groups_they_were(groups: dict[str, Any]) -> None:
+    try:
+        flat = flatten(groups)
+    except ParseError as error:
+        assert "stands twice" in error.message or "both a value and a group" in error.message
+        return
+    assert flatten(nest(flat)) == flat or same(sorted(flatten(nest(flat)).items()), sorted(flat.items()))
+
+
+def test_a_scope_is_not_taken_apart() -> None:
+    assert split_name("eval.acc@dir/model.v2.bin") == ["eval", "acc@dir/model.v2.bin"]
+    flat = {"eval.acc@dir/model.v2.bin": 0.5}
+    assert nest(flat) == {"eval": {"acc@dir/model.v2.bin": 0.5}}
+    assert flatten(nest(flat)) == flat
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ({"a.b": 1, "a": {"b": 2}}, "'a.b' stands twice"),
+        ({"a": 1, "a.b": 2}, "'a' is both a value and a group"),
+        ({"a": {"b": {}}, "a.b": {"c": 1}}, "'a.b' is both"),
+        ({"a": list(range(MAX_VALUES))}, "more than"),
+    ],
+)
+def test_names_that_meet_are_refused(groups: dict[str, Any], words: str) -> None:
+    with pytest.raises(ParseError, match=words):
+        flatten(groups)
+
+
+@pytest.mark.parametrize("wrap", [lambda value: {"a": value}, lambda value: [value]])
+def test_depth_is_bounded(wrap: Any) -> None:
+    value: Any = 1
+    for _ in range(MAX_DEPTH + 3):
+        value = wrap(value)
+    with pytest.raises(ParseError, match="deeper"):
+        flatten({"top": value})
+
+
+@given(nested())
+def test_what_is_written_reads_back_with_and_without_a_yaml_library(groups: dict[str, Any]) -> None:
+    text = dumps(groups)
+    assert same(grouped_values(text.encode(), "yaml", "x"), groups)
+    lean = loads(text)
+    assert lean is None or same(lean, groups)
+
+
+@given(nested())
+def test_what_is_written_means_the_same_in_yaml_1_1(groups: dict[str, Any]) -> None:
+    assert same(yaml.safe_load(dumps(groups)) or {}, groups)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), st.one_of(st.integers(), st.floats(), TEXT)))
+def test_plain_values_never_need_a_yaml_library(values: dict[str, Any]) -> None:
+    assert same(loads(dumps(values)), values)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\na: 2\n",
+        "a:\n    b: 1\n",
+        "  a: 1\n",
+        "a:\n",
+        "a: [NaN]\n",
+        "a: [1, 2\n",
+        "a: &x 1\n",
+        "a: 'x'\n",
+        "a: b: c\n",
+        "- a\n",
+        "a: |\n  text\n",
+        "1: 2\n",
+        "a: 1 # why\n",
+        'a: {"b": 1, "b": 2}\n',
+        "a: " + "[" * 100_000,
+        "\ta: 1\n",
+    ],
+)
+def test_other_forms_are_left_to_the_full_reader(text: str) -> None:
+    assert loads(text) is None
+
+
+@given(st.text(max_size=60))
+def test_the_lean_reader_never_disagrees_with_the_full_one(text: str) -> None:
+    lean = loads(text)
+    if lean is not None:
+        assert same(grouped_values(text.encode(), "yaml", "x"), lean)
+
+
+@given(st.text(st.sampled_from("ab: \n\"'[]{},.-~1&*|>#%@`!?0e\t"), max_size=40))
+def test_the_lean_reader_never_disagrees_on_yaml_like_text(text: str) -> None:
+    lean = loads(text)
+    if lean is not None:
+        assert same(grouped_values(text.encode(), "yaml", "x"), lean)
+
+
+def test_what_cannot_be_written_is_refused() -> None:
+    with pytest.raises(ParseError, match="object"):
+        flow(object())
