@@ -18,6 +18,7 @@ from mvc.objects.refs import Head
 from mvc.ops import sequence
 from mvc.ops.caller import Caller
 from mvc.ops.messages import clean
+from mvc.ops.project import follow_git, note_head
 from mvc.ops.record import MERGE_STATE, advance, head_commit, staged_tree
 from mvc.repo import inprogress, keeping
 from mvc.repo.locking import edit_stage, read_stage
@@ -86,6 +87,7 @@ def commit(
     if options.stage_all:
         add: Callable[..., Any] = load(STAGERS["add"])
         add(repo, (), update=True, wait=caller.wait, progress=caller.progress)
+    follow_git(repo, caller)
     kept = keeping.kept_for_stage(repo)
     stage = read_stage(repo)
     _refuse_conflicts(stage)
@@ -108,6 +110,7 @@ def commit(
         if now.items() == stage.items() and not now.conflicts():
             now.tree = tree
             keeping.release(repo, kept)
+        note_head(repo, now)
     sequence.step_committed(repo)
     inprogress.clear(repo, *MERGE_STATE)
     return result

@@ -14,6 +14,7 @@ from mvc.ops.caller import Caller
 from mvc.ops.landing import land, unwind
 from mvc.ops.messages import clean, merge_message, with_conflicts
 from mvc.ops.pick import refuse_staged
+from mvc.ops.project import follow_git, note_head
 from mvc.ops.record import MERGE_STATE, advance, head_commit, remember_head, require_head, require_settled
 from mvc.ops.three_way import Favour, ThreeWay, common_base, merged_tree, three_way
 from mvc.repo import inprogress
@@ -77,6 +78,7 @@ def merge(repo: Repository, revision: str, options: MergeOptions = MergeOptions(
 
     Raises NotFastForward, Refused for unrelated histories, WouldOverwrite for uncommitted work in the way.
     """
+    follow_git(repo, caller)
     theirs = repo.objects.commit(resolve_commit(repo.objects, repo.refs, revision))
     with edit_stage(repo, wait=caller.wait, what="merge") as stage:
         require_settled(repo, stage, "merge")
@@ -127,6 +129,7 @@ def _forward(
     switch_tree(repo, stage, theirs.tree, current_tree=old, progress=caller.progress)
     remember_head(repo, ours.id if ours else None)
     advance(repo, theirs.id, old=ours.id if ours else None, message=f"merge {name}: Fast-forward", caller=caller)
+    note_head(repo, stage)
     return MergeResult(Outcome.FAST_FORWARD, name, ours.id if ours else None, theirs.id)
 
 
@@ -151,6 +154,7 @@ def _join(
         switch_tree(repo, stage, tree, current_tree=ours.tree, progress=caller.progress)
         remember_head(repo, ours.id)
         advance(repo, new, old=ours.id, message=f"merge {name}: Merge made by path.", caller=caller)
+        note_head(repo, stage)
         return MergeResult(Outcome.MERGED, name, ours.id, new, settled=outcome.settled)
     land(repo, stage, ours.tree, outcome, caller)
     stage.save(repo.stage_path)

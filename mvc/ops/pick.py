@@ -15,6 +15,7 @@ from mvc.ops import sequence
 from mvc.ops.caller import Caller
 from mvc.ops.landing import changed_paths, land, scan_paths, staged_differences, unwind
 from mvc.ops.messages import clean, with_conflicts
+from mvc.ops.project import follow_git, note_head
 from mvc.ops.record import MERGE_STATE, advance, require_head, require_settled, staged_tree
 from mvc.ops.replay import Replayed, Stop, changed_by, replay
 from mvc.ops.sequence import Policy, Step, Unfinished, Verb
@@ -59,6 +60,7 @@ def pick(
 
     Raises Refused for a merge without a mainline, WouldOverwrite where uncommitted work is in the way.
     """
+    follow_git(repo, caller)
     steps = _steps(repo, verb, revisions)
     with edit_stage(repo, wait=caller.wait, what=verb.value) as stage:
         require_settled(repo, stage, verb.value)
@@ -110,6 +112,7 @@ def abort(repo: Repository, verb: Verb, *, caller: Caller) -> Commit:
         if goal.id != now.id:
             switch_tree(repo, stage, goal.tree, current_tree=now.tree, progress=caller.progress)
             advance(repo, goal.id, old=now.id, message=f"reset: moving to {goal.id}", caller=caller)
+            note_head(repo, stage)
         stage.save(repo.stage_path)
         give_up(repo)
         return goal
@@ -149,6 +152,7 @@ def conclude_step(repo: Repository, stage: Stage, unfinished: Unfinished, caller
     advance(repo, new, old=head.id, message=f"{label}: {made.summary}", caller=caller)
     stage.tree = tree
     stage.save(repo.stage_path)
+    note_head(repo, stage)
     inprogress.clear(repo, *MERGE_STATE)
     return (made,)
 
@@ -190,6 +194,7 @@ def _run(repo: Repository, stage: Stage, before: Commit, todo: Unfinished, calle
     if after.id != before.id:
         switch_tree(repo, stage, after.tree, current_tree=before.tree, progress=caller.progress)
         advance(repo, after.id, old=before.id, message=f"{todo.verb.value}: {after.summary}", caller=caller)
+        note_head(repo, stage)
     if done.stop is None:
         sequence.forget(repo)
         inprogress.clear(repo, *MERGE_STATE)

@@ -17,6 +17,7 @@ from mvc.ops import sequence
 from mvc.ops.caller import Caller
 from mvc.ops.landing import changed_paths, staged_differences, unwind
 from mvc.ops.pick import conclude_step, leave_to_user
+from mvc.ops.project import follow_git, note_head
 from mvc.ops.record import MERGE_STATE, remember_head, require_head, require_settled
 from mvc.ops.replay import Replayed, replay
 from mvc.ops.sequence import Policy, Step, Unfinished, Verb
@@ -62,6 +63,7 @@ def rebase(
     Merges among them are left out, and so are commits whose change `upstream` has already. Raises
     WouldOverwrite while there are uncommitted changes to tracked files.
     """
+    follow_git(repo, caller)
     if branch is not None:
         is_branch = repo.refs.read(f"refs/heads/{branch}") is not None
         switch(repo, find_destination(repo, branch, detach=not is_branch), caller=caller)
@@ -118,6 +120,7 @@ def abort(repo: Repository, *, caller: Caller) -> Commit:
         back = unfinished.branch or goal.id
         message = f"rebase (abort): returning to {back}"
         repo.refs.set_head(back, message=message, author=caller.who)
+        note_head(repo, stage)
         sequence.forget(repo)
         inprogress.clear(repo, *MERGE_STATE)
         return goal
@@ -146,6 +149,7 @@ def _run(repo: Repository, stage: Stage, run: Unfinished, base: str, caller: Cal
     name = run.branch or "HEAD"
     message = f"rebase (finish): {run.branch or 'returning to HEAD'} onto {run.onto}"
     repo.refs.update([RefChange(name, run.start, after.id)], message=message, author=caller.who)
+    note_head(repo, stage)
     return _result(run, done, moved=True)
 
 
@@ -170,6 +174,7 @@ def _go_on(repo: Repository, stage: Stage, run: Unfinished, caller: Caller) -> R
         repo.refs.update([change], message=message, author=caller.who, head_follows=False)
     goal = run.branch or after.id
     repo.refs.set_head(goal, message=f"rebase (finish): returning to {goal}", author=caller.who)
+    note_head(repo, stage)
     sequence.forget(repo)
     inprogress.clear(repo, *MERGE_STATE)
     return _result(rest, done, moved=True)

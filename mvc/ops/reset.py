@@ -13,6 +13,7 @@ from mvc.objects.revparse import resolve_commit
 from mvc.ops import sequence
 from mvc.ops.caller import Caller
 from mvc.ops.landing import changed_paths
+from mvc.ops.project import note_head
 from mvc.ops.record import MERGE_STATE, advance, remember_head
 from mvc.ops.restore import RestoreOptions, restore
 from mvc.repo import inprogress
@@ -61,6 +62,7 @@ def reset(repo: Repository, revision: str = "HEAD", mode: Mode = Mode.MIXED, *, 
         if target is not None:
             remember_head(repo, head.id)
             advance(repo, target, old=head.id, message=f"reset: moving to {revision}", caller=caller)
+            note_head(repo, stage)
         if mode is not Mode.SOFT:
             inprogress.clear(repo, *MERGE_STATE)
             if (unfinished := sequence.load(repo)) is not None and unfinished.verb is not sequence.Verb.REBASE:

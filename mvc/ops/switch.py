@@ -14,6 +14,7 @@ from mvc.objects.walk import Selection, walk
 from mvc.ops.branch_use import refuse_if_used
 from mvc.ops.caller import Caller
 from mvc.ops.landing import changed_paths, staged_differences
+from mvc.ops.project import note_head, refuse_apart
 from mvc.ops.record import require_settled
 from mvc.repo import inprogress
 from mvc.repo.locking import edit_stage
@@ -96,6 +97,7 @@ def switch(repo: Repository, destination: Destination, *, force: bool = False, c
     """
     if destination.branch is not None and not (destination.create and not destination.reset):
         refuse_if_used(repo, destination.branch)
+    refuse_apart(repo, destination.branch)
     with edit_stage(repo, wait=caller.wait, what="switch") as stage:
         before = repo.refs.head()
         if not force:
@@ -111,6 +113,7 @@ def switch(repo: Repository, destination: Destination, *, force: bool = False, c
                 progress=caller.progress,
             )
         _move_head(repo, before, destination, caller)
+        note_head(repo, stage)
         if force:
             inprogress.clear(repo, "MERGE_HEAD", "MERGE_MODE", "MERGE_MSG", "CHERRY_PICK_HEAD", "REVERT_HEAD")
         carried = _carried(repo, stage, new, caller)

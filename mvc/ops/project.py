@@ -1,0 +1,49 @@
+"""In a Git project: verbs that move HEAD go with Git's branch, and write `mvc.lock`. Elsewhere nothing is done."""
+
+from __future__ import annotations
+
+from mvc.errors import Refused
+from mvc.gitlink.branches import branches, follow, refuse_detached
+from mvc.gitlink.lockfile import update_lock
+from mvc.objects import trees
+from mvc.objects.refnames import short
+from mvc.ops.caller import Caller
+from mvc.ops.landing import staged_differences
+from mvc.ops.sequence import Verb
+from mvc.repo import inprogress
+from mvc.repo.materialize import staged_entry
+from mvc.repo.repository import Repository
+from mvc.repo.stage import Stage
+
+
+def follow_git(repo: Repository, caller: Caller) -> None:
+    """Before a verb that commits: be on the branch that Git is on. Raises Refused if files would change by that."""
+    if repo.git_project is not None and inprogress.read(repo, f"{Verb.REBASE.folder}/head-name") is None:
+        follow(repo, caller.who)
+
+
+def refuse_apart(repo: Repository, branch: str | None) -> None:
+    """Raise Refused if HEAD is about to go to a branch (full name; None: detached) that Git is not on."""
+    if repo.git_project is None:
+        return
+    if branch is None:
+        refuse_detached(repo)
+        return
+    found = branches(repo)
+    name = short(branch)
+    if found is not None and found.git is not None and found.git != name:
+        raise Refused(f"Git is on branch {found.git}, and mvc goes with it", hint=f"git switch {name}, then again")
+
+
+def note_head(repo: Repository, stage: Stage) -> None:
+    """After HEAD has moved: `mvc.lock` names its commit and files."""
+    head = repo.refs.head().id
+    if repo.git_project is None or head is None or repo.worktree is None:
+        return
+    tree = repo.objects.commit(head).tree
+    committed = stage
+    if stage.conflicts() or staged_differences(repo, stage, tree):
+        committed = Stage()
+        items = trees.flatten(repo.objects, tree).items()
+        committed.replace(staged_entry(repo.objects, path, item) for path, item in items)
+    update_lock(repo, committed, head, remote=repo.config.get("remote.origin.url"))
