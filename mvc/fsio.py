@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -69,8 +68,7 @@ class DurableFile:
     def __init__(self, tmp_dir: PathLike, *, mode: int = 0o666) -> None:
         make_dirs(tmp_dir)
         step("create", tmp_dir)
-        self._fd, name = tempfile.mkstemp(prefix="tmp-", dir=tmp_dir)
-        self.path = Path(name)
+        self._fd, self.path = _open_new(Path(tmp_dir))
         self._mode = mode
         self._open = True
         self.size = 0
@@ -120,7 +118,11 @@ class DurableFile:
             step("fsync", self.path)
             os.fsync(self._fd)
         self._close()
-        replace(self.path, target)
+        try:
+            replace(self.path, target)
+        except BaseException:
+            self.discard()
+            raise
         if sync:
             fsync_dir(Path(target).parent)
 
@@ -134,6 +136,19 @@ class DurableFile:
         if self._open:
             self._open = False
             os.close(self._fd)
+
+
+def _open_new(tmp_dir: Path) -> tuple[int, Path]:
+    """A new file of a random name, open for reading and writing by its owner alone.
+
+    (As `tempfile.mkstemp`; but importing that costs every command several milliseconds.)
+    """
+    while True:
+        path = tmp_dir / f"tmp-{os.urandom(8).hex()}"
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o600), path
+        except FileExistsError:
+            continue
 
 
 def write_atomic(

@@ -47,6 +47,13 @@ class IdxSet:
                     continue
             return changed
 
+    def load_anew(self) -> None:
+        """Forget all that is loaded, and load it again: a damaged one may have been written anew under its name."""
+        with self._lock:
+            self._by_name.clear()
+            self._broken.clear()
+        self.reload()
+
     def find(self, name: bytes) -> tuple[Idx, int] | None:
         """The idx and the number of a record of that name: the first that is met."""
         for idx in self.all:

@@ -109,6 +109,19 @@ def list_locks(locks_dir: Path, *, clock: Clock | None = None) -> list[LockInfo]
     return found
 
 
+def remove_stale(locks_dir: Path, *, before_ns: int) -> None:
+    """Remove the locks of processes that are gone, and what was left half made before `before_ns`."""
+    me = this_process("removing stale locks")
+    for path in sorted(locks_dir.glob("*.lock*")):
+        lock = _read(path)
+        if lock is not None and _is_stale(lock, None):
+            _break(path, lock, me, None, time.sleep, 0)
+    for path in locks_dir.glob("tmp-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime_ns < before_ns:
+                fsio.unlink(path)
+
+
 def break_lock(path: Path) -> str | None:
     """Remove a lock whoever holds it (`mvc unlock`); tells who held it, or None if nobody did."""
     lock = _read(path)

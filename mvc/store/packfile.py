@@ -129,7 +129,11 @@ class PackBuilder:
         self._id = PackId()
         self._told = 0
         self.count = 0
-        self._out.write(self._header.dump())
+        try:
+            self._out.write(self._header.dump())
+        except BaseException:
+            self._out.discard()
+            raise
 
     @property
     def size(self) -> int:

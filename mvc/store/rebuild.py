@@ -54,7 +54,7 @@ def replace_all(paths: StorePaths, idx: IdxSet, progress: Progress) -> list[Dama
         if path != written:
             fsio.unlink(path, missing_ok=True)
     fsio.fsync_dir(paths.idx)
-    idx.reload()
+    idx.load_anew()
     return damage
 
 

@@ -34,7 +34,7 @@ from mvc.store.holder import fs_now
 from mvc.store.idxbuild import Array
 from mvc.store.idxset import IdxSet
 from mvc.store.intents import Claims
-from mvc.store.locks import hold
+from mvc.store.locks import hold, remove_stale
 from mvc.store.packfile import PackBuilder, list_packs
 from mvc.store.rebuild import index_packs, replace_all
 from mvc.store.records import Location, is_sound, parse_record
@@ -89,12 +89,16 @@ def remove_unreachable(
         finish(paths, idx)
         for pack_id in plan.victims:
             packs.forget(pack_id)
+        compact.compact(paths, idx)
         return plan.result(graph, written, clean_tmp(paths, cutoff))
 
 
 def finish(paths: StorePaths, idx: IdxSet) -> None:
     """Remove the packs that were condemned for good. The caller holds the sweep lock."""
-    listed = condemned.read(paths.condemned)
+    try:
+        listed = condemned.read(paths.condemned)
+    except IntegrityError:
+        listed = condemned.Condemned(frozenset(), False)  # it cannot be told what was begun: all is planned anew
     if listed.final:
         with hold(paths.idx_lock, what="gc", wait=60.0):
             idx.reload()
@@ -133,7 +137,7 @@ def rebuild_idx(paths: StorePaths, idx: IdxSet, progress: Progress) -> list[Dama
 
 
 def clean_tmp(paths: StorePaths, cutoff: Cutoff) -> tuple[str, ...]:
-    """Remove what writers that were killed left in `tmp/` and `intents/`."""
+    """Remove what processes that were killed left in `tmp/`, `intents/` and `locks/`."""
     removed: list[str] = []
     for path in sorted(paths.tmp.iterdir()):
         with contextlib.suppress(FileNotFoundError):
@@ -141,6 +145,7 @@ def clean_tmp(paths: StorePaths, cutoff: Cutoff) -> tuple[str, ...]:
                 fsio.unlink(path)
                 removed.append(path.name)
     intents.remove_dead(paths.intents, intents.list_intents(paths.intents), before_ns=cutoff.tmp_ns)
+    remove_stale(paths.locks, before_ns=cutoff.tmp_ns)
     return tuple(removed)
 
 

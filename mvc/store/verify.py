@@ -52,9 +52,13 @@ def verify(
 ) -> list[Damage]:
     """See `ChunkStore.verify`."""
     idx.reload()
-    going = condemned.read(paths.condemned)
-    garbage = going.packs if going.final else frozenset()
     damage, sound = _check_idx(idx)
+    garbage: frozenset[bytes] = frozenset()
+    try:
+        going = condemned.read(paths.condemned)
+        garbage = going.packs if going.final else frozenset()
+    except IntegrityError as error:
+        damage.append(Damage(paths.condemned, error.message))
     graph = Graph(sound)
     damage += _check_bases(paths, graph, garbage)
     files = list_packs(paths.packs)
@@ -62,11 +66,11 @@ def verify(
     progress.begin("checking packs", sum(path.stat().st_size for path in files.values()))
     try:
         with _Checker(reader, settings, progress, decode=decode) as checker:
-            for pack_id in sorted(listed.keys() | files.keys()):
+            for pack_id in sorted((listed.keys() | files.keys()) - garbage):
                 records = graph.in_pack(listed[pack_id]) if pack_id in listed else None
                 if pack_id in files:
                     checker.check_pack(files[pack_id], pack_id, records)
-                elif pack_id not in garbage and not (idx.reload() and pack_id not in idx.pack_sizes()):
+                elif not (idx.reload() and pack_id not in idx.pack_sizes()):
                     damage += _missing(paths.pack(pack_id), records or ())
         return damage + checker.damage
     finally:

@@ -34,7 +34,7 @@ def flipped(path: Path, at: int, bit: int) -> Iterator[None]:
 
 
 def quick(root: Path) -> ChunkStore:
-    return open_store(root, StoreSettings(threads=1))
+    return ChunkStore.open(root / "chunks", root / "tmp", StoreSettings(threads=1))
 
 
 def weights(seed: int, count: int) -> bytes:

@@ -82,9 +82,7 @@ def test_a_merge_keeps_all_but_what_lay_in_the_packs_that_go(
     folder = tmp_path_factory.mktemp("idx")
     without = {pack_id for pack_id, _ in gone}
     unique = {(name, place.pack, place.offset): place for part in parts for name, place in part}
-    tables = [
-        idxbuild.from_records(PACKS, [(n, unique[n, p.pack, p.offset]) for n, p in part]) for part in parts
-    ]
+    tables = [idxbuild.from_records(PACKS, [(n, unique[n, p.pack, p.offset]) for n, p in part]) for part in parts]
     path = idxbuild.write(idxbuild.merge(tables, without=without), folder, folder)
     expected = {(name, place) for (name, _, _), place in unique.items() if place.pack not in without}
     if path is None:
