@@ -17,6 +17,9 @@ from mvc.repo.repository import MVC_DIR, Repository
 from mvc.repo.scan import Untracked, scan
 from mvc.repo.stage import Stage
 
+_REPOSITORY = frozenset((MVC_DIR, ".git"))
+"""What makes a folder another repository: cleaning is that one's business."""
+
 
 @dataclass(frozen=True, slots=True)
 class CleanOptions:
@@ -103,17 +106,20 @@ def _emptied(folders: Folders, stage: Stage, pathspec: Pathspec, going: frozense
     found: list[str] = []
 
     def empties(folder: str) -> bool:
+        names = folders.get(folder).names()
+        if folder and not _REPOSITORY.isdisjoint(names):
+            return False
         empty = True
-        for name in folders.get(folder).names():
+        for name in names:
             path = f"{folder}/{name}" if folder else name
-            if path in going or (not folder and name == MVC_DIR):
+            if path in going or name in _REPOSITORY:
                 continue
             there = folders.lstat(path)
             is_folder = there is not None and modes.S_ISDIR(there.st_mode)
             if is_folder and path in tracked:
                 empties(path)
                 empty = False
-            elif not (is_folder and pathspec.may_contain(path) and name != ".git" and empties(path)):
+            elif not (is_folder and pathspec.may_contain(path) and empties(path)):
                 empty = False
         if empty and folder and folder not in tracked and pathspec.covers(folder):
             found.append(folder)

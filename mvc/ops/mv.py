@@ -63,6 +63,8 @@ def mv(
         for source in sources:
             old = _inside(source, prefix)
             move = Move(old, posixpath.join(target, posixpath.basename(old)) if into else target)
+            if into and len(sources) == 1 and _was_killed(repo, stage, placer, Move(old, target)):
+                move = Move(old, target)
             try:
                 _check(repo, stage, placer, move, options, {other.new for other in moves})
             except (NotFound, Refused):
@@ -114,6 +116,12 @@ def _check(
 def _same_file(repo: Repository, move: Move, one: int, other: int) -> bool:
     """Does just the case of the name change, where the file system does not tell cases apart?"""
     return repo.settings.ignore_case and one == other and folds_alike(move.old) == folds_alike(move.new)
+
+
+def _was_killed(repo: Repository, stage: Stage, placer: Placer, move: Move) -> bool:
+    """Is the destination a folder just because it is the source, moved by a run that was killed?"""
+    entries = stage.under(move.old)
+    return bool(entries) and placer.lstat(move.old) is None and _moved_already(repo, stage, placer, move)
 
 
 def _moved_already(repo: Repository, stage: Stage, placer: Placer, move: Move) -> bool:

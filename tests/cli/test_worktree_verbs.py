@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,16 @@ from mvc.repo.locking import edit_stage, lock_path
 from mvc.repo.repository import Repository
 from tests.cli.world import Mvc
 from tests.repo.making import git, write
+
+KILLED = """
+import itertools, os, sys
+from mvc import fsio
+from mvc.cli.program import run
+left = itertools.count(int(sys.argv[1]), -1)
+fsio.fault_hook = lambda operation, path: next(left) or os._exit(9)
+run(["init", sys.argv[2]])
+"""
+"""Runs `mvc init` and ends, as if killed, at the step that the first argument tells."""
 
 
 @pytest.fixture
@@ -72,18 +84,10 @@ def test_a_killed_init_is_completed_by_another(tmp_path: Path, mvc: Mvc) -> None
     steps: list[str] = []
     with fsio.hooked(lambda operation, _: steps.append(operation)):
         mvc("init", "whole", cwd=tmp_path)
-    for crash in range(0, len(steps), 3):
+    for crash in range(1, len(steps), 9):
         place = f"p{crash}"
-        count = 0
-
-        def hook(operation: str, _: str, crash: int = crash) -> None:
-            nonlocal count
-            count += 1
-            if count > crash:
-                raise KeyboardInterrupt(operation)
-
-        with fsio.hooked(hook):
-            mvc("init", place, cwd=tmp_path, code=None)
+        killed = subprocess.run([sys.executable, "-c", KILLED, str(crash), place], cwd=tmp_path, check=False)
+        assert killed.returncode == 9
         mvc("init", place, cwd=tmp_path)
         assert "No commits yet" in mvc("status", cwd=tmp_path / place).out
 
