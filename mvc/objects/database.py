@@ -6,21 +6,35 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mvc import fsio
 from mvc.errors import IntegrityError, UsageError
-from mvc.objects import loose, packset, repack
-from mvc.objects.batch import ObjectBatch
+from mvc.lazy import load
+from mvc.objects import loose, packset
 from mvc.objects.encoding import is_id
 from mvc.objects.encoding import object_id as id_of
 from mvc.objects.model import EMPTY_TREE, Kind
 from mvc.objects.pack import Pack
 from mvc.objects.packindex import common_digits
 from mvc.objects.packset import PackSet
-from mvc.objects.packwriter import PackWriter
 from mvc.objects.reader import ObjectReader, missing
 
+if TYPE_CHECKING:
+    from mvc.objects.batch import ObjectBatch
+    from mvc.objects.packwriter import PackWriter
+
 SHORTEST_PREFIX = 4
+
+WRITING = {
+    "batch": "mvc.objects.batch:ObjectBatch",
+    "pack": "mvc.objects.packwriter:PackWriter",
+    "consolidate": "mvc.objects.repack:consolidate",
+}
+"""Loaded when something is to be written: commands that only read start faster without."""
+
+MANY_PACKS = 16
+"""So many packs of one label may stand before the small ones are merged."""
 
 
 class Objects(ObjectReader):
@@ -190,11 +204,13 @@ class Objects(ObjectReader):
         so that no `git gc`, not even `--prune=now`, takes what no ref reaches yet; objects that
         exist, but in no pack with this label, are written again, for the same reason.
         """
-        return ObjectBatch(self, self, keep)
+        made: ObjectBatch = load(WRITING["batch"])(self, self, keep)
+        return made
 
     def new_pack(self) -> PackWriter:
         """Begin a pack (for a batch)."""
-        return PackWriter(self.packs.pack_dir, self.tmp_dir)
+        made: PackWriter = load(WRITING["pack"])(self.packs.pack_dir, self.tmp_dir)
+        return made
 
     def known(self, keep: str | None) -> Callable[[bytes], bool]:
         """A test whether an object (by its 20 bytes) need not be written for a batch with this label."""
@@ -208,8 +224,8 @@ class Objects(ObjectReader):
     def sealed(self, idx_path: Path, keep: str | None) -> None:
         """A new pack is visible (from a batch). Now and then small packs are merged."""
         self.packs.add(idx_path)
-        if len(self.packs.packs()) > repack.MANY:
-            repack.consolidate(self.packs, self.tmp_dir, keep)
+        if len(self.packs.packs()) > MANY_PACKS:
+            load(WRITING["consolidate"])(self.packs, self.tmp_dir, keep, at_most=MANY_PACKS)
 
     def kept(self) -> dict[str, str]:
         """The packs that mvc keeps: pack name -> label."""

@@ -11,9 +11,8 @@ from pathlib import Path
 from mvc.errors import MvcError, ParseError
 from mvc.objects import encoding, loose, paths, reflog
 from mvc.objects.database import Objects
-from mvc.objects.model import FILE, TREE, Kind
+from mvc.objects.model import FILE, METADATA_DIR, TREE, Kind
 from mvc.objects.pack import Pack
-from mvc.objects.paths import METADATA_DIR
 from mvc.objects.reachable import Reached, walk_objects
 from mvc.objects.refs import Refs
 from mvc.progress import SILENT, Progress

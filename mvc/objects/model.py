@@ -19,6 +19,9 @@ TREE = 0o40000
 SUBMODULE = 0o160000
 """What Git calls a gitlink. mvc never writes one, and refuses it in a tree."""
 
+METADATA_DIR = ".mvcmeta"
+"""The root folder with a commit's metadata."""
+
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """The id of the tree without entries; it is readable everywhere, stored or not."""
 

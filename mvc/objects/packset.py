@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mvc.objects.pack import Pack
-from mvc.objects.packwriter import KEEP_MARK
 
 _MAX_ALTERNATES = 5
+
+KEEP_MARK = "mvc: "
+"""A `.keep` file that mvc wrote begins so; the label follows."""
 
 
 class PackSet:

@@ -13,10 +13,9 @@ from mvc import fsio
 from mvc.objects.model import Kind
 from mvc.objects.packentry import KIND_OF, OFS_DELTA, TYPES, deflate, encode_head, encode_offset, read_entry
 from mvc.objects.packindex import Row, dump_index
+from mvc.objects.packset import KEEP_MARK
 
 _BUFFER = 1024 * 1024
-KEEP_MARK = "mvc: "
-"""A `.keep` file that mvc wrote begins so; the label follows."""
 
 
 class PackWriter:

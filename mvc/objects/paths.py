@@ -15,10 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from mvc.errors import UnsafePath
-from mvc.objects.model import EXEC, FILE, LINK, TREE, TreeEntry
-
-METADATA_DIR = ".mvcmeta"
-"""The root folder with a commit's metadata."""
+from mvc.objects.model import EXEC, FILE, LINK, METADATA_DIR, TREE, TreeEntry
 
 _MODES = frozenset((FILE, EXEC, LINK, TREE))
 _RESERVED = frozenset((".git", ".mvc", METADATA_DIR))

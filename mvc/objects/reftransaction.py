@@ -20,23 +20,12 @@ from mvc.objects import reflog
 from mvc.objects.model import Signature
 from mvc.objects.reffiles import RefFiles, dump_packed
 from mvc.objects.reflog import ReflogEntry
-
-ANY = "*"
-"""As `RefChange.old`: do not compare."""
+from mvc.objects.refs import ANY, RefChange
 
 _HOLD = "mvc.store.locks:hold"
 """Loaded when something is to move: a command that only reads refs starts faster without."""
 
 _LOGGED = ("refs/heads/", "refs/remotes/", "refs/notes/")
-
-
-@dataclass(frozen=True, slots=True)
-class RefChange:
-    """A wish to move `ref` from `old` to `new`. None stands for "does not exist"; ANY as `old` for "whatever it is"."""
-
-    ref: str
-    old: str | None
-    new: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +137,6 @@ class Transaction:
 def is_logged(ref: str) -> bool:
     """Whether a ref gets a reflog of its own accord (as with Git's core.logAllRefUpdates)."""
     return ref in {"HEAD", "refs/stash"} or ref.startswith(_LOGGED)
-
-
-def needs_packed_lock(files: RefFiles, changes: Sequence[RefChange]) -> bool:
-    """Whether something that is to go is packed."""
-    return any(change.new is None and change.ref in files.packed() for change in changes)
 
 
 def _remove_empty_folders(path: Path) -> None:

@@ -31,9 +31,6 @@ from mvc.objects.packset import PackSet
 from mvc.objects.packwriter import PackWriter
 from mvc.progress import SILENT, Progress
 
-MANY = 16
-"""So many packs of one label may stand before the small ones are merged."""
-
 _ORPHAN_SECONDS = 24 * 3600.0
 _BESIDE = ("pack", "rev", "bitmap", "mtimes", "keep")
 _FOREIGN = (".promisor", ".mtimes")
@@ -50,7 +47,7 @@ class RepackResult:
     packs_after: int
 
 
-def consolidate(packs: PackSet, tmp_dir: Path, label: str | None, *, at_most: int = MANY) -> int:
+def consolidate(packs: PackSet, tmp_dir: Path, label: str | None, *, at_most: int) -> int:
     """Merge small packs with this label, if there are more than `at_most`; returns how many went.
 
     As a log-structured merge: a pack is taken along while it is no more than twice as large as all

@@ -7,13 +7,14 @@ they are told otherwise; trees that they build hold only the metadata that they 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mvc.errors import IntegrityError, UnsafePath
-from mvc.objects.batch import ObjectBatch
-from mvc.objects.model import EMPTY_TREE, TREE, TreeEntry, TreeItem
-from mvc.objects.paths import METADATA_DIR
+from mvc.objects.model import EMPTY_TREE, METADATA_DIR, TREE, TreeEntry, TreeItem
 from mvc.objects.reader import ObjectReader
+
+if TYPE_CHECKING:
+    from mvc.objects.batch import ObjectBatch  # `log` reads trees and writes none
 
 MAX_DEPTH = 500
 """Folders within folders; no system holds paths that go deeper."""

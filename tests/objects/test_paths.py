@@ -71,9 +71,11 @@ def test_paths_that_lead_elsewhere_are_refused(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["a", "a b", ".gitignore", ".gitattributes", ".github/x", ".mvcignore", "mvc", "git", "a.git", ".gitx", "..a", "a..b",
-     "...x", "model~1", "git~x", "a:b", "é", "e\u0301", "weights (copy).bin", "a\nb", "\udcff", ".m", "a\\b", " a", "~", "-",
-     "#"],
+    [
+        "a", "a b", ".gitignore", ".gitattributes", ".github/x", ".mvcignore", "mvc", "git", "a.git", ".gitx",
+        "..a", "a..b", "...x", "model~1", "git~x", "a:b", "é", "e\u0301", "weights (copy).bin", "a\nb",
+        "\udcff", ".m", "a\\b", " a", "~", "-", "#",
+    ],
 )  # fmt: skip
 def test_odd_but_harmless_paths_pass(path: str) -> None:
     paths.check_path(path)

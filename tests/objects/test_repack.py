@@ -10,7 +10,7 @@ import pytest
 from mvc import fsio
 from mvc.errors import IntegrityError
 from mvc.objects import repack
-from mvc.objects.database import Objects
+from mvc.objects.database import MANY_PACKS, Objects
 from mvc.objects.reachable import walk_objects
 from mvc.objects.refs import RefChange
 from tests.objects.realgit import WHO, RealGit
@@ -37,7 +37,7 @@ def history(git: RealGit, count: int) -> list[str]:
 def test_many_commits_make_few_packs(git: RealGit) -> None:
     commits = history(git, 70)
     packs = list((git.path / "objects/pack").glob("*.idx"))
-    assert len(packs) <= repack.MANY + 1
+    assert len(packs) <= MANY_PACKS + 1
     fresh = Objects(git.path / "objects")
     for commit in commits:
         assert fresh.commit(commit).id == commit
@@ -52,7 +52,7 @@ def test_kept_packs_stay_kept(git: RealGit) -> None:
             names.append(batch.blob(b"staged %d" % at))
             batch.seal()
     labels = git.objects.kept()
-    assert set(labels.values()) == {"stage main", "stage other"} and len(labels) <= repack.MANY + 10 + 1
+    assert set(labels.values()) == {"stage main", "stage other"} and len(labels) <= MANY_PACKS + 10 + 1
     git.run("gc", "--prune=now", "-q")
     git.reopen()
     assert all(git.objects.contains(name) for name in names)
