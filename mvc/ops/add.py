@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mvc.errors import NotFound, Refused, UsageError
+from mvc.gitlink.ignorefile import update_ignore_file
 from mvc.objects import portability
 from mvc.objects.model import TreeItem
 from mvc.objects.paths import check_path
@@ -106,6 +107,7 @@ def _store(
                 )
             for path in gone:
                 fresh_stage.remove(path)
+            update_ignore_file(repo, fresh_stage)
     return {one.path: one for one in taken}
 
 

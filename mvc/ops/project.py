@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mvc.errors import Refused
 from mvc.gitlink.branches import branches, follow, refuse_detached
+from mvc.gitlink.ignorefile import update_ignore_file
 from mvc.gitlink.lockfile import update_lock
 from mvc.objects import trees
 from mvc.objects.refnames import short
@@ -36,10 +37,11 @@ def refuse_apart(repo: Repository, branch: str | None) -> None:
 
 
 def note_head(repo: Repository, stage: Stage) -> None:
-    """After HEAD has moved: `mvc.lock` names its commit and files."""
+    """After HEAD has moved: Git ignores what is tracked now, and `mvc.lock` names the commit and its files."""
     head = repo.refs.head().id
     if repo.git_project is None or head is None or repo.worktree is None:
         return
+    update_ignore_file(repo, stage)
     tree = repo.objects.commit(head).tree
     committed = stage
     if stage.conflicts() or staged_differences(repo, stage, tree):

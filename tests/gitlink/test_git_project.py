@@ -21,6 +21,7 @@ from mvc.repo.locking import edit_stage, read_stage
 from mvc.repo.repository import Repository
 from mvc.repo.scan import Untracked, scan
 from mvc.repo.stage import StageEntry
+from tests.ops.world import World
 from tests.repo.making import WHO, commit_stage, git, stage_all, stage_file, write
 
 
@@ -315,3 +316,28 @@ def test_urls_without_credentials() -> None:
     assert without_credentials("https://token@c:8080/d") == "https://c:8080/d"
     assert without_credentials("/a/b@c") == "/a/b@c"
     assert without_credentials("s3://bucket/key") == "s3://bucket/key"
+
+
+def test_add_commit_switch_in_a_git_project(project: Path, repo: Repository) -> None:
+    world = World(project, new=False)
+    write(project, {"model.bin": b"weights", "data/card.md": b"text"})
+    world.mvc("add", ".")
+    assert git(project, "status", "--porcelain").decode() == " M .gitignore\n"
+    world.mvc("commit", "-m", "first")
+    lock = read_lock(project)
+    assert lock is not None and lock.commit == Repository.discover(project).refs.head().id
+    assert [file.path for file in lock.files] == ["data/card.md", "model.bin"]
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "with models")
+    git(project, "checkout", "-q", "-b", "tuned")
+    write(project, {"model.bin": b"tuned", "extra.bin": b"more"})
+    world.mvc("add", "-A")
+    world.mvc("commit", "-m", "tuned")
+    assert Repository.discover(project).refs.head().short == "tuned"
+    assert git(project, "status", "--porcelain").decode() == " M .gitignore\n M mvc.lock\n"
+    git(project, "commit", "-q", "-a", "-m", "tuned")
+    git(project, "checkout", "-q", "trunk")
+    world.mvc("switch", "trunk")
+    assert (project / "model.bin").read_bytes() == b"weights"
+    assert not (project / "extra.bin").exists()
+    assert git(project, "status", "--porcelain") == b"", "the lock and the ignore file are those of trunk again"
