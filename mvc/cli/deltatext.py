@@ -16,6 +16,8 @@ from mvc.ops.tensor_deltas import TensorDelta
 _LAYER = re.compile(r"^(.*?(?:^|\.)\d+)(?=\.|$)")
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _BAR = 24
+_COLUMNS = 50
+"""What the columns behind the name take."""
 _HEAD = ("tensor", "changed", "rel. norm", "max", "cosine", "NaN")
 
 
@@ -42,7 +44,7 @@ def delta_text(deltas: Mapping[str, TensorDelta], paint: Painter, width: int) ->
     rows = [_cells(delta) for delta in deltas.values()]
     if not rows:
         return []
-    room = max(20, width - 62)
+    room = max(24, width - _COLUMNS)
     shown = [(_shortened(printable(name), room), *rest) for name, *rest in rows]
     head, *lines = table(shown, align="<>>>>>", header=_HEAD)
     return [f"  {paint(head, 'dim')}", *(f"  {line}" for line in lines), "", *bar_lines(layers(deltas), paint, width)]
@@ -108,10 +110,11 @@ def _norm(norm: float) -> str:
 
 
 def _shortened(name: str, room: int) -> str:
-    """Long names lose their middle: what they begin and end with tells them apart."""
+    """Long names lose their middle: their layer and what they end with tell them apart."""
     if len(name) <= room:
         return name
-    head = (room - 1) // 3
+    layer = _LAYER.match(name)
+    head = min(max((room - 1) // 3, layer.end() if layer else 0), 2 * room // 3)
     return f"{name[:head]}…{name[len(name) - (room - 1 - head) :]}"
 
 
