@@ -33,7 +33,7 @@ def header_lines(
 
 def message_lines(commit: Commit) -> list[str]:
     """The message, indented."""
-    return [f"    {printable(line)}" if line else "" for line in commit.message.strip("\n").split("\n")]
+    return [f"    {printable(line)}" for line in commit.message.strip("\n").split("\n")]
 
 
 def value_lines(session: Session, metadata: CommitMetadata) -> list[str]:

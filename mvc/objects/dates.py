@@ -32,7 +32,7 @@ _EXACT = re.compile(
     r"\s*(?P<zone>Z|UTC|GMT|[-+]\d{2}:?\d{2})?\Z",
     re.IGNORECASE,
 )
-_EPOCH = re.compile(r"@?(?P<seconds>\d{9,}|(?<=@)\d+)(?:\s+[-+]\d{4})?\Z")
+_EPOCH = re.compile(r"@?(?P<seconds>\d{9,12}|(?<=@)\d{1,12})(?:\s+[-+]\d{4})?\Z")
 _TOKEN = re.compile(
     r"(?P<clock>\d{1,2}:\d{2}(?::\d{2})?)(?:\.\d+)?|(?P<iso>\d{4}[-/.]\d{1,2}[-/.]\d{1,2})"
     r"|(?P<slashed>\d{1,2}/\d{1,2}/\d{2,4})|(?P<dotted>\d{1,2}\.\d{1,2}\.\d{4})"
