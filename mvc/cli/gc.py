@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mvc.cli.command import dry_run_flag, json_flag, verb, yes_flag
+from mvc.cli.command import dry_run_flag, json_flag, quiet_flag, verb, yes_flag
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
 from mvc.cli.text import printable_path
@@ -18,6 +18,7 @@ from mvc.ops.repack import repack
 @click.option("--repack", "again", is_flag=True, help="Also encode chunks anew where that makes them smaller.")
 @dry_run_flag
 @yes_flag
+@quiet_flag
 @json_flag
 def command(session: Session, prune: str | None, again: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Free what nothing needs any more.

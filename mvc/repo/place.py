@@ -3,7 +3,7 @@
 A file is written beside its place, then renamed over what stands there: whoever has the old file
 open or mapped keeps it. A large one has no name at all until it is whole (O_TMPFILE, on Linux), so
 that a killed checkout leaves nothing; elsewhere a name that begins with `.mvc-tmp-`, which
-`status` does not show and `clean` removes. Nothing is fsynced: the repository holds it all.
+`status` does not show, and the next run that writes there removes. Nothing is fsynced: the repository holds it all.
 """
 
 from __future__ import annotations
@@ -174,6 +174,16 @@ class Placer:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR):
                     raise WouldOverwrite(f"{new} is a folder that is not empty", paths=[new]) from error
                 raise
+
+    def remove_leftovers(self, folder: str) -> None:
+        """Remove what a killed run left in a folder of the worktree. The caller holds the worktree's lock,
+        so nothing of the kind is in use."""
+        with self._folders.lock, suppress(OSError):
+            place = self._folders.get(folder)
+            for name in place.names():
+                if name.startswith(LEFTOVER_PREFIX):
+                    step("unlink", f"{self._folders.top}/{folder}/{name}")
+                    place.unlink(name)
 
     def lstat(self, path: str) -> os.stat_result | None:
         """Of what stands at `path`, no link on the way followed; None if nothing (or a link or file is on the way)."""

@@ -52,6 +52,8 @@ def write_items(
             if manifests:
                 writer = _ChunkWriter(repo, placer, progress)
                 stats.update(writer.run({path: blobs[path] for path in manifests}, manifests))
+            for folder in {path.rpartition("/")[0] for path in blobs}:
+                placer.remove_leftovers(folder)
     finally:
         progress.end()
     return stats
