@@ -147,21 +147,23 @@ def _predict(base: Buffer | None, transform: int, width: int, n: int) -> Array:
     data += bytes(size - len(data))
     if transform == DELTA:
         return np.frombuffer(data, f"<u{width}")
-    f = np.frombuffer(data, "<u4")
+    f: Array = np.frombuffer(data, "<u4").astype(np.uint32, copy=False)
     nan = (f & 0x7FFFFFFF) > 0x7F800000
     if transform == CAST_BF16:
         rounded: Array = (f + np.uint32(0x7FFF) + ((f >> 16) & 1)) >> 16
-        quiet: Array = np.full(n, 0x7FC0, "<u4")
+        quiet: Array = np.full(n, 0x7FC0, np.uint32)
     else:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            rounded = f.view("<f4").astype("<f2").view("<u2").astype("<u4")
+            rounded = np.frombuffer(data, "<f4").astype(np.float16).view(np.uint16).astype(np.uint32)
         quiet = (f >> 16 & 0x8000) | 0x7E00
-    return np.choose(nan, (rounded, quiet)).astype("<u2", copy=False)
+    np.copyto(rounded, quiet, where=nan)
+    return rounded.astype(np.uint16)
 
 
 def _keys(predicted: Array, key_shift: int) -> Array:
     dtype = predicted.dtype
-    return ((predicted << dtype.type(key_shift)) >> dtype.type(8 * dtype.itemsize - 8)).astype(np.uint8)
+    keys: Array = (predicted << dtype.type(key_shift)) >> dtype.type(8 * dtype.itemsize - 8)
+    return keys.astype(np.uint8)
 
 
 def _groups(predicted: Array, order: bytes) -> Array:

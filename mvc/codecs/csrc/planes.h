@@ -81,6 +81,53 @@ INLINE u16 f16_of(u32 f)
     return (u16)(sign | r);
 }
 
+/* The lowest bytes of a block, `low[n]` and zeros up to a multiple of 4, as planes of fewer bits. */
+INLINE void pack_low(const u8 *RESTRICT low, size_t n, int split, u8 *const *p)
+{
+    u8 *RESTRICT a = p[0], *RESTRICT b = p[1];
+    const u16u *pair = (const u16u *)low;
+    const u32u *four = (const u32u *)low;
+    if (split == 1) {
+        for (size_t i = 0; i < (n + 1) / 2; i++) {
+            a[i] = (u8)((pair[i] & 15) | (pair[i] >> 4 & 0xF0));
+            b[i] = (u8)((pair[i] >> 4 & 15) | (pair[i] >> 8 & 0xF0));
+        }
+        return;
+    }
+    u8 *RESTRICT c = p[2];
+    for (size_t i = 0; i < (n + 3) / 4; i++) {
+        const u32 v = four[i], w = v >> 2;
+        a[i] = (u8)((v & 3) | (v >> 6 & 0xC) | (v >> 12 & 0x30) | (v >> 18 & 0xC0));
+        b[i] = (u8)((w & 3) | (w >> 6 & 0xC) | (w >> 12 & 0x30) | (w >> 18 & 0xC0));
+    }
+    for (size_t i = 0; i < (n + 1) / 2; i++) c[i] = (u8)((pair[i] >> 4 & 15) | (pair[i] >> 8 & 0xF0));
+}
+
+/* The other way; writes up to a multiple of 4. */
+INLINE void unpack_low(u8 *RESTRICT low, size_t n, int split, u8 *const *p)
+{
+    const u8 *RESTRICT a = p[0], *RESTRICT b = p[1];
+    u16u *pair = (u16u *)low;
+    u32u *four = (u32u *)low;
+    if (split == 1) {
+        for (size_t i = 0; i < (n + 1) / 2; i++) {
+            const unsigned v = a[i], w = b[i];
+            pair[i] = (u16)((v & 15) | (v & 0xF0) << 4 | (w & 15) << 4 | (w & 0xF0) << 8);
+        }
+        return;
+    }
+    const u8 *RESTRICT c = p[2];
+    for (size_t i = 0; i < (n + 3) / 4; i++) {
+        const u32 v = a[i], w = b[i];
+        four[i] = (v & 3) | (v & 0xC) << 6 | (v & 0x30) << 12 | (v & 0xC0) << 18 |
+                  ((w & 3) | (w & 0xC) << 6 | (w & 0x30) << 12 | (w & 0xC0) << 18) << 2;
+    }
+    for (size_t i = 0; i < (n + 1) / 2; i++) {
+        const unsigned v = c[i];
+        pair[i] = (u16)(pair[i] | (v & 15) << 4 | (v & 0xF0) << 8);
+    }
+}
+
 /* How many of a block's keys are below `t`: 32 counters, so that it is done in lanes. */
 INLINE size_t count_below(const u8 *keys, u8 t)
 {
