@@ -189,7 +189,7 @@ class ChunkStore:
 
     def verify(self, progress: Progress = SILENT, *, decode: bool = True) -> list[Damage]:
         """Check every byte of every pack and idx; with `decode` also that each chunk decodes to its name."""
-        return verify.verify(self._paths, self._idx, self._reader, self._settings, progress, decode=decode)
+        return verify.verify(self._paths, self._idx, self._packs, self._reader, self._settings, progress, decode=decode)
 
     def rebuild_idx(self, progress: Progress = SILENT) -> list[Damage]:
         """Write one new idx over all packs, from the packs alone, in place of those that stand.

@@ -8,6 +8,7 @@ about 200 bytes each.
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,14 @@ from mvc.store.records import HEAD_SIZE, NAME_SIZE, Location
 
 NOWHERE = 255
 """As a depth: deeper than any record can be."""
+
+
+class Row(NamedTuple):
+    """A record: its number in the graph (-1 where no idx lists it), its name, where it lies."""
+
+    number: int
+    name: bytes
+    place: Location
 
 
 class Graph:
@@ -42,11 +51,17 @@ class Graph:
         self.group: Array = np.cumsum(first) - 1
         self.first_row: Array = np.flatnonzero(first)
         """Of each group: its record of the least depth."""
-        self._by_pack: Array | None = None
-        self._pack_starts: Array = np.zeros(0, np.int64)
+        self._by_pack = self.in_pack_order(np.arange(rows))
+        self._pack_starts = np.searchsorted(self.pack[self._by_pack], np.arange(len(self.packs) + 1))
         counts = table.entries["nbases"].astype(np.int64)
         self._edge_row = np.repeat(np.arange(rows), counts)
         self._edge_group = self._groups_of(table.bases)
+        alone = counts[self._edge_row] == 1
+        least = np.append(self.depth[self.first_row], NOWHERE)
+        alone &= least[self._edge_group] < self.depth[self._edge_row]
+        order = np.argsort(self._edge_group[alone], kind="stable")
+        self._children = self._edge_row[alone][order]
+        self._child_starts = np.searchsorted(self._edge_group[alone][order], np.arange(self.groups + 1))
 
     @property
     def rows(self) -> int:
@@ -77,13 +92,21 @@ class Graph:
         """The rows by pack, then offset: the order in which to read them."""
         return rows[np.lexsort((self._entries["offset"][rows], self.pack[rows]))]
 
-    def in_pack(self, number: int) -> list[tuple[bytes, Location]]:
+    def in_pack(self, number: int) -> list[Row]:
         """The records of a pack, by offset. `number` is its place in `packs`."""
-        if self._by_pack is None:
-            self._by_pack = self.in_pack_order(np.arange(self.rows))
-            self._pack_starts = np.searchsorted(self.pack[self._by_pack], np.arange(len(self.packs) + 1))
         rows = self._by_pack[self._pack_starts[number] : self._pack_starts[number + 1]]
-        return [(self.name(row), self.location(row)) for row in rows.tolist()]
+        return [Row(row, self.name(row), self.location(row)) for row in rows.tolist()]
+
+    def only_child_rows(self, row: int) -> list[int]:
+        """The records that rest on this one alone, if it is its chunk's record of least depth.
+
+        So each record that rests on just one chunk, which can be decoded, is such a child of one row.
+        """
+        group = int(self.group[row])
+        if self.first_row[group] != row:
+            return []
+        children = self._children[self._child_starts[group] : self._child_starts[group + 1]]
+        return [int(child) for child in children]
 
     def raw_bytes(self, rows: Array) -> int:
         return int(self._entries["raw"][rows].sum(dtype=np.int64))

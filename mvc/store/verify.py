@@ -1,7 +1,8 @@
 """Checking every byte of every pack and idx.
 
 Packs are read from front to back by one thread, in batches of some megabytes; others hash and decode.
-Nothing that is read is trusted but an idx whose id is right; where none lists a pack, the pack's own heads lead.
+Nothing that is read is trusted but an idx whose id is right; where none lists a pack, the pack's own
+heads lead. A delta is decoded right after its base, whose bytes are at hand: each chunk once.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from mvc.codecs.decode import decode
 from mvc.errors import IntegrityError, ParseError
 from mvc.hashing import chunk_namer
 from mvc.progress import Progress
 from mvc.settings import StoreSettings
 from mvc.store import condemned
-from mvc.store.files import StorePaths
-from mvc.store.graph import Graph
+from mvc.store.files import OpenPacks, StorePaths
+from mvc.store.graph import Graph, Row
 from mvc.store.idx import Idx
 from mvc.store.idxset import IdxSet
 from mvc.store.packfile import (
@@ -33,17 +35,17 @@ from mvc.store.packfile import (
     parse_trailer,
     walk,
 )
-from mvc.store.reading import ChunkReader
-from mvc.store.records import Location, is_sound, parse_record
+from mvc.store.reading import ChunkReader, PackGone
+from mvc.store.records import Buffer, is_sound, parse_record
 from mvc.store.report import Damage
 
 _BATCH = 8 * 1024 * 1024
-Records = Sequence[tuple[bytes, Location]]
 
 
 def verify(
     paths: StorePaths,
     idx: IdxSet,
+    packs: OpenPacks,
     reader: ChunkReader,
     settings: StoreSettings,
     progress: Progress,
@@ -63,15 +65,16 @@ def verify(
     damage += _check_bases(paths, graph, garbage)
     files = list_packs(paths.packs)
     listed = {pack_id: number for number, (pack_id, _) in enumerate(graph.packs)}
+    decoder = Decoder(paths, graph, packs, reader, settings) if decode else None
     progress.begin("checking packs", sum(path.stat().st_size for path in files.values()))
     try:
-        with _Checker(reader, settings, progress, decode=decode) as checker:
+        with _Checker(decoder, settings, progress) as checker:
             for pack_id in sorted((listed.keys() | files.keys()) - garbage):
-                records = graph.in_pack(listed[pack_id]) if pack_id in listed else None
+                rows = graph.in_pack(listed[pack_id]) if pack_id in listed else None
                 if pack_id in files:
-                    checker.check_pack(files[pack_id], pack_id, records)
+                    checker.check_pack(files[pack_id], pack_id, rows)
                 elif not (idx.reload() and pack_id not in idx.pack_sizes()):
-                    damage += _missing(paths.pack(pack_id), records or ())
+                    checker.missing(paths.pack(pack_id), rows or [])
         return damage + checker.damage
     finally:
         progress.end()
@@ -80,15 +83,13 @@ def verify(
 class _Checker:
     """Checks packs; what is wrong is in `damage` when the `with` block is left."""
 
-    def __init__(self, reader: ChunkReader, settings: StoreSettings, progress: Progress, *, decode: bool) -> None:
-        self._reader, self._progress, self._decode = reader, progress, decode
-        self._namer = chunk_namer(settings.naming)
+    def __init__(self, decoder: Decoder | None, settings: StoreSettings, progress: Progress) -> None:
+        self._decoder, self._progress = decoder, progress
         self._naming = naming_id(settings.naming)
         threads = settings.threads or os.cpu_count() or 1
         self._window = 2 * threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mvc-verify") if threads > 1 else None
         self._running: deque[Future[list[Damage]]] = deque()
-        self._scratch = threading.local()
         self._suspects: list[Damage] = []
         """Packs whose id is wrong: told only if nothing else in them is."""
         self.damage: list[Damage] = []
@@ -105,7 +106,7 @@ class _Checker:
         damaged = {one.path for one in self.damage}
         self.damage += [one for one in self._suspects if one.path not in damaged]
 
-    def check_pack(self, path: Path, pack_id: bytes, listed: Records | None) -> None:
+    def check_pack(self, path: Path, pack_id: bytes, listed: Sequence[Row] | None) -> None:
         """Check all of a pack; `listed` is what sound idx files list in it, by offset, or None."""
         try:
             file = PackFile(path)
@@ -114,22 +115,26 @@ class _Checker:
         end = file.stat().st_size - TRAILER_SIZE
         identity = PackId()
         offset = HEADER_SIZE
-        records = self._walk(file, pack_id) if listed is None else listed
-        for batch in _batches(records):
-            if batch[0][1].offset != offset:
+        rows = self._walk(file, pack_id) if listed is None else listed
+        for batch in _batches(rows):
+            start, last = batch[0].place.offset, batch[-1].place
+            if start != offset:
                 self.damage.append(Damage(path, "the idx does not list all that is in the pack", offset=offset))
-            start, stop = batch[0][1].offset, batch[-1][1].offset + batch[-1][1].record_size
-            data = memoryview(file.read_some(start, min(stop, max(end, start)) - start))
-            for _, place in batch:
-                identity.add(data[place.offset - start :][: place.payload_offset])
-            if self._pool is None:
-                self.damage += self._check_batch(path, batch, data, listed is not None)
-            else:
-                self._wait(self._window)
-                self._running.append(self._pool.submit(self._check_batch, path, batch, data, listed is not None))
+            offset = last.offset + last.record_size
+            data = memoryview(file.read_some(start, min(offset, max(end, start)) - start))
+            for row in batch:
+                identity.add(data[row.place.offset - start :][: row.place.payload_offset])
+            self._submit(path, batch, data)
             self._progress.advance(len(data))
-            offset = stop
-        self._check_ends(file, pack_id, len(records), offset, identity)
+        self._check_ends(file, pack_id, len(rows), offset, identity)
+
+    def missing(self, path: Path, rows: Sequence[Row]) -> None:
+        """Tell of a pack that is not there, and all that was in it and rests on it."""
+        self.damage.append(Damage(path, "the pack is missing"))
+        for row in rows:
+            self.damage.append(Damage(path, "its pack is missing", row.name, row.place.offset))
+            if self._decoder is not None:
+                self.damage += self._decoder.check_children(row, None)
 
     def _check_ends(self, file: PackFile, pack_id: bytes, count: int, offset: int, identity: PackId) -> None:
         """The header, the trailer, and that nothing stands between the last record and the trailer."""
@@ -144,56 +149,116 @@ class _Checker:
         if trailer != (count, pack_id) or identity.digest(header) != pack_id:
             self._suspects.append(Damage(file.path, "its records are not those that its id stands for"))
 
-    def _walk(self, file: PackFile, pack_id: bytes) -> Records:
-        records: list[tuple[bytes, Location]] = []
+    def _walk(self, file: PackFile, pack_id: bytes) -> list[Row]:
+        rows: list[Row] = []
         try:
             for offset, record in walk(file, pack_id):
-                records.append((record.name, record.located(pack_id, offset)))
+                rows.append(Row(-1, record.name, record.located(pack_id, offset)))
         except IntegrityError as error:
             self._suspects.append(Damage(file.path, error.message))
-        return records
+        return rows
 
-    def _check_batch(self, path: Path, batch: Records, data: memoryview, listed: bool) -> list[Damage]:
+    def _submit(self, path: Path, batch: Sequence[Row], data: memoryview) -> None:
+        if self._pool is None:
+            self.damage += self._check_batch(path, batch, data)
+        else:
+            self._wait(self._window)
+            self._running.append(self._pool.submit(self._check_batch, path, batch, data))
+
+    def _check_batch(self, path: Path, batch: Sequence[Row], data: memoryview) -> list[Damage]:
         damage: list[Damage] = []
-        start = batch[0][1].offset
-        for name, place in batch:
-            record = data[place.offset - start :][: place.record_size]
+        start = batch[0].place.offset
+        for row in batch:
+            record = data[row.place.offset - start :][: row.place.record_size]
             try:
-                # The bases of what no idx lists may be listed as little: they cannot be asked for.
-                self._check_record(name, place, record, self._decode and (listed or not place.bases))
-            except (IntegrityError, ParseError) as error:
-                damage.append(Damage(path, error.message, name, place.offset))
+                parse_record(record, row.name, row.place)
+                if not is_sound(record):
+                    raise IntegrityError("the record does not match its checksum")
+            except IntegrityError as error:
+                damage.append(Damage(path, error.message, row.name, row.place.offset))
+                if self._decoder is not None:
+                    damage += self._decoder.check_children(row, None)
+            else:
+                if self._decoder is not None:
+                    damage += self._decoder.check(path, row, record)
         return damage
-
-    def _check_record(self, name: bytes, place: Location, record: memoryview, decode: bool) -> None:
-        parse_record(record, name, place)
-        if not is_sound(record):
-            raise IntegrityError("the record does not match its checksum")
-        if decode:
-            raw = self._reader.decode(name, place, record, self._buffer(place.raw_size))
-            if self._namer(raw) != name:
-                raise IntegrityError("the chunk does not decode to the bytes that it is named by")
-
-    def _buffer(self, size: int) -> memoryview:
-        """Memory to decode into, of this thread."""
-        held = getattr(self._scratch, "held", None)
-        if held is None or len(held) < size:
-            held = self._scratch.held = memoryview(bytearray(size))
-        return held[:size]
 
     def _wait(self, window: int) -> None:
         while len(self._running) > window:
             self.damage += self._running.popleft().result()
 
 
-def _batches(records: Records) -> Iterator[Records]:
+class Decoder:
+    """Decodes records and holds them against their names. Thread-safe."""
+
+    def __init__(
+        self, paths: StorePaths, graph: Graph, packs: OpenPacks, reader: ChunkReader, settings: StoreSettings
+    ) -> None:
+        self._paths, self._graph, self._packs, self._reader = paths, graph, packs, reader
+        self._namer = chunk_namer(settings.naming)
+        self._scratch = threading.local()
+
+    def check(self, path: Path, row: Row, record: Buffer) -> list[Damage]:
+        """Decode a record of `path` that rests on nothing or on several chunks; then those that rest on it alone.
+
+        Records that rest on one chunk are left to that chunk's turn.
+        """
+        bases = row.place.bases
+        if len(bases) == 1 or (bases and row.number < 0):  # the bases of what no idx lists may be listed as little
+            return []
+        try:
+            raw = self._decode(row, record, None)
+        except (IntegrityError, ParseError) as error:
+            return [Damage(path, error.message, row.name, row.place.offset), *self.check_children(row, None)]
+        return self.check_children(row, raw)
+
+    def check_children(self, row: Row, raw: Buffer | None) -> list[Damage]:
+        """Decode what rests on this chunk alone: on `raw`, or where that is None on what can be read of the chunk."""
+        damage: list[Damage] = []
+        for number in self._graph.only_child_rows(row.number) if row.number >= 0 else ():
+            child = Row(number, self._graph.name(number), self._graph.location(number))
+            child_raw: Buffer | None = None
+            try:
+                child_raw = self._decode(child, self._packs.fetch(child.place), raw)
+            except PackGone:
+                continue  # that is told of the pack, if gc has not removed it
+            except (IntegrityError, ParseError) as error:
+                message = error.message if raw is not None else f"its base is damaged: {error.message}"
+                damage.append(Damage(self._paths.pack(child.place.pack), message, child.name, child.place.offset))
+            damage += self.check_children(child, child_raw)
+        return damage
+
+    def _decode(self, row: Row, record: Buffer, base: Buffer | None) -> Buffer:
+        name, place = row.name, row.place
+        out = self._buffer(place.depth, place.raw_size)
+        if base is None:
+            raw = self._reader.decode(name, place, record, out)
+        else:
+            header, payload = parse_record(record, name, place)
+            raw = decode(header.codec, header.params, payload, header.raw_size, (base,), out)
+        if self._namer(raw) != name:
+            raise IntegrityError("the chunk does not decode to the bytes that it is named by")
+        return raw
+
+    def _buffer(self, depth: int, size: int) -> memoryview:
+        """Memory of this thread to decode into, one for each depth: a base is at hand while its children are read."""
+        held: dict[int, memoryview] | None = getattr(self._scratch, "held", None)
+        if held is None:
+            held = self._scratch.held = {}
+        found = held.get(depth)
+        if found is None or len(found) < size:
+            found = held[depth] = memoryview(bytearray(size))
+        return found[:size]
+
+
+def _batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     """Neighbours in runs of about `_BATCH` bytes, without a gap in them."""
     first = 0
-    for at in range(1, len(records) + 1):
-        start, last = records[first][1], records[at - 1][1]
+    for at in range(1, len(rows) + 1):
+        last = rows[at - 1].place
         stop = last.offset + last.record_size
-        if at == len(records) or records[at][1].offset != stop or stop - start.offset >= _BATCH:
-            yield records[first:at]
+        if at == len(rows) or rows[at].place.offset != stop or stop - rows[first].place.offset >= _BATCH:
+            yield rows[first:at]
             first = at
 
 
@@ -220,11 +285,3 @@ def _check_bases(paths: StorePaths, graph: Graph, garbage: frozenset[bytes]) -> 
             message = "a base that it is a delta on is not stored at a smaller depth"
             damage.append(Damage(paths.pack(place.pack), message, graph.name(row), place.offset))
     return damage
-
-
-def _missing(path: Path, records: Records) -> list[Damage]:
-    """A pack that is not there, and all that was in it."""
-    return [
-        Damage(path, "the pack is missing"),
-        *(Damage(path, "its pack is missing", name, place.offset) for name, place in records),
-    ]
