@@ -1,6 +1,7 @@
-"""The one part of the packaging that setup.cfg cannot say: the optional kernel.
+"""The one part of the packaging that setup.cfg cannot say: what is compiled, if it can be.
 
-Where it cannot be compiled, the package installs without it and numpy makes the same bytes.
+Where it cannot, the package installs without: numpy makes the same bytes as the codecs' kernel,
+and a loop in Python says the same as the scan's.
 """
 
 import sys
@@ -18,4 +19,13 @@ KERNEL = Extension(
     extra_compile_args=[] if sys.platform == "win32" else ["-O3"],
 )
 
-setup(ext_modules=[KERNEL])
+# One stat a staged file; Windows has no fstatat.
+STATPASS = Extension(
+    "mvc.repo._statpass",
+    ["mvc/repo/_statpass.c"],
+    optional=True,
+    py_limited_api=True,
+    define_macros=[("Py_LIMITED_API", "0x030B0000")],
+)
+
+setup(ext_modules=[KERNEL] if sys.platform == "win32" else [KERNEL, STATPASS])

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mvc.errors import Locked
+from mvc.lazy import load
 from mvc.repo.repository import Repository
 from mvc.repo.stage import Stage
-from mvc.store.locks import hold
+
+LOCKS = {"hold": "mvc.store.locks:hold"}
+"""Loaded by who writes: a status that finds nothing to note does without."""
 
 
 @contextmanager
@@ -21,7 +24,7 @@ def edit_stage(repo: Repository, *, wait: float = 0.0, what: str = "") -> Iterat
     comes first, then the stage is saved. Also hold it while worktree files are written by the stage.
     """
     repo.require_writable()
-    with hold(lock_path(repo), what=what or "change the stage", wait=wait) as lock:
+    with load(LOCKS["hold"])(lock_path(repo), what=what or "change the stage", wait=wait) as lock:
         stage = Stage.load(repo.stage_path)
         yield stage
         if stage.changed:
@@ -43,7 +46,7 @@ def refresh_stage(repo: Repository, stage: Stage) -> bool:
     if not stage.changed:
         return False
     try:
-        with hold(lock_path(repo), what="refresh the stage", wait=0.0):
+        with load(LOCKS["hold"])(lock_path(repo), what="refresh the stage", wait=0.0):
             if Stage.load(repo.stage_path).columns().dump() != stage.base.dump():
                 return False
             stage.save(repo.stage_path)

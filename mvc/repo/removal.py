@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from mvc.fsio import fsync_dir, make_dirs, replace
+from mvc.lazy import load
+
+TREES = {"remove": "shutil:rmtree"}
+"""Seldom needed, and slow to load."""
 
 
 def remove_tree(folder: Path, tmp_dir: Path) -> None:
@@ -18,4 +21,4 @@ def remove_tree(folder: Path, tmp_dir: Path) -> None:
     except FileNotFoundError:
         return
     fsync_dir(folder.parent)
-    shutil.rmtree(doomed, ignore_errors=True)
+    load(TREES["remove"])(doomed, ignore_errors=True)
