@@ -6,6 +6,7 @@ as ours, or as theirs where we had removed it; the stage holds the versions of b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 
 from mvc.errors import WouldOverwrite
@@ -14,10 +15,10 @@ from mvc.objects.merge import Conflict
 from mvc.objects.model import TreeItem
 from mvc.ops.caller import Caller
 from mvc.ops.three_way import ThreeWay, merged_tree
-from mvc.repo.materialize import restore_paths, staged_entry, switch_tree
+from mvc.repo.materialize import content_identity, restore_paths, staged_entry, switch_tree
 from mvc.repo.pathspec import Pathspec
 from mvc.repo.repository import Repository
-from mvc.repo.scan import Scan, Untracked, scan
+from mvc.repo.scan import Scan, Untracked, is_equal, scan
 from mvc.repo.stage import Stage, StageEntry
 
 _FILE_AND_FOLDER = "file/folder"
@@ -48,6 +49,18 @@ def changed_paths(found: Scan) -> list[str]:
     return sorted({*found.modified, *found.deleted, *found.typechanged})
 
 
+def unlike(repo: Repository, paths: Iterable[str], items: Mapping[str, TreeItem]) -> list[str]:
+    """Those of `paths` where the worktree is not as `items` say. What a killed run wrote already is no work."""
+    return [path for path in paths if not _stands(repo, path, items.get(path))]
+
+
+def _stands(repo: Repository, path: str, item: TreeItem | None) -> bool:
+    if item is None:
+        return not os.path.lexists(repo.require_worktree() / path)
+    size, digest = content_identity(repo.objects, item)
+    return is_equal(repo, path, item.mode, item.id, size, digest)
+
+
 def land(repo: Repository, stage: Stage, ours: str | None, merge: ThreeWay, caller: Caller) -> None:
     """Take stage and worktree from the tree `ours` to the merge's outcome.
 
@@ -74,11 +87,12 @@ def unwind(repo: Repository, stage: Stage, tree: str | None, caller: Caller) -> 
     changed further after it had been staged.
     """
     staged = staged_differences(repo, stage, tree)
-    if further := changed_paths(scan_paths(repo, stage, staged, caller)):
+    committed = trees.flatten(repo.objects, tree)
+    further = unlike(repo, changed_paths(scan_paths(repo, stage, staged, caller)), committed)
+    if further:
         raise WouldOverwrite(
             "files were changed after they were staged", paths=further, hint="mvc reset --hard gives them up"
         )
-    committed = trees.flatten(repo.objects, tree)
     items: Mapping[str, TreeItem | None] = {path: committed.get(path) for path in (*staged, *stage.conflicts())}
     restore_paths(repo, stage, items, to_stage=True, to_worktree=True, progress=caller.progress)
     if not staged_differences(repo, stage, tree):

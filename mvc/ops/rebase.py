@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mvc.errors import RefChanged, Refused, WouldOverwrite
 from mvc.objects import trees
-from mvc.objects.ancestry import merge_bases
+from mvc.objects.ancestry import is_ancestor, merge_bases
 from mvc.objects.merge import Conflict
 from mvc.objects.model import Commit
 from mvc.objects.refnames import short
@@ -15,7 +15,7 @@ from mvc.objects.revparse import resolve_commit
 from mvc.objects.walk import Selection, walk
 from mvc.ops import sequence
 from mvc.ops.caller import Caller
-from mvc.ops.landing import changed_paths, staged_differences, unwind
+from mvc.ops.landing import changed_paths, staged_differences, unlike, unwind
 from mvc.ops.pick import conclude_step, leave_to_user
 from mvc.ops.project import follow_git, note_head
 from mvc.ops.record import MERGE_STATE, remember_head, require_head, require_settled
@@ -70,7 +70,6 @@ def rebase(
     with edit_stage(repo, wait=caller.wait, what="rebase") as stage:
         require_settled(repo, stage, "rebase")
         head = require_head(repo)
-        _refuse_uncommitted(repo, stage, head, caller)
         above = resolve_commit(repo.objects, repo.refs, upstream)
         base = resolve_commit(repo.objects, repo.refs, onto) if onto is not None else above
         steps = _steps(repo, above, head.id)
@@ -89,6 +88,8 @@ def rebase(
 def resume(repo: Repository, *, caller: Caller) -> RebaseResult:
     """`--continue`: commit the step that stopped, as it was resolved, and go on."""
     with edit_stage(repo, wait=caller.wait, what="rebase") as stage:
+        if (ended := _over(repo)) is not None:
+            return ended
         unfinished = _unfinished(repo)
         conclude_step(repo, stage, unfinished, caller)
         return _go_on(repo, stage, unfinished, caller)
@@ -127,8 +128,7 @@ def abort(repo: Repository, *, caller: Caller) -> Commit:
 
 
 def give_up(repo: Repository) -> None:
-    """`--quit`: forget the rebase; HEAD stays where it is, detached."""
-    _unfinished(repo)
+    """`--quit`: forget the rebase; HEAD stays where it is."""
     sequence.forget(repo)
     inprogress.clear(repo, *MERGE_STATE)
 
@@ -141,6 +141,7 @@ def _run(repo: Repository, stage: Stage, run: Unfinished, base: str, caller: Cal
         batch.seal()
     if after.id == run.start and done.stop is None:
         return _result(run, done, moved=False)
+    _refuse_uncommitted(repo, stage, repo.objects.commit(run.start), after, caller)
     remember_head(repo, run.start)
     if done.stop is not None:
         return _stop(repo, stage, run, done, caller)
@@ -156,17 +157,41 @@ def _run(repo: Repository, stage: Stage, run: Unfinished, base: str, caller: Cal
 def _go_on(repo: Repository, stage: Stage, run: Unfinished, caller: Caller) -> RebaseResult:
     """From a HEAD that is detached at the last commit made, the steps after the one that stopped."""
     before = require_head(repo)
+    if (ended := _ended(repo, run, before)) is not None:
+        return _finish(repo, stage, run, Replayed(ended.id), caller)
     rest = Unfinished(
         run.verb, run.start, before.id, run.steps[1:], run.policy, run.branch, run.onto, done=run.done + 1
     )
     with repo.objects.batch() as batch:
         done = replay(batch, before.id, rest.steps, rest.policy, caller.who)
-        after = batch.reader.commit(done.head)
         batch.seal()
     if done.stop is not None:
         return _stop(repo, stage, rest, done, caller)
+    return _finish(repo, stage, rest, done, caller)
+
+
+def _over(repo: Repository) -> RebaseResult | None:
+    """A run that was killed when it had only to forget its state does so now."""
+    run, head = sequence.load(repo), repo.refs.head()
+    if run is None or run.branch is None or run.branch != head.branch or head.id in (None, run.start):
+        return None
+    give_up(repo)
+    return _result(run, Replayed(head.id or ""), moved=True)
+
+
+def _ended(repo: Repository, run: Unfinished, before: Commit) -> Commit | None:
+    """Where the branch is, if a run that was killed at its very end has moved it already."""
+    there = repo.refs.read(run.branch) if run.branch is not None else None
+    if there is None or there == run.start or not is_ancestor(repo.objects, before.id, there):
+        return None
+    return repo.objects.commit(there)
+
+
+def _finish(repo: Repository, stage: Stage, run: Unfinished, done: Replayed, caller: Caller) -> RebaseResult:
+    """All is applied: worktree, then branch, then HEAD, which goes back to the branch."""
+    before, after = require_head(repo), repo.objects.commit(done.head)
     switch_tree(repo, stage, after.tree, current_tree=before.tree, progress=caller.progress)
-    if run.branch is not None:
+    if run.branch is not None and repo.refs.read(run.branch) != after.id:
         if repo.refs.read(run.branch) != run.start:
             raise RefChanged(f"{run.branch} was moved by someone else meanwhile", hint="mvc rebase --abort, and again")
         message = f"rebase (finish): {run.branch} onto {run.onto}"
@@ -177,7 +202,7 @@ def _go_on(repo: Repository, stage: Stage, run: Unfinished, caller: Caller) -> R
     note_head(repo, stage)
     sequence.forget(repo)
     inprogress.clear(repo, *MERGE_STATE)
-    return _result(rest, done, moved=True)
+    return _result(run, done, moved=True)
 
 
 def _stop(repo: Repository, stage: Stage, run: Unfinished, done: Replayed, caller: Caller) -> RebaseResult:
@@ -228,10 +253,15 @@ def _change(repo: Repository, commit: Commit) -> frozenset[trees.TreeChange]:
     return frozenset(trees.diff(repo.objects, before, commit.tree))
 
 
-def _refuse_uncommitted(repo: Repository, stage: Stage, head: Commit, caller: Caller) -> None:
+def _refuse_uncommitted(repo: Repository, stage: Stage, head: Commit, after: Commit, caller: Caller) -> None:
+    """What a killed run has left of `after` is no work of the user's."""
     dirty = changed_paths(scan(repo, stage, untracked=Untracked.NO, progress=caller.progress))
-    paths = sorted({*dirty, *staged_differences(repo, stage, head.tree)})
-    if paths:
+    staged = staged_differences(repo, stage, head.tree)
+    if dirty:
+        dirty = unlike(repo, dirty, trees.flatten(repo.objects, after.tree))
+    if staged:
+        staged = {path: staged[path] for path in staged.keys() & staged_differences(repo, stage, after.tree).keys()}
+    if paths := sorted({*dirty, *staged}):
         raise WouldOverwrite(
             "cannot rebase: there are uncommitted changes", paths=paths, hint="commit or stash them first"
         )

@@ -50,6 +50,13 @@ class World:
         return Repository.discover(self.path)
 
     def mvc(self, *arguments: str, code: int = 0, cwd: str = "") -> Ran:
+        """Run a command line, which must end with `code`."""
+        ran = self.run(*arguments, cwd=cwd)
+        assert ran.code == code, f"mvc {' '.join(arguments)}: {ran}"
+        return ran
+
+    def run(self, *arguments: str, cwd: str = "") -> Ran:
+        """Run a command line."""
         out, err = io.StringIO(), io.StringIO()
         session = Session(self.path / cwd, self.environment, out=out, err=err, arguments=arguments)
         try:
@@ -59,9 +66,7 @@ class World:
             ended = report(error, session)
             if ended == 70:
                 raise
-        ran = Ran(ended, out.getvalue(), err.getvalue())
-        assert ended == code, f"mvc {' '.join(arguments)}: {ran}"
-        return ran
+        return Ran(ended, out.getvalue(), err.getvalue())
 
     def git(self, *arguments: str) -> str:
         """Real git on the repository."""
