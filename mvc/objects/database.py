@@ -17,7 +17,7 @@ from mvc.objects.encoding import object_id as id_of
 from mvc.objects.model import EMPTY_TREE, Kind
 from mvc.objects.pack import Pack
 from mvc.objects.packindex import common_digits
-from mvc.objects.packset import PackSet
+from mvc.objects.packset import PATIENCE, PackSet
 from mvc.objects.reader import ObjectReader, missing
 
 if TYPE_CHECKING:
@@ -54,13 +54,14 @@ class Objects(ObjectReader):
         self.tmp_dir = tmp_dir if tmp_dir is not None else objects_dir.parent / "tmp"
         self.packs = PackSet(objects_dir / "pack", mapped=mapped)
         self._folders = [objects_dir, *packset.alternates(objects_dir)]
+        self._loose_folders: dict[Path, frozenset[str]] | None = None
         self._sets = [self.packs, *(PackSet(other / "pack", mapped=mapped) for other in self._folders[1:])]
 
     # ---- reading
 
     def raw(self, object_id: str) -> tuple[Kind, bytes]:
         """The kind and the content of an object, verified against its id."""
-        for _ in range(2):
+        for _ in range(PATIENCE):
             where = self._find(object_id)
             if where is None:
                 break
@@ -98,7 +99,7 @@ class Objects(ObjectReader):
         return self._head(object_id)[1]
 
     def _head(self, object_id: str) -> tuple[Kind, int]:
-        for _ in range(2):
+        for _ in range(PATIENCE):
             where = self._find(object_id)
             if where is None:
                 break
@@ -121,9 +122,7 @@ class Objects(ObjectReader):
 
     def _find(self, object_id: str) -> tuple[Pack, int] | Path | None:
         """Where an object is: in a pack, or loose in a folder. A miss lists the packs once more."""
-        if not is_id(object_id):
-            raise UsageError(f"{object_id!r} is no object id")
-        raw_id = bytes.fromhex(object_id)
+        raw_id = _raw_id(object_id)
         for packs in self._sets:
             if (found := packs.find(raw_id)) is not None:
                 return found
@@ -137,6 +136,7 @@ class Objects(ObjectReader):
 
     def reload(self) -> None:
         """List the packs again."""
+        self._loose_folders = None
         for packs in self._sets:
             packs.reload()
 
@@ -162,16 +162,19 @@ class Objects(ObjectReader):
         return found
 
     def shortest_prefix(self, object_id: str) -> int:
-        """How many digits name this object alone (as far as packs are listed by now)."""
+        """How many digits name this object alone (as far as packs and folders are listed by now)."""
         raw_id = bytes.fromhex(object_id)
         most = 0
         for packs in self._sets:
             for pack in packs.packs():
                 with contextlib.suppress(FileNotFoundError):
                     most = max(most, pack.index.shared_digits(raw_id))
-        for folder in self._folders:
-            for other in loose.beside(folder, object_id):
-                most = max(most, common_digits(object_id, other))
+        if self._loose_folders is None:
+            self._loose_folders = {folder: frozenset(loose.folders(folder)) for folder in self._folders}
+        for folder, present in self._loose_folders.items():
+            if object_id[:2] in present:
+                for other in loose.beside(folder, object_id):
+                    most = max(most, common_digits(raw_id, bytes.fromhex(other)))
         return most + 1
 
     def ids(self) -> Iterator[str]:
@@ -242,6 +245,17 @@ class Objects(ObjectReader):
         if names:
             fsio.fsync_dir(self.packs.pack_dir)
         return len(names)
+
+
+def _raw_id(object_id: str) -> bytes:
+    """The 20 bytes of an id. Raises UsageError if it is none: it could lead anywhere."""
+    try:
+        raw_id = bytes.fromhex(object_id)
+    except ValueError:
+        raw_id = b""
+    if len(raw_id) != 20 or raw_id.hex() != object_id:
+        raise UsageError(f"{object_id!r} is no object id")
+    return raw_id
 
 
 class _Known:

@@ -7,9 +7,9 @@ in Pro Git, 10.2.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from hashlib import sha1
 from itertools import starmap
 
 from mvc.errors import ParseError, UsageError
@@ -18,6 +18,8 @@ from mvc.objects.model import TREE, Commit, Kind, Signature, TagObject, TreeEntr
 Buffer = bytes | bytearray | memoryview
 
 KINDS: tuple[Kind, ...] = ("commit", "tree", "blob", "tag")
+
+_SMALL = 16 * 1024
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _SIGNATURE = re.compile(rb"^(.*?) ?<([^>]*)>(?: +(-?\d+)(?: ([+-]\d+))?)?", re.DOTALL)
@@ -32,7 +34,10 @@ _STRIP = " .,:;<>\"\\'\n\t\r" + "".join(map(chr, range(0x20)))
 
 def object_id(kind: Kind, data: Buffer) -> str:
     """The id of an object: SHA-1 over "<kind> <size>\\0" and its content, as hex."""
-    h = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(data)), usedforsecurity=False)
+    head = b"%s %d\0" % (kind.encode(), len(data))
+    if len(data) < _SMALL:
+        return sha1(head + data, usedforsecurity=False).hexdigest()
+    h = sha1(head, usedforsecurity=False)
     h.update(data)
     return h.hexdigest()
 

@@ -20,7 +20,8 @@ REF_DELTA = 7
 MAX_OBJECT = 2**31
 """Larger objects are not read: mvc's own are some megabytes at the most, and a size in a file may lie."""
 
-_FIRST_READ = 4096
+_FIRST_READ = 448
+"""Enough for most commits and small trees, and no more than Python's own allocator serves."""
 _NEXT_READ = 256 * 1024
 
 
@@ -116,7 +117,7 @@ def read_entry(read_at: ReadAt, offset: int) -> Entry:
 
 def read_head(read_at: ReadAt, offset: int, extra: int = 0) -> tuple[EntryHead, bytes]:
     """The header at `offset`, and the first `extra` bytes of the content."""
-    data = read_at(offset, 512)
+    data = read_at(offset, _FIRST_READ)
     head = parse_head(data, offset)
     if not extra:
         return head, b""
@@ -138,7 +139,7 @@ def inflate(read_at: ReadAt, offset: int, first: bytes, skip: int, size: int) ->
         while not stream.eof and got <= size:
             more = stream.unconsumed_tail
             if not more:
-                more = read_at(at, _NEXT_READ)
+                more = read_at(at, min(_NEXT_READ, size - got + 1024))
                 at += len(more)
             if not more:
                 break

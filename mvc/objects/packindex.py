@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from hashlib import sha1
 from itertools import pairwise
+from math import isqrt
 from pathlib import Path
 
 from mvc.errors import IntegrityError
@@ -47,6 +48,19 @@ class PackIndex:
 
     def find(self, raw_id: bytes) -> int | None:
         """The offset of an object in the pack, or None."""
+        first = raw_id[0]
+        low, high = self._fanout[first], self._fanout[first + 1]
+        # Ids are as good as random, so where one stands is known up to the square root of their number.
+        number = high - low
+        guess = low + (number * int.from_bytes(raw_id[1:4]) >> 24)
+        radius = isqrt(number) + 1
+        low, high = max(low, guess - radius), min(high, guess + radius)
+        window = self._data[_IDS + 20 * low : _IDS + 20 * high]
+        at = window.find(raw_id)
+        if at >= 0 and not at % 20:
+            return self._offset(low + at // 20)
+        if at < 0 and window[:20] < raw_id < window[-20:]:
+            return None
         at = self._lower_bound(raw_id)
         if at < self.count and self._data[_IDS + 20 * at : _IDS + 20 * at + 20] == raw_id:
             return self._offset(at)
@@ -80,13 +94,9 @@ class PackIndex:
     def shared_digits(self, raw_id: bytes) -> int:
         """How many hex digits the most similar other id here shares with this one."""
         at = self._lower_bound(raw_id)
-        most = 0
-        for place in (at - 1, at, at + 1):
-            if 0 <= place < self.count:
-                other = self._data[_IDS + 20 * place : _IDS + 20 * place + 20]
-                if other != raw_id:
-                    most = max(most, common_digits(raw_id.hex(), other.hex()))
-        return most
+        near = self._data[_IDS + 20 * max(at - 1, 0) : _IDS + 20 * min(at + 2, self.count)]
+        others = (near[place : place + 20] for place in range(0, len(near), 20))
+        return max((common_digits(raw_id, other) for other in others if other != raw_id), default=0)
 
     def _offset(self, at: int) -> int:
         offset: int = struct.unpack_from(">I", self._data, self._offsets + 4 * at)[0]
@@ -126,9 +136,9 @@ class PackIndex:
             self._data.close()
 
 
-def common_digits(one: str, two: str) -> int:
-    """How many digits two ids have in common at their beginning."""
-    return next((at for at, (a, b) in enumerate(zip(one, two, strict=True)) if a != b), len(one))
+def common_digits(one: bytes, two: bytes) -> int:
+    """How many hex digits two ids (20 bytes each) have in common at their beginning."""
+    return (160 - (int.from_bytes(one) ^ int.from_bytes(two)).bit_length()) // 4
 
 
 def dump_index(rows: Sequence[Row], pack_checksum: bytes) -> bytes:

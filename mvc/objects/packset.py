@@ -10,6 +10,8 @@ from pathlib import Path
 from mvc.objects.pack import Pack
 
 _MAX_ALTERNATES = 5
+PATIENCE = 20
+"""How often packs may vanish while one object is looked for."""
 
 KEEP_MARK = "mvc: "
 """A `.keep` file that mvc wrote begins so; the label follows."""
@@ -66,20 +68,19 @@ class PackSet:
 
     def find(self, raw_id: bytes) -> tuple[Pack, int] | None:
         """The pack and offset of an object, or None. The pack that had the last one is asked first."""
-        last = self._last
-        try:
-            if last is not None and (at := last.find(raw_id)) is not None:
-                return last, at
-            for pack in self.packs():
-                if pack is not last and (at := pack.find(raw_id)) is not None:
-                    self._last = pack
-                    return pack, at
-        except FileNotFoundError:
-            # Another process merged packs: what they held is in a new one.
-            self.reload()
-            for pack in self.packs():
-                if (at := pack.find(raw_id)) is not None:
-                    return pack, at
+        for _ in range(PATIENCE):
+            last = self._last
+            try:
+                if last is not None and (at := last.find(raw_id)) is not None:
+                    return last, at
+                for pack in self.packs():
+                    if pack is not last and (at := pack.find(raw_id)) is not None:
+                        self._last = pack
+                        return pack, at
+                return None
+            except FileNotFoundError:
+                # Another process merged packs: what they held is in a new one.
+                self.reload()
         return None
 
     def labels(self) -> dict[str, str | None]:

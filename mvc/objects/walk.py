@@ -102,18 +102,28 @@ class _History:
         self._author = _pattern(selection.author)
         self._grep = _pattern(selection.grep)
         self._paths = tuple(path.strip("/") for path in selection.paths)
+        self._every = not self._paths and selection == Selection(
+            include=selection.include,
+            exclude=selection.exclude,
+            order=selection.order,
+            since=selection.since,
+            max_count=selection.max_count,
+            skip=selection.skip,
+        )
+        """Nothing is filtered, but by time and number."""
         self._recent: dict[str, Commit] = {}
         self._allowed = ancestry.only_in(objects, selection.include, selection.exclude) if selection.exclude else None
 
     def by_date(self) -> Iterator[_Visit]:
         """All commits to visit, the newest of those known first."""
+        read = self._commit if self._paths else self._objects.commit
         queue: list[tuple[int, int, Commit]] = []
         seen: set[str] = set()
 
         def push(commit_id: str) -> None:
             if commit_id not in seen and (self._allowed is None or commit_id in self._allowed):
                 seen.add(commit_id)
-                commit = self._commit(commit_id)
+                commit = read(commit_id)
                 heappush(queue, (-commit.committer.time, len(seen), commit))
 
         for tip in self._selection.include:
@@ -123,8 +133,12 @@ class _History:
             _, _, commit = heappop(queue)
             if since is not None and commit.committer.time < since:
                 continue
-            parents, changes = self._simplified(commit)
-            yield _Visit(commit, parents, changes and self._wanted(commit))
+            if self._every:
+                parents, shown = commit.parents, True
+            else:
+                parents, shown = self._simplified(commit)
+                shown = shown and self._wanted(commit)
+            yield _Visit(commit, parents, shown)
             for parent in parents:
                 push(parent)
 

@@ -15,7 +15,7 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-with atheris.instrument_imports(include=["mvc.formats", "mvc.chunking"]):
+with atheris.instrument_imports(include=["mvc.formats", "mvc.chunking", "mvc.objects"]):
     from tests.fuzz.targets import TARGETS
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 import sys
+import zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.formats import making as make
 
+GOLDEN = Path(__file__).parents[1] / "objects" / "golden"
 DATA = Path(__file__).parents[1] / "formats" / "data"
 
 
@@ -45,6 +47,16 @@ def seeds() -> dict[str, list[bytes]]:
         "metadata": [(DATA / "sharded" / ".metadata").read_bytes(), (whole / ".metadata").read_bytes()],
         "detect": [b"\x06" + bytes(len(model)) + model, b"\x02" + archive * 2, b"\x00" + bytes(40)],
         "opaque": [b"some text", bytes(range(256)) * 4],
+        "manifest": [(GOLDEN / "manifest-1.txt").read_bytes()],
+        "chunklist": [(GOLDEN / "chunklist-1.bin").read_bytes()],
+        "gitobjects": [
+            b"tree " + b"1" * 40 + b"\nparent " + b"2" * 40 + b"\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\n\nm\n",
+            b"object " + b"1" * 40 + b"\ntype commit\ntag v1\ntagger A <a> 1 +0000\n\nm\n",
+            b"100644 a\0" + bytes(20) + b"40000 b\0" + bytes(20),
+            b"\x35" + zlib.compress(b"hello"),
+            bytes(64) + b"\x40\x0a\x90\x05\x05hello",
+        ],
+        "config": [b'[core]\n\tbare = true # x\n[remote "a\\"b"] url = "x \\\n y"\n'],
     }
 
 

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from mvc.chunking.opaque import read_opaque
 from mvc.chunking.plan import pieces, plan
-from mvc.errors import ParseError
+from mvc.errors import IntegrityError, ParseError, UnsafePath, UnsupportedFormat
 from mvc.formats import (
     distcp,
     gguf,
@@ -27,6 +28,8 @@ from mvc.formats.base import Layout, Parser, ReadAt
 from mvc.formats.beside import Beside
 from mvc.formats.cover import check_tensors
 from mvc.formats.limits import Budget
+from mvc.objects import chunklist, configtext, encoding, manifest, packentry, paths
+from mvc.objects.delta import apply_delta, result_size
 
 
 def _reader(data: bytes) -> ReadAt:
@@ -118,6 +121,49 @@ def _opaque(data: bytes) -> None:
     assert b"".join(chunk for _, chunk in read_opaque(_reader(whole), 0, len(whole))) == whole
 
 
+def _manifest(data: bytes) -> None:
+    """With the first line given, which no fuzzer needs to find. What is taken has exactly one text."""
+    for text in (data, manifest.MAGIC + data):
+        try:
+            found = manifest.parse(text)
+        except (ParseError, UnsupportedFormat):
+            continue
+        assert manifest.dump(found) == text
+        assert manifest.identity(text) == (found.size, found.blake3)
+
+
+def _chunk_list(data: bytes) -> None:
+    for text in (data, chunklist.MAGIC + data):
+        try:
+            assert chunklist.dump(chunklist.parse(text)) == text
+        except ParseError:
+            continue
+
+
+def _git_objects(data: bytes) -> None:
+    """Commits, tags, trees, pack entries and deltas, as another repository may send them."""
+    for parse in (encoding.parse_commit, encoding.parse_tag):
+        with contextlib.suppress(ParseError):
+            parse("0" * 40, data)
+    with contextlib.suppress(ParseError, UnsafePath):
+        entries = encoding.parse_tree(data)
+        paths.check_entries(entries, root=True)
+        assert sorted(encoding.parse_tree(encoding.dump_tree(entries))) == sorted(entries)
+    with contextlib.suppress(IntegrityError):
+        packentry.read_entry(_reader(data + bytes(64)), 0)
+    with contextlib.suppress(IntegrityError):
+        assert len(apply_delta(data[:64], data[64:])) == result_size(data[64:])
+
+
+def _config(data: bytes) -> None:
+    text = data.decode("utf-8", "surrogateescape")
+    try:
+        parts = configtext.parse(text)
+    except ParseError:
+        return
+    assert "".join(part.text for part in parts) == text
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "safetensors": _parser(safetensors.parse),
     "gguf": _parser(gguf.parse),
@@ -130,4 +176,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "metadata": _metadata,
     "detect": _detect,
     "opaque": _opaque,
+    "manifest": _manifest,
+    "chunklist": _chunk_list,
+    "gitobjects": _git_objects,
+    "config": _config,
 }

@@ -17,6 +17,7 @@ from mvc.objects.database import Objects
 from mvc.objects.delta import apply_delta
 from mvc.objects.encoding import blob_id
 from mvc.objects.model import EMPTY_TREE, FILE, TreeEntry
+from mvc.objects.refs import RefChange
 from tests.objects.realgit import WHO, RealGit
 
 
@@ -287,3 +288,16 @@ def test_many_threads_fill_a_batch(git: RealGit) -> None:
         assert len(batch) == 900
         batch.seal()
     assert git.fsck().count("dangling blob") == 900
+
+
+def test_dulwich_reads_what_we_write(git: RealGit) -> None:
+    dulwich = pytest.importorskip("dulwich.repo")
+    first = git.commit(message="one", files={"a": b"x" * 5000, "b": b"y"})
+    second = git.commit(first, message="two")
+    git.refs.update([RefChange("HEAD", None, second)], message="made", author=WHO)
+    with dulwich.Repo(str(git.path)) as repo:
+        assert repo.head() == second.encode()
+        assert [entry.commit.id.decode() for entry in repo.get_walker()] == [second, first]
+        tree = repo[repo[first.encode()].tree]
+        assert repo[tree[b"a"][1]].data == b"x" * 5000
+        assert repo[second.encode()].author == b"A U Thor <author@example.org>"
