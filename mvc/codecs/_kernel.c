@@ -10,23 +10,23 @@
 #include "csrc/planes.h"
 #include "csrc/stats.h"
 
-static void split_any(const Scheme *s, const u8 *raw, Planes *p, u8 *row, Groups *g)
+static void split_any(const Scheme *s, const u8 *raw, Planes *p, u8 *room, Groups *g)
 {
     switch (s->width) {
-    case 1: split_8(s, raw, p, row, g); break;
-    case 2: split_16(s, raw, p, row, g); break;
-    case 4: split_32(s, raw, p, row, g); break;
-    default: split_64(s, raw, p, row, g); break;
+    case 1: split_8(s, raw, p, room, g); break;
+    case 2: split_16(s, raw, p, room, g); break;
+    case 4: split_32(s, raw, p, room, g); break;
+    default: split_64(s, raw, p, room, g); break;
     }
 }
 
-static void join_any(const Scheme *s, u8 *raw, Planes *p, u8 *row, Groups *g)
+static int join_any(const Scheme *s, u8 *raw, Planes *p, u8 *room, const Groups *g)
 {
     switch (s->width) {
-    case 1: join_8(s, raw, p, row, g); break;
-    case 2: join_16(s, raw, p, row, g); break;
-    case 4: join_32(s, raw, p, row, g); break;
-    default: join_64(s, raw, p, row, g); break;
+    case 1: return join_8(s, raw, p, room, g);
+    case 2: return join_16(s, raw, p, room, g);
+    case 4: return join_32(s, raw, p, room, g);
+    default: return join_64(s, raw, p, room, g);
     }
 }
 
@@ -55,14 +55,14 @@ static int scheme_of(Scheme *s, int transform, int width, int low, const Py_buff
     return 1;
 }
 
-static size_t row_size(const Scheme *s)
+static size_t group_room(const Scheme *s) /* for encoding; decoding needs less */
 {
-    return s->thresholds ? (s->n + MAX_GROUPS * GROUP_GAP) * (size_t)s->width : 0;
+    return s->thresholds ? (size_t)(s->thresholds + 1) * group_area(s->n) * (size_t)s->width : 0;
 }
 
 static size_t scratch_needed(const Scheme *s)
 {
-    return s->n * (size_t)s->width + row_size(s) + 256 * MAX_PLANES;
+    return s->n * (size_t)s->width + group_room(s) + 256 * MAX_PLANES;
 }
 
 /* 64 bytes aligned room inside a scratch buffer. */
@@ -111,12 +111,12 @@ static PyObject *kernel_encode(PyObject *module, PyObject *args)
         planes.at[k] = at[k];
         planes.constant[k] = -1;
     }
-    u8 *row = take(&free_at, row_size(&s));
+    u8 *group_areas = take(&free_at, group_room(&s));
     Groups groups;
 
     Py_BEGIN_ALLOW_THREADS
     FrameWork *work = (FrameWork *)take(&free_at, sizeof(FrameWork));
-    split_any(&s, (const u8 *)raw.buf, &planes, row, &groups);
+    split_any(&s, (const u8 *)raw.buf, &planes, group_areas, &groups);
     u8 *to = take(&free_at, 0);
     for (int k = 0; k < count; k++) {
         if (owned[k] || planes.constant[k] || !s.n) continue;
@@ -128,8 +128,10 @@ static PyObject *kernel_encode(PyObject *module, PyObject *args)
     }
     Py_END_ALLOW_THREADS
 
-    result = PyList_New(count);
-    for (int k = 0; result && k < count; k++) {
+    u32 starts[MAX_GROUPS];
+    for (int k = 0; k < s.thresholds; k++) starts[k] = (u32)groups.start[k + 1];
+    PyObject *list = PyList_New(count);
+    for (int k = 0; list && k < count; k++) {
         PyObject *item;
         if (planes.constant[k] && s.n)
             item = plane_item(0, PyLong_FromLong(planes.value[k]));
@@ -139,8 +141,9 @@ static PyObject *kernel_encode(PyObject *module, PyObject *args)
             Py_INCREF(owned[k]), item = plane_item(1, owned[k]);
         else
             item = plane_item(1, PyBytes_FromStringAndSize((const char *)at[k], (Py_ssize_t)sizes[k]));
-        if (!item || PyList_SetItem(result, k, item) < 0) Py_CLEAR(result);
+        if (!item || PyList_SetItem(list, k, item) < 0) Py_CLEAR(list);
     }
+    if (list) result = Py_BuildValue("(Ny#)", list, (const char *)starts, (Py_ssize_t)s.thresholds * 4);
 done:
     for (int k = 0; k < MAX_PLANES; k++) Py_XDECREF(owned[k]);
     PyBuffer_Release(&raw);
@@ -153,17 +156,18 @@ done:
 
 static PyObject *kernel_decode(PyObject *module, PyObject *args)
 {
-    Py_buffer base = {0}, order, scratch, out, views[MAX_PLANES];
+    Py_buffer base = {0}, order, starts, scratch, out, views[MAX_PLANES];
     int transform, width, low, held = 0, ok = 0;
     PyObject *list;
     (void)module;
-    if (!PyArg_ParseTuple(args, "Oz*iiiy*w*w*", &list, &base, &transform, &width, &low, &order, &out, &scratch))
+    if (!PyArg_ParseTuple(args, "Oz*iiiy*y*w*w*", &list, &base, &transform, &width, &low, &order, &starts, &out, &scratch))
         return NULL;
     Scheme s;
     Planes planes;
     if (!scheme_of(&s, transform, width, low, &order, out.len, &base)) goto done;
     const int count = plane_count(width, low);
-    if ((size_t)scratch.len < scratch_needed(&s) + MAX_PLANES * (BLOCK + 64) || PyList_Size(list) != count) {
+    const size_t row_size = s.thresholds ? (2 * s.n + 16) * (size_t)width : 0;
+    if ((size_t)scratch.len < row_size + 64 + MAX_PLANES * (BLOCK + 64) || PyList_Size(list) != count || starts.len != 4 * s.thresholds) {
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "planes or scratch of the wrong size");
         goto done;
     }
@@ -190,16 +194,23 @@ static PyObject *kernel_decode(PyObject *module, PyObject *args)
         planes.at[k] = (u8 *)views[held - 1].buf;
         planes.constant[k] = -1;
     }
-    u8 *row = take(&free_at, row_size(&s));
-    Groups groups;
+    u8 *row = take(&free_at, row_size);
+    Groups groups = {{0}};
+    for (int k = 0; k < s.thresholds; k++) {
+        groups.start[k + 1] = load32((const u8 *)starts.buf + 4 * k);
+        if (groups.start[k + 1] < groups.start[k] || groups.start[k + 1] > s.n) goto lies;
+    }
+    groups.start[s.thresholds + 1] = s.n;
     Py_BEGIN_ALLOW_THREADS
-    join_any(&s, (u8 *)out.buf, &planes, row, &groups);
+    ok = join_any(&s, (u8 *)out.buf, &planes, row, &groups);
     Py_END_ALLOW_THREADS
-    ok = 1;
+lies:
+    if (!ok) PyErr_SetString(PyExc_ValueError, "the groups of elements are not where they are said to be");
 done:
     while (held) PyBuffer_Release(&views[--held]);
     if (base.obj) PyBuffer_Release(&base);
     PyBuffer_Release(&order);
+    PyBuffer_Release(&starts);
     PyBuffer_Release(&scratch);
     PyBuffer_Release(&out);
     if (!ok) return NULL;
@@ -223,11 +234,11 @@ static PyObject *kernel_costs(PyObject *module, PyObject *args)
     Py_BEGIN_ALLOW_THREADS
     u8 *free_at = (u8 *)scratch.buf, *at[8], *low[3];
     Planes planes;
-    Groups groups = {{0, s.n}, {0}};
+    Groups groups;
     for (int k = 0; k < width; k++) planes.at[k] = at[k] = take(&free_at, s.n), planes.constant[k] = -1;
-    u8 *row = take(&free_at, row_size(&s));
+    u8 *group_areas = take(&free_at, group_room(&s));
     FrameWork *work = (FrameWork *)take(&free_at, sizeof(FrameWork));
-    split_any(&s, (const u8 *)raw.buf, &planes, row, &groups);
+    split_any(&s, (const u8 *)raw.buf, &planes, group_areas, &groups);
     for (int k = 0; k < width; k++) cost[k] = judge_plane(at[k], 8, groups.start, s.thresholds + 1, work);
     u8 *padded = take(&free_at, s.n + 4);
     memcpy(padded, at[0], s.n);
@@ -314,8 +325,8 @@ static PyObject *kernel_nonfinite(PyObject *module, PyObject *args)
 }
 
 static PyMethodDef METHODS[] = {
-    {"encode", kernel_encode, METH_VARARGS, "encode(raw, base, transform, width, low, order, hints, scratch) -> list of (mode, plane)"},
-    {"decode", kernel_decode, METH_VARARGS, "decode(planes, base, transform, width, low, order, out, scratch) -> None"},
+    {"encode", kernel_encode, METH_VARARGS, "encode(raw, base, transform, width, low, order, hints, scratch) -> (list of (mode, plane), starts)"},
+    {"decode", kernel_decode, METH_VARARGS, "decode(planes, base, transform, width, low, order, starts, out, scratch) -> None"},
     {"costs", kernel_costs, METH_VARARGS, "costs(sample, base, transform, width, order, scratch) -> list of costs"},
     {"keys", kernel_keys, METH_VARARGS, "keys(base, transform, width, key_shift, elements, scratch) -> 256 counts as uint32"},
     {"nonfinite", kernel_nonfinite, METH_VARARGS, "nonfinite(raw, width, top) -> (above, equal)"},

@@ -14,7 +14,7 @@ def encode(
     order: bytes,
     hints: bytes,
     scratch: bytearray,
-) -> list[Plane]: ...
+) -> tuple[list[Plane], bytes]: ...
 def decode(
     planes: Sequence[Buffer | int],
     base: Buffer | None,
@@ -22,6 +22,7 @@ def decode(
     width: int,
     low: int,
     order: bytes,
+    starts: bytes,
     out: Buffer,
     scratch: bytearray,
 ) -> None: ...

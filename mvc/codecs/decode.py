@@ -46,16 +46,17 @@ def _decode_planes(
     bases: Sequence[Buffer],
     out: bytearray | memoryview | None,
 ) -> Buffer:
-    scheme, fields, elements = parse_params(codec, params, raw_size)
+    record = parse_params(codec, params, raw_size)
+    scheme, elements = record.scheme, record.elements
     if (codec != Codec.PLANES) != bool(bases):
         raise ParseError("a record with bases that its codec has not, or without those that it has")
     end = scheme.head + elements * scheme.width
     rest = raw_size - elements * scheme.width
-    if sum(size for mode, size in fields if mode != CONSTANT) + rest != len(payload):
+    if sum(size for mode, size in record.fields if mode != CONSTANT) + rest != len(payload):
         raise ParseError("a payload of the wrong size")
     planes: list[Buffer | int] = []
     at = 0
-    for (mode, value), bits in zip(fields, scheme.plane_bits(), strict=True):
+    for (mode, value), bits in zip(record.fields, scheme.plane_bits(), strict=True):
         if mode == CONSTANT:
             planes.append(value)
             continue
@@ -64,16 +65,20 @@ def _decode_planes(
         at += value
     result = bytearray(raw_size) if out is None else out
     view = memoryview(result)
-    engine.engine.decode(
-        planes,
-        _predicted(scheme, bases),
-        scheme.transform,
-        scheme.width,
-        scheme.low,
-        scheme.order,
-        view[scheme.head : end],
-        engine.scratch(raw_size),
-    )
+    try:
+        engine.engine.decode(
+            planes,
+            _predicted(scheme, bases),
+            scheme.transform,
+            scheme.width,
+            scheme.low,
+            scheme.order,
+            record.starts,
+            view[scheme.head : end],
+            engine.scratch(raw_size),
+        )
+    except ValueError as error:
+        raise ParseError(str(error)) from error
     view[: scheme.head] = payload[at : at + scheme.head]
     view[end:] = payload[at + scheme.head :]
     return result

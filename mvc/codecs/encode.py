@@ -77,7 +77,7 @@ def _apply(raw: Buffer, verdict: Verdict, bases: Sequence[Base]) -> Encoded:
     predicted: Buffer | None = None
     if verdict.base is not None:
         predicted = memoryview(bases[verdict.base].raw)[scheme.head if scheme.transform == DELTA else 0 :]
-    planes = engine.engine.encode(
+    planes, starts = engine.engine.encode(
         view[scheme.head : end],
         predicted,
         scheme.transform,
@@ -89,7 +89,7 @@ def _apply(raw: Buffer, verdict: Verdict, bases: Sequence[Base]) -> Encoded:
     )
     payload = [value for _, value in planes if not isinstance(value, int)]
     payload += [bytes(rest) for rest in (view[: scheme.head], view[end:]) if len(rest)]
-    return Encoded(scheme.codec, pack_params(scheme, planes), tuple(payload), verdict.base)
+    return Encoded(scheme.codec, pack_params(scheme, starts, planes), tuple(payload), verdict.base)
 
 
 def _try_zstd(raw: Buffer, verdict: Verdict, level: int) -> Encoded | None:

@@ -33,8 +33,11 @@ class Engine(Protocol):
         hints: bytes,
         scratch: bytearray,
         /,
-    ) -> list[Plane]:
-        """Elements to planes, lowest bits first. A plane with a hint of 1 is packed if that helps."""
+    ) -> tuple[list[Plane], bytes]:
+        """Elements to planes, lowest bits first, and starts. A plane with a hint of 1 is packed if that helps.
+
+        The starts are the indices at which the groups after the first begin, as little-endian uint32.
+        """
 
     def decode(
         self,
@@ -44,11 +47,12 @@ class Engine(Protocol):
         width: int,
         low: int,
         order: bytes,
+        starts: bytes,
         out: Buffer,
         scratch: bytearray,
         /,
     ) -> None:
-        """Unpacked planes, or the values of constant ones, to elements."""
+        """Unpacked planes, or the values of constant ones, to elements. ValueError if `starts` lie."""
 
     def costs(
         self,
@@ -92,8 +96,11 @@ _FIXED = 1024 * 1024
 
 
 def scratch(size: int) -> bytearray:
-    """This thread's scratch memory, enough for a chunk of `size` bytes. One use at a time."""
-    needed = 5 * size + _FIXED
+    """This thread's scratch memory, enough for a chunk of `size` bytes. One use at a time.
+
+    What is not used of it costs no memory: pages come with their first use.
+    """
+    needed = 12 * size + _FIXED
     if len(_LOCAL.buffer) < needed:
         _LOCAL.buffer = bytearray(needed)
     return _LOCAL.buffer

@@ -33,10 +33,11 @@ def encode(
     order: bytes,
     hints: bytes,
     scratch: bytearray,
-) -> list[Plane]:
-    """Raw bytes to planes; a plane whose hint is not zero is packed if that helps."""
+) -> tuple[list[Plane], bytes]:
+    """Raw bytes to planes, and where groups begin; a plane whose hint is not zero is packed if that helps."""
     planes: list[Plane] = []
-    for hint, plane in zip(hints, split(raw, base, transform, width, low, order)[0], strict=True):
+    arrays, starts = split(raw, base, transform, width, low, order)
+    for hint, plane in zip(hints, arrays, strict=True):
         if plane.size and not (plane != plane[0]).any():
             planes.append((CONSTANT, int(plane[0])))
             continue
@@ -45,7 +46,7 @@ def encode(
             planes.append((PACKED, packed))
         else:
             planes.append((STORED, plane.tobytes()))
-    return planes
+    return planes, np.array(starts[1:-1], "<u4").tobytes()
 
 
 def decode(
@@ -55,6 +56,7 @@ def decode(
     width: int,
     low: int,
     order: bytes,
+    starts: bytes,
     out: Buffer,
     scratch: bytearray,
 ) -> None:
@@ -75,7 +77,7 @@ def decode(
     else:
         predicted = _predict(base, transform, width, n)
         if order:
-            z = _back_in_place(z, np.argsort(_groups(predicted, order), kind="stable"))
+            z = _back_in_place(z, _groups(predicted, order), np.frombuffer(starts, "<u4"))
         result[:] = predicted + ((z >> dtype.type(1)) ^ (dtype.type(0) - (z & dtype.type(1))))
 
 
@@ -172,9 +174,12 @@ def _groups(predicted: Array, order: bytes) -> Array:
     return np.searchsorted(thresholds, _keys(predicted, order[0]), side="right").astype(np.uint8)
 
 
-def _back_in_place(z: Array, order: Array) -> Array:
+def _back_in_place(z: Array, groups: Array, starts: Array) -> Array:
+    found = np.cumsum(np.bincount(groups, minlength=starts.size + 1))[:-1]
+    if not np.array_equal(found, starts):
+        raise ValueError("the groups of elements are not where they are said to be")
     placed = np.empty_like(z)
-    placed[order] = z
+    placed[np.argsort(groups, kind="stable")] = z
     return placed
 
 

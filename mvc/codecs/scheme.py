@@ -60,7 +60,17 @@ def plane_size(elements: int, bits: int) -> int:
     return (elements * bits + 7) // 8
 
 
-def pack_params(scheme: Scheme, planes: Sequence[Plane]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What params say. `fields`: a (mode, value or stored size) a plane; `starts`: as an engine gives them."""
+
+    scheme: Scheme
+    starts: bytes
+    fields: tuple[tuple[int, int], ...]
+    elements: int
+
+
+def pack_params(scheme: Scheme, starts: bytes, planes: Sequence[Plane]) -> bytes:
     """The params of a record."""
     flags = (scheme.width.bit_length() - 1) | scheme.low << _LOW_SHIFT
     if scheme.transform in (ROTATE, CAST_F16):
@@ -69,7 +79,7 @@ def pack_params(scheme: Scheme, planes: Sequence[Plane]) -> bytes:
     if scheme.order:
         params[0] |= _ORDERED
         params.append(len(scheme.order) - 1)
-        params += scheme.order
+        params += scheme.order + starts
     for mode, value in planes:
         params.append(mode)
         if isinstance(value, int):
@@ -79,8 +89,8 @@ def pack_params(scheme: Scheme, planes: Sequence[Plane]) -> bytes:
     return bytes(params)
 
 
-def parse_params(codec: int, params: Buffer, raw_size: int) -> tuple[Scheme, list[tuple[int, int]], int]:
-    """(scheme, a (mode, value or stored size) a plane, elements) of a record; ParseError if it makes no sense."""
+def parse_params(codec: int, params: Buffer, raw_size: int) -> Record:
+    """What the params of a record say; ParseError if they make no sense."""
     data = bytes(params)
     if len(data) < 2:
         raise ParseError("codec params are cut off")
@@ -90,7 +100,7 @@ def parse_params(codec: int, params: Buffer, raw_size: int) -> tuple[Scheme, lis
     elements = (raw_size - head) // width
     if flags & _RESERVED or low >= len(LOW_BITS) or head >= width or elements < 1:
         raise ParseError("codec params make no sense")
-    order, at = _parse_order(data, width) if ordered else (b"", 2)
+    order, starts, at = _parse_order(data, width) if ordered else (b"", b"", 2)
     scheme = Scheme(_transform(codec, variant), width, low, order, head)
     if ordered and codec == Codec.PLANES:
         raise ParseError("codec params order by what is not there")
@@ -107,16 +117,20 @@ def parse_params(codec: int, params: Buffer, raw_size: int) -> tuple[Scheme, lis
         at += 1 + taken
     if at != len(data):
         raise ParseError("codec params are too long")
-    return scheme, planes, elements
+    return Record(scheme, starts, tuple(planes), elements)
 
 
-def _parse_order(data: bytes, width: int) -> tuple[bytes, int]:
+def _parse_order(data: bytes, width: int) -> tuple[bytes, bytes, int]:
     count = data[2] if len(data) > 2 else 0
     order = data[3 : 4 + count]
     ascending = all(a < b for a, b in pairwise((0, *order[1:])))
     if not 1 <= count <= MAX_THRESHOLDS or len(order) != count + 1 or not ascending or order[0] >= 8 * width:
         raise ParseError("codec params of an order make no sense")
-    return order, 4 + count
+    end = 4 + 5 * count
+    starts = data[4 + count : end]
+    if len(starts) != 4 * count:
+        raise ParseError("codec params are cut off")
+    return order, starts, end
 
 
 def _transform(codec: int, variant: bool) -> int:

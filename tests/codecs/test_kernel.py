@@ -48,14 +48,14 @@ def test_the_same_planes_and_figures(scheme: dict[str, Any], data: st.DataObject
     raw, base = data_for(data.draw, width, 2 if transform >= CAST_BF16 else 1)
     scratch = engine.scratch(len(raw))
     based = base if transform >= DELTA else None
-    planes = kernel.encode(raw, based, transform, width, low, order, bytes(width + low), scratch)
-    assert planes == portable.encode(raw, based, transform, width, low, order, bytes(width + low), scratch)
+    planes, starts = kernel.encode(raw, based, transform, width, low, order, bytes(width + low), scratch)
+    assert (planes, starts) == portable.encode(raw, based, transform, width, low, order, bytes(width + low), scratch)
     assert kernel.costs(raw, based, transform, width, order, scratch) == portable.costs(
         raw, based, transform, width, order, scratch
     )
     for one in (kernel, portable):
         out = bytearray(len(raw))
-        one.decode([value for _, value in planes], based, transform, width, low, order, out, scratch)
+        one.decode([value for _, value in planes], based, transform, width, low, order, starts, out, scratch)
         assert out == raw
     if transform >= DELTA:
         elements = len(raw) // width
@@ -103,7 +103,7 @@ def planes(draw: st.DrawFn) -> bytes:
 @settings(max_examples=300, deadline=None)
 @given(planes())
 def test_its_frames_are_zstandard(plane: bytes) -> None:
-    [(mode, value)] = kernel.encode(plane, None, PLAIN, 1, 0, b"", b"\1", engine.scratch(len(plane)))
+    [(mode, value)], _ = kernel.encode(plane, None, PLAIN, 1, 0, b"", b"\1", engine.scratch(len(plane)))
     if mode == CONSTANT:
         assert plane == bytes([value]) * len(plane)
     elif mode == STORED:
@@ -139,7 +139,17 @@ def test_schemes_that_make_no_sense(transform: int, width: int, low: int, order:
     with pytest.raises(ValueError, match="no such scheme"):
         kernel.encode(raw, None, transform, width, low, order, hints, scratch)
     with pytest.raises(ValueError, match="no such scheme"):
-        kernel.decode([0] * len(hints), None, transform, width, low, order, bytearray(12), scratch)
+        kernel.decode(
+            [0] * len(hints),
+            None,
+            transform,
+            width,
+            low,
+            order,
+            bytes(4 * max(len(order) - 1, 0)),
+            bytearray(12),
+            scratch,
+        )
 
 
 def test_buffers_that_are_too_small() -> None:
@@ -149,14 +159,23 @@ def test_buffers_that_are_too_small() -> None:
     with pytest.raises(ValueError, match="hints"):
         kernel.encode(raw, None, PLAIN, 1, 0, b"", b"\1\1", scratch)
     with pytest.raises(ValueError, match="scratch"):
-        kernel.decode([raw], None, PLAIN, 1, 0, b"", bytearray(2048), bytearray(100))
+        kernel.decode([raw], None, PLAIN, 1, 0, b"", b"", bytearray(2048), bytearray(100))
     for wrong in ([raw[:-1]], [raw, raw], [], [256], [-1]):
         with pytest.raises(ValueError, match="plane"):
-            kernel.decode(wrong, None, PLAIN, 1, 0, b"", bytearray(2048), scratch)
+            kernel.decode(wrong, None, PLAIN, 1, 0, b"", b"", bytearray(2048), scratch)
     with pytest.raises(ValueError, match="sample"):
         kernel.costs(bytes(16385), None, PLAIN, 1, b"", engine.scratch(20000))
     with pytest.raises(TypeError):
-        kernel.decode([None], None, PLAIN, 1, 0, b"", bytearray(2048), scratch)  # type: ignore[list-item]
+        kernel.decode([None], None, PLAIN, 1, 0, b"", b"", bytearray(2048), scratch)  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("starts", [(5, 5, 5), (0, 2048, 2048), (2048, 0, 0), (2049, 2049, 2049), (2**32 - 1,) * 3])
+def test_groups_that_are_not_where_they_are_said_to_be(starts: tuple[int, ...]) -> None:
+    base, scratch = making.random().bytes(4096), engine.scratch(4096)
+    lies = np.array(starts, "<u4").tobytes()
+    for one in (kernel, portable):
+        with pytest.raises(ValueError, match="groups"):
+            one.decode([7, 9], base, DELTA, 2, 0, b"\1\x20\x40\xc0", lies, bytearray(4096), scratch)
 
 
 def test_plane_bits_add_up() -> None:

@@ -32,13 +32,13 @@ typedef struct {
 
 static const u8 LOW_BITS[3][3] = {{8, 0, 0}, {4, 4, 0}, {2, 2, 4}};
 
-/* Where the groups lie in the ordered row of elements, with a gap after each: a vector that is
-   stored at a group's end may spill over, and one may be loaded there. */
-#define GROUP_GAP 16
+/* The groups of elements. Encoding, each has an area of its own, with room for all elements and a
+   vector that spills over. Decoding, they lie in a row. */
 typedef struct {
-    size_t start[MAX_GROUPS + 1]; /* without gaps */
-    size_t at[MAX_GROUPS];        /* with gaps */
+    size_t start[MAX_GROUPS + 1];
 } Groups;
+
+INLINE size_t group_area(size_t n) { return n + 80; } /* elements; no power of two, so that areas do not share cache sets */
 
 INLINE int low_planes(int low) { return low + 1; }
 INLINE int plane_count(int width, int low) { return width + low; }
@@ -126,17 +126,6 @@ INLINE void unpack_low(u8 *RESTRICT low, size_t n, int split, u8 *const *p)
         const unsigned v = c[i];
         pair[i] = (u16)(pair[i] | (v & 15) << 4 | (v & 0xF0) << 8);
     }
-}
-
-/* How many of a block's keys are below `t`: 32 counters, so that it is done in lanes. */
-INLINE size_t count_below(const u8 *keys, u8 t)
-{
-    u8 lane[32] = {0};
-    size_t sum = 0;
-    for (size_t i = 0; i < BLOCK; i += 32)
-        for (size_t k = 0; k < 32; k++) lane[k] = (u8)(lane[k] + (keys[i + k] < t));
-    for (size_t k = 0; k < 32; k++) sum += lane[k];
-    return sum;
 }
 
 /* Keys to groups, in place. */

@@ -155,47 +155,21 @@ static void NAME(keys_of)(const Scheme *s, u8 *keys)
     }
 }
 
-/* How many elements each group has, from the predictions alone. */
-CLONES static void NAME(group_starts)(const Scheme *s, Groups *g)
+/* A block from the areas of the groups. */
+INLINE void NAME(from_groups)(const Groups *g, const T *areas, size_t area, size_t at, size_t n, T *z)
 {
-    T room[BLOCK];
-    u8 fp32[KERNEL_BITS == 16 ? BLOCK * 4 : 1], keys[BLOCK];
-    memset(g, 0, sizeof *g);
-    for (size_t at = 0; at < s->n; at += BLOCK) {
-        size_t n = s->n - at < BLOCK ? s->n - at : BLOCK;
-        NAME(make_keys)(s, NAME(predict)(s, at, n, room, fp32), n, keys);
-        memset(keys + n, 255, BLOCK - n);
-        for (int k = 0; k < s->thresholds; k++) g->start[k + 1] += count_below(keys, s->threshold[k]);
-    }
-    for (int k = 0; k <= s->thresholds; k++) g->at[k] = g->start[k] + (size_t)k * GROUP_GAP;
-    g->start[s->thresholds + 1] = s->n;
-}
-
-/* A block from the ordered row, without its gaps. */
-INLINE void NAME(from_groups)(const Groups *g, int last, const T *row, size_t at, size_t n, T *z)
-{
-    for (int k = 0; k <= last && n; k++) {
+    for (int k = 0; n; k++) {
         if (at >= g->start[k + 1]) continue;
-        size_t have = g->start[k + 1] - at < n ? g->start[k + 1] - at : n;
-        memcpy(z, row + at + (size_t)k * GROUP_GAP, have * sizeof(T));
+        const size_t have = g->start[k + 1] - at < n ? g->start[k + 1] - at : n;
+        memcpy(z, areas + (size_t)k * area + (at - g->start[k]), have * sizeof(T));
         z += have, at += have, n -= have;
     }
 }
 
-INLINE void NAME(to_groups)(const Groups *g, int last, T *row, size_t at, size_t n, const T *z)
+/* Raw bytes to planes, and where the groups begin. `room_for_groups`: an area a group, if there are groups. */
+CLONES static void NAME(split)(const Scheme *s, const u8 *raw, Planes *planes, u8 *room_for_groups, Groups *g)
 {
-    for (int k = 0; k <= last && n; k++) {
-        if (at >= g->start[k + 1]) continue;
-        size_t have = g->start[k + 1] - at < n ? g->start[k + 1] - at : n;
-        memcpy(row + at + (size_t)k * GROUP_GAP, z, have * sizeof(T));
-        z += have, at += have, n -= have;
-    }
-}
-
-/* Raw bytes to planes. If ordered, `row` is room for n elements and the gaps. */
-CLONES static void NAME(split)(const Scheme *s, const u8 *raw, Planes *planes, u8 *row, Groups *g)
-{
-    T z[BLOCK + 8], room[BLOCK + 8];
+    T z[BLOCK + 16], room[BLOCK];
     u8 fp32[KERNEL_BITS == 16 ? BLOCK * 4 : 1], keys[BLOCK];
     if (!s->thresholds) {
         for (size_t at = 0; at < s->n; at += BLOCK) {
@@ -203,34 +177,38 @@ CLONES static void NAME(split)(const Scheme *s, const u8 *raw, Planes *planes, u
             NAME(forward)(s, raw, at, n, z, room, fp32);
             NAME(pack)(s, z, n, planes);
         }
+        g->start[0] = 0, g->start[1] = s->n;
         return;
     }
-    T *out = (T *)row;
-    NAME(group_starts)(s, g);
+    T *areas = (T *)room_for_groups;
+    const size_t area = group_area(s->n);
     size_t to[MAX_GROUPS];
-    memcpy(to, g->at, sizeof to);
+    for (int k = 0; k <= s->thresholds; k++) to[k] = (size_t)k * area;
     for (size_t at = 0; at < s->n; at += BLOCK) {
         size_t n = s->n - at < BLOCK ? s->n - at : BLOCK, done = 0;
         const TU *b = NAME(predict)(s, at, n, room, fp32);
         NAME(differ)((const TU *)(raw + at * WIDTH), b, n, z);
         NAME(make_keys)(s, b, n, keys);
 #if HAVE_AVX2 && KERNEL_BITS < 64
-        if (s->thresholds == 3 && has_avx2()) done = NAME(spread)(z, keys, n, s, out, to);
+        if (s->thresholds == 3 && has_avx2()) done = NAME(spread)(z, keys, n, s, areas, to);
 #endif
         groups_of(s, keys + done, n - done);
-        for (size_t i = done; i < n; i++) out[to[keys[i]]++] = z[i];
+        for (size_t i = done; i < n; i++) areas[to[keys[i]]++] = z[i];
     }
+    g->start[0] = 0;
+    for (int k = 0; k <= s->thresholds; k++) g->start[k + 1] = g->start[k] + to[k] - (size_t)k * area;
     for (size_t at = 0; at < s->n; at += BLOCK) {
         size_t n = s->n - at < BLOCK ? s->n - at : BLOCK;
-        NAME(from_groups)(g, s->thresholds, out, at, n, z);
+        NAME(from_groups)(g, areas, area, at, n, z);
         NAME(pack)(s, z, n, planes);
     }
 }
 
-/* Planes to raw bytes. */
-CLONES static void NAME(join)(const Scheme *s, u8 *raw, Planes *planes, u8 *row, Groups *g)
+/* Planes to raw bytes; 0 if the groups are not where `g` says. `row` has room for 2 n + 16 elements:
+   a start that lies may lead a group's reading past the end of the row, by n at the most. */
+CLONES static int NAME(join)(const Scheme *s, u8 *raw, Planes *planes, u8 *room_for_row, const Groups *g)
 {
-    T z[BLOCK + 8], room[BLOCK + 8];
+    T z[BLOCK + 16], room[BLOCK];
     u8 fp32[KERNEL_BITS == 16 ? BLOCK * 4 : 1], keys[BLOCK];
     if (!s->thresholds) {
         for (size_t at = 0; at < s->n; at += BLOCK) {
@@ -238,28 +216,26 @@ CLONES static void NAME(join)(const Scheme *s, u8 *raw, Planes *planes, u8 *row,
             NAME(unpack)(s, z, n, planes);
             NAME(backward)(s, z, at, n, raw, room, fp32);
         }
-        return;
+        return 1;
     }
-    T *in = (T *)row;
-    NAME(group_starts)(s, g);
-    for (size_t at = 0; at < s->n; at += BLOCK) {
-        size_t n = s->n - at < BLOCK ? s->n - at : BLOCK;
-        NAME(unpack)(s, z, n, planes);
-        NAME(to_groups)(g, s->thresholds, in, at, n, z);
-    }
+    T *row = (T *)room_for_row;
     size_t from[MAX_GROUPS];
-    memcpy(from, g->at, sizeof from);
+    memcpy(from, g->start, sizeof from);
+    for (size_t at = 0; at < s->n; at += BLOCK) NAME(unpack)(s, row + at, s->n - at < BLOCK ? s->n - at : BLOCK, planes);
     for (size_t at = 0; at < s->n; at += BLOCK) {
         size_t n = s->n - at < BLOCK ? s->n - at : BLOCK, done = 0;
         const TU *b = NAME(predict)(s, at, n, room, fp32);
         NAME(make_keys)(s, b, n, keys);
 #if HAVE_AVX2 && KERNEL_BITS < 64
-        if (s->thresholds == 3 && has_avx2()) done = NAME(collect)(z, keys, n, s, in, from);
+        if (s->thresholds == 3 && has_avx2()) done = NAME(collect)(z, keys, n, s, row, from);
 #endif
         groups_of(s, keys + done, n - done);
-        for (size_t i = done; i < n; i++) z[i] = in[from[keys[i]]++];
+        for (size_t i = done; i < n; i++) z[i] = row[from[keys[i]]++];
         NAME(undo)(z, b, n, (TU *)(raw + at * WIDTH));
     }
+    for (int k = 0; k <= s->thresholds; k++)
+        if (from[k] != g->start[k + 1]) return 0;
+    return 1;
 }
 
 #undef JOIN_
