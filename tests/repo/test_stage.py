@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from mvc.errors import IntegrityError, UnsupportedFormat
 from mvc.objects.model import EXEC, FILE, LINK
 from mvc.repo.columns import parse
 from mvc.repo.stage import Stage, StageEntry, Stat, is_fresh, stat_of
+from tests.golden import make_stage
 
 ID = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "ff" * 20
@@ -250,3 +253,42 @@ def test_a_crash_at_any_step_of_saving_leaves_the_old_or_the_new(tmp_path: Path)
         with pytest.raises(KeyboardInterrupt), fsio.hooked(hook):
             changed.save(path)
         assert "old" in Stage.load(path)
+
+
+def test_the_golden_stage_is_read_as_ever() -> None:
+    data = (Path(__file__).parents[1] / "golden" / "stage-1.bin").read_bytes()
+    stage = Stage(parse(data))
+    assert sorted(stage) == sorted(make_stage.ENTRIES)
+    assert stage.conflicts() == {"head.bin": {entry.conflict: entry for entry in make_stage.CONFLICT}}
+    assert stage.tree == make_stage.TREE
+    assert make_stage.make() == data, "what is written has changed: a new version"
+
+
+def test_the_golden_stage_is_as_documented() -> None:
+    """Read by the page alone, not by the code."""
+    data = (Path(__file__).parents[1] / "golden" / "stage-1.bin").read_bytes()
+    magic, version, flags, rows, tree = struct.unpack_from("<8sHHI20s", data)
+    assert (magic, version, flags, rows, tree.hex()) == (b"mvcstage", 1, 0, 5, make_stage.TREE)
+    crcs, lengths = struct.unpack_from("<6I", data, 36), struct.unpack_from("<6Q", data, 60)
+    assert struct.unpack_from("<I", data, 108)[0] == zlib.crc32(data[:108])
+    columns, at = [], 112
+    for length in lengths:
+        columns.append(data[at : at + length])
+        at += length
+    assert at == len(data)
+    assert crcs == tuple(map(zlib.crc32, columns))
+    stats, paths, kinds, ids, chunked, conflicts = columns
+    names = paths.split(b"\0")
+    assert (
+        names
+        == sorted(names)
+        == [b"README.md", b"latest", "models/é.safetensors".encode(), b"models/\xff\n", b"run.sh"]
+    )
+    assert list(kinds) == [0, 2, 4, 0, 1]
+    assert ids[40:60].hex() == "33" * 20
+    assert struct.unpack_from("<qqQQ", stats, 64) == (-5, 1_700_000_002_000_000_003, 2**64 - 1, 1 << 40)
+    assert struct.unpack_from("<qqQQ", stats, 32) == (0, 0, 0, 17)
+    assert (chunked[:32], struct.unpack_from("<Q", chunked, 32)[0], len(chunked)) == (bytes(range(32)), 123_456_789, 40)
+    number, kind, blob, size, digest, length = struct.unpack_from("<BB20sQ32sI", conflicts, 66 + 8)
+    assert (number, kind, blob.hex(), size, digest) == (2, 4, "77" * 20, 1 << 20, bytes(range(32, 64)))
+    assert len(conflicts) == 3 * (66 + length) and conflicts.endswith(b"head.bin")
