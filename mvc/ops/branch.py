@@ -17,8 +17,8 @@ from mvc.objects.revparse import resolve_commit
 from mvc.ops.branch_use import refuse_if_used
 from mvc.ops.caller import Caller
 from mvc.ops.names import HEADS, REMOTES
-from mvc.repo.create import all_git_dirs, list_worktrees
 from mvc.repo.repository import Repository
+from mvc.repo.worktrees import all_git_dirs, list_worktrees
 
 Sort = Literal["name", "-name", "date", "-date"]
 

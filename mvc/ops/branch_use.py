@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mvc.errors import Refused
 from mvc.objects.refs import Refs
-from mvc.repo.create import all_git_dirs, list_worktrees
 from mvc.repo.repository import Repository
+from mvc.repo.worktrees import all_git_dirs, list_worktrees
 
 
 def used_by(repo: Repository, branch: str) -> Path | None:

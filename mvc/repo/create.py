@@ -11,9 +11,6 @@ from mvc.objects.config import Config
 from mvc.objects.gitdir import init_git_dir
 from mvc.objects.options import resolve
 from mvc.repo.repository import MVC_DIR, Repository
-from mvc.repo.worktrees import LinkedWorktree, add_worktree, all_git_dirs, drop_worktree, list_worktrees
-
-__all__ = ["LinkedWorktree", "add_worktree", "all_git_dirs", "drop_worktree", "init", "list_worktrees"]
 
 _FOLDERS = ("chunks/packs", "chunks/idx", "locks", "intents", "tmp")
 _SHIELDS = {".gitignore": b"*\n", ".git": b"gitdir: .\n"}

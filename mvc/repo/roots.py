@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from mvc.objects import reflog
 from mvc.objects.refs import Refs
-from mvc.repo.create import all_git_dirs
 from mvc.repo.inprogress import state_objects
 from mvc.repo.repository import Repository
 from mvc.repo.stage import Stage
+from mvc.repo.worktrees import all_git_dirs
 
 
 @dataclass(frozen=True, slots=True)
