@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mvc.cli.command import json_flag, verb
-from mvc.cli.completions import complete_branches, complete_revisions
+from mvc.cli.command import complete, json_flag, verb
 from mvc.cli.names import short_id
 from mvc.cli.session import Session
 from mvc.cli.tables import text_width
@@ -23,13 +22,13 @@ from mvc.ops.branch import (
 
 
 @verb
-@click.argument("names", nargs=-1, metavar="[NAME [START]]", shell_complete=complete_branches)
+@click.argument("names", nargs=-1, metavar="[NAME [START]]", shell_complete=complete("branches"))
 @click.option("-l", "--list", "listing", is_flag=True, help="List branches that match the patterns NAME.")
 @click.option("-a", "--all", "every", is_flag=True, help="Remote-tracking branches too.")
 @click.option("-r", "--remotes", "remote", is_flag=True, help="Remote-tracking branches alone.")
 @click.option("-v", "--verbose", count=True, help="The commit of each, too.")
 @click.option("--show-current", is_flag=True, help="The name of the present branch.")
-@click.option("--contains", metavar="REV", shell_complete=complete_revisions, help="Only branches that have REV.")
+@click.option("--contains", metavar="REV", help="Only branches that have REV.")
 @click.option("--merged", metavar="REV", is_flag=False, flag_value="HEAD", help="Only branches that REV has. [HEAD]")
 @click.option(
     "--no-merged", metavar="REV", is_flag=False, flag_value="HEAD", help="Only branches that REV lacks. [HEAD]"

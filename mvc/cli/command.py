@@ -10,6 +10,7 @@ A command, whole (cli/frob.py; the verb must stand in cli/registry.py):
 
     from mvc.cli.command import json_flag, verb
     from mvc.cli.session import Session
+from mvc.lazy import load
     from mvc.ops.frob import Frobbed, frob
 
 
@@ -32,7 +33,7 @@ A command, whole (cli/frob.py; the verb must stand in cli/registry.py):
 The function gets the `Session` first. It returns the exit code, or None for 0, and raises
 `mvc.errors`; it never prints by itself, and never catches an error only to print it.
 
-Arguments named as in `mvc.cli.completions.BY_NAME` (paths, revision, branch, ...) complete by
+Arguments named as in COMPLETED (paths, revision, branch, ...) complete by
 themselves. Revisions and paths in one argument list: `mvc.cli.revisions.split_arguments`.
 """
 
@@ -43,10 +44,37 @@ from typing import Any, TypeVar
 
 import click
 
-from mvc.cli.completions import BY_NAME
 from mvc.cli.session import Session
+from mvc.lazy import load
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+COMPLETERS = {
+    "files": "mvc.cli.completions:complete_files",
+    "revisions": "mvc.cli.completions:complete_revisions",
+    "branches": "mvc.cli.completions:complete_branches",
+    "tags": "mvc.cli.completions:complete_tags",
+    "either": "mvc.cli.completions:complete_either",
+}
+COMPLETED = {
+    "path": "files",
+    "paths": "files",
+    "source": "revisions",
+    "revision": "revisions",
+    "revisions": "revisions",
+    "commit": "revisions",
+    "commits": "revisions",
+    "start": "revisions",
+    "upstream": "revisions",
+    "onto": "revisions",
+    "contains": "revisions",
+    "points_at": "revisions",
+    "branch": "branches",
+    "branches": "branches",
+    "arguments": "either",
+    "target": "either",
+}
+"""How an argument or option is completed behind the Tab key, by its name, unless it has a `shell_complete`."""
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -101,13 +129,22 @@ class Noun(click.Group):
         return made
 
 
+def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], Any]:
+    """A `shell_complete` for one of COMPLETERS, which loads when the shell asks."""
+
+    def answer(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> Any:
+        return load(COMPLETERS[kind])(ctx, parameter, incomplete)
+
+    return answer
+
+
 def verb(function: Callable[..., int | None]) -> click.Command:
     """Declare a command: the function takes the Session, then its options and arguments."""
     made = click.command(cls=Verb, context_settings=dict(_SETTINGS))(_with_session(function))
     for parameter in made.params:
-        complete = BY_NAME.get(parameter.name or "")
-        if complete is not None and isinstance(parameter.type, click.types.StringParamType):
-            parameter._custom_shell_complete = parameter._custom_shell_complete or complete
+        kind = COMPLETED.get(parameter.name or "")
+        if kind is not None and isinstance(parameter.type, click.types.StringParamType):
+            parameter._custom_shell_complete = parameter._custom_shell_complete or complete(kind)
     return made
 
 

@@ -10,10 +10,13 @@ from mvc.cli.names import decorated
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
 from mvc.cli.text import printable
-from mvc.metadata.canonical import flow
+from mvc.lazy import load
 from mvc.metadata.model import CommitMetadata, Dataset
 from mvc.objects.model import Commit, Signature
 from mvc.ops.names import Decoration
+
+_FLOW = "mvc.metadata.canonical:flow"
+"""Loaded for lists and the like."""
 
 _LABEL = 9
 _MOST_IN_LOG = 16
@@ -82,7 +85,9 @@ def shown(value: Any) -> str:
     if isinstance(value, str):
         return printable(value)
     # YAML wants 1.0e-05 and .nan, people type 1e-05 and nan.
-    return repr(value) if isinstance(value, float) else printable(flow(value))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return repr(value)
+    return printable(load(_FLOW)(value))
 
 
 def commit_json(commit: Commit, names: Sequence[Decoration], metadata: CommitMetadata) -> dict[str, Any]:

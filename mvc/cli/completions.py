@@ -39,25 +39,6 @@ def complete_either(ctx: click.Context, param: click.Parameter, incomplete: str)
     return complete_revisions(ctx, param, incomplete) or complete_files(ctx, param, incomplete)
 
 
-BY_NAME = {
-    "path": complete_files,
-    "paths": complete_files,
-    "source": complete_revisions,
-    "revision": complete_revisions,
-    "revisions": complete_revisions,
-    "commit": complete_revisions,
-    "commits": complete_revisions,
-    "start": complete_revisions,
-    "upstream": complete_revisions,
-    "onto": complete_revisions,
-    "branch": complete_branches,
-    "branches": complete_branches,
-    "arguments": complete_either,
-    "target": complete_either,
-}
-"""How an argument or option of a verb is completed, by its name, unless it says so itself."""
-
-
 def _names(ctx: click.Context, *prefixes: str) -> list[str]:
     session: Session = ctx.find_root().obj
     # Completion parses the line without running the program, so that -C has not been followed.

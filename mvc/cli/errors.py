@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 
@@ -128,11 +129,9 @@ def _unexpected(error: BaseException, session: Session) -> int:
 
 
 def _line(session: Session, message: str, hint: str | None, code: int) -> int:
-    try:
-        session.progress.end()
-        session.out.flush()
-    except OSError:
-        pass  # the output is gone; the error still has to be told
+    # The output may be gone; the error still has to be told.
+    with contextlib.suppress(OSError):
+        session.settle()
     session.err.write(f"{session.paint_err('error:', 'red bold')} {printable(message)}\n")
     _hint(session, hint)
     return code

@@ -7,11 +7,10 @@ where its parents are awaited: one place a row, "\\" to the right, "/" to the le
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """What stands before a commit's lines: `node` before the first, each of `moves` before one of the next,
     `rest` before any other."""
 

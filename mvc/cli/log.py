@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from mvc.cli.command import json_flag, verb
 from mvc.cli.commit_text import commit_json, header_lines, message_lines, value_lines
-from mvc.cli.graph import Graph
 from mvc.cli.names import decorated, short_id
 from mvc.cli.revisions import split_arguments
 from mvc.cli.session import Session
 from mvc.cli.text import printable
 from mvc.errors import UsageError
-from mvc.objects.dates import parse_date
+from mvc.lazy import load
 from mvc.ops.log import LogEntry, LogOptions, log
 from mvc.ops.names import Decoration, decorations
+
+if TYPE_CHECKING:
+    from mvc.cli.graph import Graph
+
+LATER = {"graph": "mvc.cli.graph:Graph", "date": "mvc.objects.dates:parse_date"}
+"""Loaded when asked for: the first screen of a log must not wait."""
 
 
 @verb
@@ -67,8 +73,8 @@ def command(
         revisions=revisions,
         paths=paths,
         tensors=tensors,
-        since=None if since is None else parse_date(since),
-        until=None if until is None else parse_date(until),
+        since=_date(since),
+        until=_date(until),
         author=author,
         grep=grep,
         max_count=max_count,
@@ -88,8 +94,12 @@ def command(
         session.emit_json("log", {"commits": commits})
         return
     with session.pager():
-        for text in _text(session, entries, names, oneline=oneline, graph=Graph() if graph else None):
+        for text in _text(session, entries, names, oneline=oneline, graph=load(LATER["graph"])() if graph else None):
             session.emit_text(text)
+
+
+def _date(text: str | None) -> int | None:
+    return None if text is None else int(load(LATER["date"])(text))
 
 
 def _text(
@@ -100,16 +110,16 @@ def _text(
     oneline: bool,
     graph: Graph | None,
 ) -> Iterator[str]:
-    first = True
+    between: str | None = None  # what stands between this commit and the one before
     for entry in entries:
         labels = names.get(entry.commit.id, [])
         lines = [_oneline(session, entry, labels)] if oneline else _medium(session, entry, labels)
+        rest = ""
         if graph is not None:
-            yield from _beside(graph, entry, lines if oneline else [*lines, ""])
-            continue
-        if not first and not oneline:
-            yield ""
-        first = False
+            lines, rest = _beside(graph, entry, lines)
+        if between is not None:
+            yield between
+        between = None if oneline else rest
         yield "\n".join(lines)
 
 
@@ -128,11 +138,12 @@ def _medium(session: Session, entry: LogEntry, names: list[Decoration]) -> list[
     return [*lines, "", *values] if values else lines
 
 
-def _beside(graph: Graph, entry: LogEntry, lines: list[str]) -> Iterator[str]:
-    """The lines with the graph before them."""
+def _beside(graph: Graph, entry: LogEntry, lines: list[str]) -> tuple[list[str], str]:
+    """The lines with the graph before them, and the graph alone as it goes on below."""
     rows = graph.add(entry.commit.id, entry.parents)
     width = max(map(len, (rows.node, *rows.moves[: len(lines) - 1], rows.rest)))
+    drawn = []
     for index, line in enumerate(lines):
         before = rows.node if index == 0 else next(iter(rows.moves[index - 1 : index]), rows.rest)
-        yield f"{before:<{width}} {line}".rstrip()
-    yield from rows.moves[len(lines) - 1 :]
+        drawn.append(f"{before:<{width}} {line}".rstrip())
+    return [*drawn, *rows.moves[len(lines) - 1 :]], rows.rest

@@ -15,7 +15,7 @@ _DEFAULTS = {"LESS": "FRX", "LV": "-c"}
 
 
 class Pager:
-    """`with Pager(session):` redirects the session's output; does nothing where there is no terminal or pager."""
+    """`with Pager(session):` redirects the session's output; does nothing where the user wants no pager."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -25,7 +25,7 @@ class Pager:
     def __enter__(self) -> None:
         session = self._session
         command = self._command()
-        if not session.use_pager or not session.out.isatty() or command in ("", "cat"):
+        if command in ("", "cat"):
             return
         session.out.flush()
         environment = {**_DEFAULTS, **session.environment}

@@ -6,8 +6,7 @@ import time
 
 import click
 
-from mvc.cli.command import dry_run_flag, json_flag, noun
-from mvc.cli.completions import complete_branches
+from mvc.cli.command import complete, dry_run_flag, json_flag, noun
 from mvc.cli.names import decorated, short_id
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted
@@ -27,7 +26,7 @@ def command(session: Session) -> None:
 
 
 @command.verb
-@click.argument("ref", default="HEAD", shell_complete=complete_branches)
+@click.argument("ref", default="HEAD", shell_complete=complete("branches"))
 @click.option("-n", "--max-count", type=int, metavar="N", help="At most N moves.")
 @json_flag
 def show(session: Session, ref: str, max_count: int | None, as_json: bool) -> None:
@@ -58,7 +57,7 @@ def show(session: Session, ref: str, max_count: int | None, as_json: bool) -> No
 
 
 @command.verb
-@click.argument("refs", nargs=-1, shell_complete=complete_branches)
+@click.argument("refs", nargs=-1, shell_complete=complete("branches"))
 @click.option("--all", "every", is_flag=True, help="The logs of all refs.")
 @click.option("--expire", metavar="DATE", help="Forget what is older: a date, or 'now'. [gc.reflogExpire: 90 days]")
 @click.option("--expire-unreachable", metavar="DATE", help="Forget what is older and what the ref no longer has.")

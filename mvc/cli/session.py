@@ -9,10 +9,10 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
-from mvc.cli.bars import Bars
 from mvc.cli.colours import Painter
 from mvc.cli.text import printable
 from mvc.errors import MvcError, UsageError
@@ -21,6 +21,7 @@ from mvc.progress import SILENT, Progress
 from mvc.settings import Author
 
 if TYPE_CHECKING:
+    from mvc.cli.bars import Bars
     from mvc.objects.model import Signature
     from mvc.ops.caller import Caller
     from mvc.repo.repository import Repository
@@ -29,6 +30,7 @@ TYPES = {
     "repository": "mvc.repo.repository:Repository",
     "signature": "mvc.objects.model:Signature",
     "caller": "mvc.ops.caller:Caller",
+    "bars": "mvc.cli.bars:Bars",
     "console": "mvc.cli.console:make_console",
     "json": "mvc.cli.jsontext:json_text",
     "pager": "mvc.cli.pager:Pager",
@@ -192,8 +194,14 @@ class Session:
         """To be passed to the core: a bar after a second, on a terminal and without --quiet; warnings always."""
         if self._progress is None:
             shown = not self.quiet and self.err.isatty()
-            self._progress = Bars(self.err, shown=shown, width=self.width, warn=self.warn)
+            self._progress = load(TYPES["bars"])(self.err, shown=shown, width=self.width, warn=self.warn)
         return self._progress
+
+    def settle(self) -> None:
+        """Take a bar that shows off the terminal, and flush the output."""
+        if self._progress is not None:
+            self._progress.end()
+        self.out.flush()
 
     @property
     def silent(self) -> Progress:
@@ -217,7 +225,7 @@ class Session:
 
     def pager(self) -> Any:
         """`with session.pager():` what is emitted inside goes through the user's pager, on a terminal."""
-        return load(TYPES["pager"])(self)
+        return load(TYPES["pager"])(self) if self.terminal and self.use_pager else nullcontext()
 
     # -- what it asks
 

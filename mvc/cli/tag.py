@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from mvc.cli.command import Attached, json_flag, verb
-from mvc.cli.completions import complete_revisions, complete_tags
+from mvc.cli.command import Attached, complete, json_flag, verb
 from mvc.cli.names import short_id
 from mvc.cli.session import Session
 from mvc.cli.text import printable, printable_path
@@ -16,7 +15,7 @@ from mvc.ops.tag import Tag, TagFilter, create_tag, delete_tags, list_tags
 
 
 @verb
-@click.argument("names", nargs=-1, metavar="[NAME [REV]]", shell_complete=complete_tags)
+@click.argument("names", nargs=-1, metavar="[NAME [REV]]", shell_complete=complete("tags"))
 @click.option("-l", "--list", "listing", is_flag=True, help="List tags that match the patterns NAME.")
 @click.option(
     "-n",
@@ -28,8 +27,8 @@ from mvc.ops.tag import Tag, TagFilter, create_tag, delete_tags, list_tags
     metavar="[LINES]",
     help="With the message's first LINES.",
 )
-@click.option("--contains", metavar="REV", shell_complete=complete_revisions, help="Only tags that have REV.")
-@click.option("--points-at", metavar="REV", shell_complete=complete_revisions, help="Only tags of REV.")
+@click.option("--contains", metavar="REV", help="Only tags that have REV.")
+@click.option("--points-at", metavar="REV", help="Only tags of REV.")
 @click.option(
     "--sort",
     type=click.Choice(["name", "-name", "date", "-date"]),

@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_ODD_IN_PATH = re.compile('[\x00-\x1f\x7f-\x9f"\\\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
-_SHORT = {
-    "\a": "\\a",
-    "\b": "\\b",
-    "\t": "\\t",
-    "\n": "\\n",
-    "\v": "\\v",
-    "\f": "\\f",
-    "\r": "\\r",
-    '"': '\\"',
-    "\\": "\\\\",
-}
+# Directions, and what is no character: besides the control characters.
+_UNSEEN = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_CONTROL = f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_UNSEEN}]"
+_ODD_IN_PATH = f'[\x00-\x1f\x7f-\x9f"\\\\{_UNSEEN}]'
+_ESCAPES = (
+    ("\a", "a"),
+    ("\b", "b"),
+    ("\t", "t"),
+    ("\n", "n"),
+    ("\v", "v"),
+    ("\f", "f"),
+    ("\r", "r"),
+    ('"', '"'),
+    ("\\", "\\"),
+)
+_SHORT = {character: f"\\{letter}" for character, letter in _ESCAPES}
 
 
 def printable(text: str) -> str:
     """`text` with control and direction characters shown as escapes; tabs and line ends stay."""
-    return _CONTROL.sub(lambda found: _escape(found[0]), text)
+    if text.isprintable():
+        return text
+    return _pattern(_CONTROL).sub(lambda found: _escape(found[0]), text)
 
 
 def printable_path(path: str) -> str:
     """`path` as it is, or quoted in C's style as Git does it when it holds odd characters."""
-    if _ODD_IN_PATH.search(path) is None:
+    if path.isprintable() and '"' not in path and "\\" not in path:
         return path
-    return '"' + _ODD_IN_PATH.sub(lambda found: _SHORT.get(found[0]) or _octal(found[0]), path) + '"'
+    odd = _pattern(_ODD_IN_PATH)
+    if odd.search(path) is None:
+        return path
+    return '"' + odd.sub(lambda found: _SHORT.get(found[0]) or _octal(found[0]), path) + '"'
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    # Compiled when first needed: it takes a millisecond, and most texts are plain.
+    return re.compile(text)
 
 
 def _escape(character: str) -> str:

@@ -1,7 +1,6 @@
 """The form in which `.mvcmeta/*.yaml` is written: one way to write each value, plain YAML for any reader.
 
-`loads` reads that form without a YAML library, since `log` has no time to load one; whatever
-else somebody put there goes to the full reader (`mvc.metadata.files`).
+docs/format/metadata.md specifies it; `mvc.metadata.lean` reads it.
 """
 
 from __future__ import annotations
@@ -13,13 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mvc.errors import ParseError
-from mvc.metadata.values import MAX_DEPTH, scalar
 
 # Words that no YAML, 1.1 or 1.2, reads as anything but a string.
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./+@-]*(?: [A-Za-z0-9_./+()-]+)*\Z", re.ASCII)
 _WORDS_OF_1_1 = re.compile(r"(?:y|n|yes|no|on|off|true|false|null)\Z", re.IGNORECASE)
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
-_LINE = re.compile(r'( *)("(?:[^"\\]|\\.)*"|[^\s:"#\[\]{},&*!|>\'%@`-][^:"#]*):(?: (.*))?\Z')
 
 
 def dumps(groups: Mapping[str, Any]) -> str:
@@ -75,63 +72,3 @@ def _string(text: str) -> str:
 def _quoted(text: str) -> str:
     # A JSON string is a YAML double-quoted scalar; the rest is what YAML counts as line ends or not printable.
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
-
-
-def loads(text: str) -> dict[str, Any] | None:
-    """What `dumps` wrote; None when `text` is not of that form (then a YAML library must read it)."""
-    groups: dict[str, Any] = {}
-    stack: list[dict[str, Any]] = [groups]
-    opened: dict[str, Any] | None = None
-    for line in text.split("\n"):
-        if not line:
-            continue
-        found = _LINE.match(line)
-        if found is None:
-            return None
-        depth, odd = divmod(len(found[1]), 2)
-        if opened is not None:
-            if depth != len(stack):
-                return None
-            stack.append(opened)
-        if odd or depth >= len(stack) or depth > MAX_DEPTH:
-            return None
-        del stack[depth + 1 :]
-        try:
-            key = _read_string(found[2])
-            opened = {} if found[3] is None else None
-            value = opened if opened is not None else _read(found[3])
-        except (ValueError, RecursionError):
-            return None
-        if key in stack[-1]:
-            return None
-        stack[-1][key] = value
-    return groups if opened is None else None
-
-
-def _read_string(text: str) -> str:
-    value = json.loads(text) if text.startswith('"') else scalar(text)
-    if not isinstance(value, str):
-        raise ValueError(text)
-    return value
-
-
-def _read(text: str) -> Any:
-    if text[:1] in ('"', "[", "{"):
-        return json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse)
-    if text.startswith((".", "-.")) or _PLAIN.match(text):
-        return scalar(text)
-    value = scalar(text)
-    if isinstance(value, str):
-        raise ValueError(text)
-    return value
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("a key stands twice")
-    return made
-
-
-def _refuse(word: str) -> Any:
-    raise ValueError(f"{word}: a string to YAML, a number to this parser")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvc.errors import ParseError
 from mvc.lazy import load
-from mvc.metadata.canonical import dumps, loads
+from mvc.metadata.lean import loads
 from mvc.metadata.model import NOTHING, CommitMetadata, Dataset
 from mvc.metadata.values import MAX_BYTES, flatten, nest
 from mvc.objects import trees
@@ -23,6 +23,9 @@ DATASETS = "datasets.yaml"
 ENVIRONMENT = "environment.yaml"
 _FULL_READER = "mvc.metadata.files:grouped_values"
 """Loaded for files that mvc did not write."""
+
+_WRITER = "mvc.metadata.canonical:dumps"
+"""Loaded to commit, not to read."""
 
 FILES = (DATASETS, ENVIRONMENT, METRICS, PARAMS)
 
@@ -60,7 +63,7 @@ def read_metadata(objects: ObjectReader, tree_id: str, *, files: Collection[str]
 
 def _encoded(name: str, values: Mapping[str, Any]) -> bytes:
     try:
-        data = dumps(values).encode()
+        data: bytes = load(_WRITER)(values).encode()
     except UnicodeEncodeError as error:
         raise ParseError(f"{name}: text that is not Unicode") from error
     if len(data) > MAX_BYTES:

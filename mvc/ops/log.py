@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 from mvc.errors import NotFound, ParseError
 from mvc.lazy import load
@@ -46,9 +47,9 @@ class LogOptions:
     """Datasets and environment as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """A commit. `parents` are those that are shown (for a graph); `problem` says why there is no metadata."""
+class LogEntry(NamedTuple):
+    """A commit. `parents` are those that are shown (for a graph); `problem` says why there is no metadata.
+    (A NamedTuple, as there are many.)"""
 
     commit: Commit
     parents: tuple[str, ...]

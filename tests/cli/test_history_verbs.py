@@ -57,7 +57,8 @@ def test_log_is_gits_and_more(mvc: Mvc, three: History) -> None:
     mine = mvc("log", cwd=three.path).out
     assert mine.startswith(f"commit {git(three.path, 'rev-parse', 'HEAD').decode().strip()} (HEAD -> main)\n")
     assert mine.endswith(
-        "    base\n    \n    body of it\n\n    params   lr=3e-05  optimizer.name=adamw\n    metrics  acc=0.91  loss=nan\n"
+        "    base\n    \n    body of it\n\n"
+        "    params   lr=3e-05  optimizer.name=adamw\n    metrics  acc=0.91  loss=nan\n"
     )
     plain = re.sub(r"\n\n    params .*\n    metrics .*", "", mine)
     plain = re.sub(r" \((?:HEAD|tag)[^)]*\)", "", plain)
@@ -106,7 +107,9 @@ def test_log_with_a_graph(mvc: Mvc, merged: History) -> None:
     assert [re.sub(r"[0-9a-f]{7}( \(.*\))? ", "", line) for line in lines] == expected
     lines = mvc("log", "--graph", cwd=merged.path).lines
     assert (
-        lines[0].startswith("* commit ") and lines[1].startswith("|\\  Merge: ") and lines[2].startswith("| | Author: ")
+        lines[0].startswith("*   commit ")
+        and lines[1].startswith("|\\  Merge: ")
+        and lines[2].startswith("| | Author: ")
     )
     assert lines[-1] == "      a"
     assert mvc("log", "--graph", "--reverse", cwd=merged.path, code=2)

@@ -209,8 +209,8 @@ def test_reflogs_are_forgotten(mvc: Mvc, history: History) -> None:
 
 
 REVISIONS = (
-    "HEAD @ main v1 HEAD~1 HEAD^ HEAD~2 main:f HEAD^{tree} v1^{} refs/heads/topic heads/topic v1..main v1.. main...topic "
-    "^topic :/t"
+    "HEAD @ main v1 HEAD~1 HEAD^ HEAD~2 main:f HEAD^{tree} v1^{} refs/heads/topic heads/topic v1..main v1.. "
+    "main...topic ^topic :/t"
 )
 
 
@@ -328,6 +328,6 @@ def test_completion(history: History, tmp_path: Path) -> None:
     assert complete(path, "log", "--one") == ["plain,--oneline"]
     assert complete(path, "log", "--contain") == []
     assert complete(path, "add", "m") == ["file,m"]
-    assert complete(path, "branch", "--sort", "-d") == ["plain,-date"]
+    assert complete(path, "branch", "--sort", "n") == ["plain,name"]
     assert complete(tmp_path, "log", "v") == ["file,v"]  # no repository: no trouble
     assert complete(tmp_path, "-C", "repo", "tag", "v") == ["plain,v1"]

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mvc import __version__
 from mvc.metadata.accelerators import find_accelerators
-from mvc.metadata.canonical import dumps, loads
+from mvc.metadata.canonical import dumps
 from mvc.metadata.code import describe_code
 from mvc.metadata.environment import Surroundings, capture, installed
+from mvc.metadata.lean import loads
 from mvc.metadata.values import flatten, nest
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvc.errors import ParseError
-from mvc.metadata.canonical import dumps, flow, loads
+from mvc.metadata.canonical import dumps, flow
 from mvc.metadata.files import grouped_values
+from mvc.metadata.lean import loads
 from mvc.metadata.values import MAX_DEPTH, MAX_VALUES, flatten, nest, scalar, split_name
 from tests.metadata.strategies import TEXT, nested, same
 
