@@ -58,7 +58,7 @@ class ObjectBatch:
         raw_id = bytes.fromhex(object_id)
         writer = self._writer
         if (writer is None or raw_id not in writer) and not self._known(raw_id):
-            self._pack().add(raw_id, kind, data)
+            (writer or self._pack()).add(raw_id, kind, data)
         return object_id
 
     def _pack(self) -> PackWriter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from mvc.errors import IntegrityError
@@ -42,6 +43,7 @@ class EntryHead(NamedTuple):
     length: int
 
 
+@lru_cache(maxsize=4096)
 def encode_head(type_number: int, size: int) -> bytes:
     """The header in front of the compressed bytes."""
     first = (type_number << 4) | (size & 0x0F)

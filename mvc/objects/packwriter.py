@@ -34,6 +34,9 @@ class PackWriter:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __bool__(self) -> bool:
+        return True
+
     def __contains__(self, raw_id: bytes) -> bool:
         return raw_id in self._places
 
