@@ -203,7 +203,7 @@ def decode(codec: int, params: bytes, payload: bytes, size: int, base: bytes) ->
     low = ((8,), (4, 4), (2, 2, 4))[flags >> 2 & 3]
     order = b""
     if flags & 0x20:
-        order, at = params[3 : 4 + params[2]], 4 + params[2]
+        order, at = params[3 : 4 + params[2]], 4 + 5 * params[2]  # then 4 bytes a group, where it begins: not needed
     n, dtype = (size - head) // width, np.dtype(f"<u{width}")
     z, shift, taken = np.zeros(n, dtype), 0, 0
     for bits in (*low, *(8,) * (width - 1)):
