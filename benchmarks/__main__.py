@@ -40,6 +40,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=HERE / "data", help="where the models are made and kept")
     parser.add_argument("--peers", type=Path, default=HERE / "peers", help="the virtual environment of DVC and Xet")
     parser.add_argument("--results", type=Path, default=HERE / "results.json")
+    parser.add_argument("--note", default="", help="a sentence for the head of the report (was the machine busy?)")
     parser.add_argument("--report", action="store_true", help="only write the report and the chart")
     return parser.parse_args()
 
@@ -77,7 +78,7 @@ def measure(chosen: argparse.Namespace, results: Results) -> None:
     if set(wanted) - {"mvc", "cp"}:
         for line in peers.install(venv):
             say(line)
-    results.describe(peers.versions(venv))
+    results.describe(peers.versions(venv), chosen.note)
     with tempfile.TemporaryDirectory(prefix="mvc-bench-", dir=chosen.work) as work:
         bench = Bench(Path(work).resolve(), wanted, results, chosen.repeat)
         steps: dict[str, Callable[[], None]] = {

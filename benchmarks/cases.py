@@ -52,8 +52,9 @@ def real(bench: Bench, folder: Path) -> None:
                 took += commit(tool, f"v{number}")
             first = restore(tool, "v0")
             check(versions[0], tool.restored())
-            figures: Figures = {"stored": tool.stored(), "raw": raw, "commits": took.as_json(), "restore": first.as_json()}
-            say(f"  {label}: {figures['stored'] / 1e6:.1f} of {raw / 1e6:.1f} MB, {took.wall:.1f} s")
+            stored = tool.stored()
+            figures = {"stored": stored, "raw": raw, "commits": took.as_json(), "restore": first.as_json()}
+            say(f"  {label}: {stored / 1e6:.1f} of {raw / 1e6:.1f} MB, {took.wall:.1f} s")
             bench.results.put(f"real/{name}", label, figures)
 
 

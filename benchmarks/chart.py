@@ -46,7 +46,7 @@ def panels(results: Results) -> list[Panel]:
     series, large = "real/fine-tunes", "synthetic"
     any_raw = next((results.get(series, tool)["raw"] for tool in results.tools(series)), 0)
     any_large = next((results.get(large, tool)["raw"] for tool in results.tools(large)), 0)
-    return [
+    every = [
         Panel(
             "Stored",
             f"a real model and 3 fine-tunes, {any_raw / 1e6:.0f} MB",
@@ -56,6 +56,7 @@ def panels(results: Results) -> list[Panel]:
         Panel("Commit", f"a model of {any_large / 1e9:.1f} GB", values(large, lambda f: f["base"]["wall"]), seconds),
         Panel("Go back", "from its fine-tune to it", values(large, lambda f: f["to base"]["wall"]), seconds),
     ]
+    return [panel for panel in every if panel.values]
 
 
 def draw(shown: list[Panel]) -> str:

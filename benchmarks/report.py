@@ -22,6 +22,8 @@ Written by `python -m benchmarks` (`make bench`); [README.md](README.md) says ho
 
 def write_report(results: Results, path: Path) -> None:
     parts = [HEAD, _machine(results)]
+    if results.data.get("note"):
+        parts.append(f"**{results.data['note']}**\n")
     for title, make in (
         ("Bytes: real models", _real),
         ("Seconds: a large model and its fine-tune", _synthetic),

@@ -23,7 +23,9 @@ class Results:
         if path.exists():
             self.data = json.loads(path.read_text(encoding="utf-8"))
 
-    def describe(self, versions: dict[str, str]) -> None:
+    def describe(self, versions: dict[str, str], note: str = "") -> None:
+        """Say what was measured on; a `note` on how heads the report."""
+        self.data["note"] = note
         self.data["machine"] = {
             "processors": processors(),
             "model": _processor(),

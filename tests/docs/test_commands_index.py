@@ -9,7 +9,8 @@ from mvc.cli.registry import GROUPS
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "commands" / "README.md"
 HEAD = """# Commands
 
-A page a command; `mvc VERB --help` says the same in short. [mvc](mvc.md) itself: global options, environment, exit codes.
+A page a command; `mvc VERB --help` says the same in short. [mvc](mvc.md) itself: global options, environment,
+exit codes.
 """
 
 
