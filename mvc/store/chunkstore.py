@@ -13,6 +13,7 @@ misses, or meets a pack that is gone, reloads the list of idx files and looks ag
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
@@ -143,17 +144,12 @@ class ChunkStore:
         return self._record(name, is_sound)
 
     def names(self) -> Iterator[bytes]:
-        """The names of all chunks, each once, in no order."""
-        seen: set[bytes] = set()
-        several = len(self._idx.all) > 1
-        for idx in self._idx.all:
-            last = b""
-            for name in idx.names():
-                if name != last and name not in seen:
-                    yield name
-                    last = name
-                    if several:
-                        seen.add(name)
+        """The names of all chunks, each once, in order."""
+        last = b""
+        for name in heapq.merge(*(idx.names() for idx in self._idx.all)):
+            if name != last:
+                yield name
+                last = name
 
     def records(self) -> Iterator[tuple[bytes, Location]]:
         """All records of all packs; a chunk that is stored twice comes twice."""

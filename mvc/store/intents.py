@@ -28,7 +28,8 @@ Claim: no pack that W counts on is removed. Let W claim P at c, having registere
 
 What gc keeps it keeps whole, and closed: the bases of every record in a pack that stays are kept.
 Times are compared as the same file system gave them, so equal clocks are not needed, nor fine ones: a
-coarse clock rounds t0 and c alike, and never turns their order.
+coarse clock rounds t0 and c alike, and never turns their order. A clock that is set back while W works makes no
+claim older than s; one that is set back within the moments of gc's own steps is not provided for.
 
 What the argument rests on: W publishes before it removes its intent. gc's reading of refs must itself
 be a snapshot (take the repository's lock for it). A W that another machine takes for dead, its heartbeat
@@ -40,6 +41,7 @@ grace does it, and gc without grace removes nothing while an intent of another m
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from dataclasses import dataclass
@@ -60,8 +62,9 @@ _TMP = "tmp-"
 class Intent:
     """A registered writer: keep it until what was written is published, then leave the `with` block."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start_ns: int) -> None:
         self.path = path
+        self.start_ns = start_ns
 
     def __enter__(self) -> Intent:
         return self
@@ -112,7 +115,7 @@ def register(intents_dir: Path, what: str) -> Intent:
     path = intents_dir / f"{start:020d}-{holder.nonce}{_SUFFIX}"
     fsio.replace(name, path)  # seen whole or not at all; need not survive a crash, as its process would not
     heartbeat.watch(path)
-    return Intent(path)
+    return Intent(path, start)
 
 
 def list_intents(intents_dir: Path, *, now_ns: int | None = None) -> list[Registered]:
@@ -147,12 +150,15 @@ def remove_dead(intents_dir: Path, intents: list[Registered], *, before_ns: int)
 class Claims:
     """The packs that one writer has claimed. Thread-safe: a claim may be made twice."""
 
-    def __init__(self, condemned_list: Path) -> None:
+    def __init__(self, condemned_list: Path, since_ns: int = 0) -> None:
+        """`since_ns` is when the writer's intent began: no claim is older, though the clock be set back."""
         self._condemned = condemned_list
+        self._since_ns = since_ns
         self._claimed: set[bytes] = set()
 
-    def own(self, pack_id: bytes) -> None:
-        """This writer made the pack."""
+    def own(self, pack_id: bytes, path: Path) -> None:
+        """This writer has made the pack, which stands at `path`."""
+        self._not_too_old(path)
         self._claimed.add(pack_id)
 
     def claim(self, pack_id: bytes, path: Path) -> bool:
@@ -162,9 +168,18 @@ class Claims:
         fsio.step("utime", path)
         try:
             os.utime(path)
+            self._not_too_old(path)
         except (FileNotFoundError, PermissionError):
             return False  # where its time may not be set it cannot be kept: as in Git, the chunk is stored anew
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            return False
         if pack_id in condemned.read(self._condemned).packs:
             return False
         self._claimed.add(pack_id)
         return True
+
+    def _not_too_old(self, path: Path) -> None:
+        if path.stat().st_mtime_ns < self._since_ns:
+            os.utime(path, ns=(self._since_ns, self._since_ns))

@@ -105,7 +105,7 @@ def pack_id_of(path: Path) -> bytes | None:
 
 
 def list_packs(packs_dir: Path) -> dict[bytes, Path]:
-    """All files there that are named as packs are."""
+    """All files that stand where packs stand, and are named as packs are."""
     found: dict[bytes, Path] = {}
     try:
         folders = sorted(packs_dir.iterdir())
@@ -115,7 +115,7 @@ def list_packs(packs_dir: Path) -> dict[bytes, Path]:
         if len(folder.name) == 2 and folder.is_dir():
             for path in folder.iterdir():
                 pack_id = pack_id_of(path)
-                if pack_id is not None:
+                if pack_id is not None and folder.name == path.name[:2]:
                     found[pack_id] = path
     return found
 

@@ -25,7 +25,7 @@ def seal(paths: StorePaths, pack: PackBuilder, records: Mapping[bytes, Location]
         target = paths.pack(pack_id)
     size = pack.size
     pack.commit(target)
-    claims.own(pack_id)
+    claims.own(pack_id, target)
     placed = [(name, place._replace(pack=pack_id)) for name, place in records.items()]
     table = idxbuild.merge([idxbuild.from_records([(pack_id, size)], placed)])
     idxbuild.write(table, paths.idx, paths.tmp)

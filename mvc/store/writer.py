@@ -58,7 +58,7 @@ class PackWriter:
         intent: Intent,
     ) -> None:
         self._paths, self._settings, self._idx, self._packs, self._intent = paths, settings, idx, packs, intent
-        self._claims = Claims(paths.condemned)
+        self._claims = Claims(paths.condemned, intent.start_ns)
         self._namer = chunk_namer(settings.naming)
         self._reader = ChunkReader(self._copies, self._fetch, idx.reload, self._namer, cache)
         self._lock = threading.RLock()

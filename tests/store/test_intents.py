@@ -107,7 +107,7 @@ def test_claims(tmp_path: Path) -> None:
     assert claims.claim(b"a" * 32, pack)
     condemned.write(listed, [b"a" * 32], tmp_path, final=True)
     assert claims.claim(b"a" * 32, pack)  # claimed once is claimed: gc has seen it
-    claims.own(b"b" * 32)
+    claims.own(b"b" * 32, pack)
     assert claims.claim(b"b" * 32, tmp_path / "none")
 
 
@@ -120,3 +120,11 @@ def test_a_list_that_cannot_be_read_is_told_and_dropped(tmp_path: Path, data: by
         condemned.read(store.paths.condemned)
     assert [one.path for one in store.verify()] == [store.paths.condemned]
     assert prune(store, {name}) == [] and store.verify() == []
+
+
+def test_a_clock_that_is_set_back_makes_no_claim_old(tmp_path: Path) -> None:
+    pack = tmp_path / "a.pack"
+    pack.write_bytes(b"x")
+    began = pack.stat().st_mtime_ns + 3600 * 10**9
+    assert Claims(tmp_path / "none", began).claim(b"a" * 32, pack)
+    assert pack.stat().st_mtime_ns == began
