@@ -1,0 +1,1 @@
+"""The Git side of a repository: objects, refs, trees, history, config, manifests."""

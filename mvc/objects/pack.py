@@ -11,7 +11,7 @@ from mvc.errors import IntegrityError
 from mvc.fsio import RandomFile
 from mvc.objects.delta import apply_delta, result_size
 from mvc.objects.model import Kind
-from mvc.objects.packentry import KIND_OF, Entry, read_entry, read_head
+from mvc.objects.packentry import KIND_OF, TYPES, Entry, read_entry, read_head
 from mvc.objects.packindex import PackIndex
 
 _CACHE_BYTES = 8 * 1024 * 1024
@@ -73,20 +73,29 @@ class Pack:
             raise IntegrityError(f"{self.path.name} at {offset}: {error.message}", hint="mvc fsck") from error
 
     def _read(self, offset: int, external: External | None) -> tuple[Kind, bytes]:
-        deltas: list[bytes] = []
+        deltas: list[tuple[int, bytes]] = []
         place: int | bytes = offset
         for _ in range(_MAX_CHAIN):
             if isinstance(place, bytes):
                 kind, data = _beyond(external)(place)
-                return kind, _unwind(deltas, data)
+                return kind, self._unwind(deltas, TYPES[kind], data)
             entry = self._entry(place)
             if entry.base is None:
                 if deltas:
                     self._remember(place, entry.type, entry.data)
-                return KIND_OF[entry.type], _unwind(deltas, entry.data)
-            deltas.append(entry.data)
+                return KIND_OF[entry.type], self._unwind(deltas, entry.type, entry.data)
+            deltas.append((place, entry.data))
             place = self._base_offset(entry.base)
         raise IntegrityError("a chain of deltas does not end")
+
+    def _unwind(self, deltas: list[tuple[int, bytes]], type_number: int, data: bytes) -> bytes:
+        """Apply a chain of deltas. What lies on the way is kept at hand: a walk through the history reads it next."""
+        for index in range(len(deltas) - 1, -1, -1):
+            offset, delta = deltas[index]
+            data = apply_delta(data, delta)
+            if index:
+                self._remember(offset, type_number, data)
+        return data
 
     def _entry(self, offset: int) -> Entry:
         cached = self._bases.get(offset)
@@ -149,12 +158,6 @@ class Pack:
             if self._file is not None:
                 self._file.close()
                 self._file = None
-
-
-def _unwind(deltas: list[bytes], data: bytes) -> bytes:
-    for delta in reversed(deltas):
-        data = apply_delta(data, delta)
-    return data
 
 
 def _beyond(external: External | None) -> External:

@@ -48,6 +48,11 @@ class PackIndex:
 
     def find(self, raw_id: bytes) -> int | None:
         """The offset of an object in the pack, or None."""
+        at = self._position(raw_id)
+        return None if at is None else self._offset(at)
+
+    def _position(self, raw_id: bytes) -> int | None:
+        """Which of the ids, counted from 0, this one is; None if it is none of them."""
         first = raw_id[0]
         low, high = self._fanout[first], self._fanout[first + 1]
         # Ids are as good as random, so where one stands is known up to the square root of their number.
@@ -56,14 +61,14 @@ class PackIndex:
         radius = isqrt(number) + 1
         low, high = max(low, guess - radius), min(high, guess + radius)
         window = self._data[_IDS + 20 * low : _IDS + 20 * high]
-        at = window.find(raw_id)
+        at: int = window.find(raw_id)
         if at >= 0 and not at % 20:
-            return self._offset(low + at // 20)
+            return low + at // 20
         if at < 0 and window[:20] < raw_id < window[-20:]:
             return None
         at = self._lower_bound(raw_id)
         if at < self.count and self._data[_IDS + 20 * at : _IDS + 20 * at + 20] == raw_id:
-            return self._offset(at)
+            return at
         return None
 
     def _lower_bound(self, raw_id: bytes) -> int:
@@ -93,10 +98,14 @@ class PackIndex:
 
     def shared_digits(self, raw_id: bytes) -> int:
         """How many hex digits the most similar other id here shares with this one."""
-        at = self._lower_bound(raw_id)
-        near = self._data[_IDS + 20 * max(at - 1, 0) : _IDS + 20 * min(at + 2, self.count)]
-        others = (near[place : place + 20] for place in range(0, len(near), 20))
-        return max((common_digits(raw_id, other) for other in others if other != raw_id), default=0)
+        at = self._position(raw_id)
+        before, behind = (at, at + 1) if at is not None else (place := self._lower_bound(raw_id), place)
+        most = 0
+        if before:
+            most = common_digits(raw_id, self._data[_IDS + 20 * before - 20 : _IDS + 20 * before])
+        if behind < self.count:
+            most = max(most, common_digits(raw_id, self._data[_IDS + 20 * behind : _IDS + 20 * behind + 20]))
+        return most
 
     def _offset(self, at: int) -> int:
         offset: int = struct.unpack_from(">I", self._data, self._offsets + 4 * at)[0]
