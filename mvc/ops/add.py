@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from mvc.repo.materialize import stat_of
 from mvc.repo.pathspec import Pathspec
 from mvc.repo.repository import Repository
 from mvc.repo.scan import Scan, Untracked, scan
-from mvc.repo.stage import Stage, StageEntry
+from mvc.repo.stage import Stage, StageEntry, is_fresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ def _store(
     """Chunks, then Git objects, then the stage: each durable before the next (docs/architecture.md, "Writing")."""
     standing = {path: TreeItem(*item) for path, item in stage.items().items()}
     chunks = open_chunks(repo)
+    started = time.time_ns()
     with chunks.intend("add") as intent:
         with chunks.writer(intent) as writer, repo.objects.batch(keep=stage_label(repo)) as batch:
             taken = ingest(repo, writer, batch, read, standing=standing, progress=progress)
@@ -102,9 +104,10 @@ def _store(
             for one in taken:
                 before = fresh_stage.get(one.path)
                 stored = one.stored + (before.stored if before is not None and before.id == one.id else 0)
-                fresh_stage.put(
-                    StageEntry(one.path, one.mode, one.id, one.size, one.blake3, stat_of(one.stat), stored=stored)
-                )
+                # A file as new as its reading may have changed since and look the same.
+                stat = stat_of(one.stat)
+                known = None if is_fresh(stat, started) else stat
+                fresh_stage.put(StageEntry(one.path, one.mode, one.id, one.size, one.blake3, known, stored=stored))
             for path in gone:
                 fresh_stage.remove(path)
             update_ignore_file(repo, fresh_stage)

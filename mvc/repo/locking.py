@@ -25,7 +25,7 @@ def edit_stage(repo: Repository, *, wait: float = 0.0, what: str = "") -> Iterat
     """
     repo.require_writable()
     with load(LOCKS["hold"])(lock_path(repo), what=what or "change the stage", wait=wait) as lock:
-        stage = Stage.load(repo.stage_path)
+        stage = read_stage(repo)
         yield stage
         if stage.changed:
             lock.check()
@@ -33,8 +33,14 @@ def edit_stage(repo: Repository, *, wait: float = 0.0, what: str = "") -> Iterat
 
 
 def read_stage(repo: Repository) -> Stage:
-    """The stage as it is now, without a lock: for reading."""
-    return Stage.load(repo.stage_path)
+    """The stage as it is now, without a lock: for reading.
+
+    Its `tree` is a hint that no ref holds: one that `git gc` took meanwhile is forgotten here.
+    """
+    stage = Stage.load(repo.stage_path)
+    if stage.tree is not None and not repo.objects.contains(stage.tree):
+        stage.forget_tree()
+    return stage
 
 
 def refresh_stage(repo: Repository, stage: Stage) -> bool:

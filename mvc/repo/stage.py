@@ -105,6 +105,10 @@ class Stage:
             self._tree = tree
             self._touch()
 
+    def forget_tree(self) -> None:
+        """The tree is not there any more: say that none is known. No change worth saving."""
+        self._tree = None
+
     def __len__(self) -> int:
         """Paths with an entry of conflict 0."""
         return self._base.rows if self._entries is None else len(self._entries)

@@ -137,7 +137,7 @@ def _differences(repo: Repository, stage: Stage, tree: str | None) -> list[TreeC
     """Where stage and tree differ, without `.mvcmeta` and paths in conflict."""
     conflicts = stage.conflicts()
     known = stage.tree
-    if known is not None and not conflicts and (known == tree or repo.objects.contains(known)):
+    if known is not None and not conflicts:
         return [] if known == tree else list(trees.diff(repo.objects, tree, known))
     committed = trees.flatten(repo.objects, tree)
     staged = stage.items()

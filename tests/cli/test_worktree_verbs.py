@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from mvc import fsio
-from mvc.repo.locking import edit_stage, lock_path
+from mvc.repo.locking import edit_stage, lock_path, read_stage
 from mvc.repo.repository import Repository
 from tests.cli.world import Mvc
 from tests.repo.making import git, write
 
+ROOT = Path(__file__).resolve().parents[2]
 KILLED = """
 import itertools, os, sys
 from mvc import fsio
@@ -86,7 +87,8 @@ def test_a_killed_init_is_completed_by_another(tmp_path: Path, mvc: Mvc) -> None
         mvc("init", "whole", cwd=tmp_path)
     for crash in range(1, len(steps), 9):
         place = f"p{crash}"
-        killed = subprocess.run([sys.executable, "-c", KILLED, str(crash), place], cwd=tmp_path, check=False)
+        command = [sys.executable, "-c", KILLED, str(crash), place]
+        killed = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
         assert killed.returncode == 9
         mvc("init", place, cwd=tmp_path)
         assert "No commits yet" in mvc("status", cwd=tmp_path / place).out
@@ -361,3 +363,30 @@ def test_rm_and_mv_keep_gitignore(tmp_path: Path, mvc: Mvc) -> None:
     mvc("rm", "--cached", "b.bin", cwd=top)
     text = (top / ".gitignore").read_text()
     assert "/c.bin\n" in text and "/a.bin\n" not in text and "/b.bin\n" not in text
+
+
+# -- the stage's memory
+
+
+def test_a_file_that_changes_while_it_is_added_is_not_taken_for_clean(repo: Path, mvc: Mvc) -> None:
+    for number in range(10):
+        write(repo, {"racy": b"one %d" % number})
+        mvc("add", "racy", cwd=repo)
+        write(repo, {"racy": b"two %d" % number})
+        assert porcelain(mvc, repo) == ["AM racy"]
+
+
+def test_a_tree_that_git_took_is_not_missed(top: Path, mvc: Mvc) -> None:
+    """The stage remembers a tree that no ref holds any more."""
+    write(top, {"model.bin": b"second"})
+    mvc("commit", "-a", "-m", "second", cwd=top)
+    mvc("reset", "--soft", "HEAD~1", cwd=top)
+    git(top, "--git-dir=.mvc", "reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all")
+    git(top, "--git-dir=.mvc", "update-ref", "-d", "ORIG_HEAD")
+    repo = Repository.open(top)
+    with edit_stage(repo) as stage:
+        stage.tree = "12" * 20
+    assert read_stage(repo).tree is None
+    assert porcelain(mvc, top) == ["M  model.bin"]
+    mvc("commit", "-m", "again", cwd=top)
+    assert porcelain(mvc, top) == []

@@ -204,7 +204,8 @@ def test_a_newer_version_is_refused() -> None:
 
 def test_a_stat_as_new_as_the_stage_is_not_kept(tmp_path: Path) -> None:
     old = Stat(5, 5 * 10**9 + 1, 1, 3)
-    fresh = stat_of(os.stat(tmp_path))._replace(size=3)
+    now = stat_of(os.stat(tmp_path))
+    fresh = now._replace(size=3, mtime_ns=now.mtime_ns + 3600 * 10**9)  # however long saving takes
     stage = Stage()
     stage.put(plain("old")._replace(stat=old))
     stage.put(plain("new")._replace(stat=fresh))
