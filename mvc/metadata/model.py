@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 Value = None | bool | int | float | str | list[Any]
 """A leaf: a scalar, or a list (whose items may be lists and mappings of the same kinds).
@@ -14,8 +14,10 @@ Flat = Mapping[str, Any]
 """Dotted names to leaves: {"optimizer.lr": 3e-05}. In the file the groups are nested."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
+_NONE: Flat = MappingProxyType({})
+
+
+class Dataset(NamedTuple):
     """Data that a commit's model was made from.
 
     `location` is a path (relative to the repository, "/"-separated, where it lies inside) or a
@@ -31,15 +33,14 @@ class Dataset:
     """Number of files of a local folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommitMetadata:
-    """The four files of `.mvcmeta/`."""
+class CommitMetadata(NamedTuple):
+    """The four files of `.mvcmeta/`. False where they say nothing. (NamedTuples, as `log` has to start quickly.)"""
 
-    params: Flat = field(default_factory=dict)
-    metrics: Flat = field(default_factory=dict)
+    params: Flat = _NONE
+    metrics: Flat = _NONE
     """Numbers as a rule. A name may be scoped to a path: "accuracy@model.safetensors"."""
     datasets: tuple[Dataset, ...] = ()
-    environment: Flat = field(default_factory=dict)
+    environment: Flat = _NONE
 
     def __bool__(self) -> bool:
         return bool(self.params or self.metrics or self.datasets or self.environment)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
@@ -20,8 +19,7 @@ from mvc.repo.repository import Repository
 _TENSOR_FILTER = "mvc.ops.tensor_filter:TensorFilter"
 
 
-@dataclass(frozen=True, slots=True)
-class LogOptions:
+class LogOptions(NamedTuple):
     """Which commits, and what of them. All conditions must hold; times are seconds since 1970."""
 
     revisions: tuple[str, ...] = ()
