@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mvc.errors import Refused, UsageError
@@ -174,8 +174,7 @@ def _metadata_tree(batch: ObjectBatch, options: CommitOptions, origin: _Origin) 
 def amended(before: CommitMetadata, given: CommitMetadata) -> CommitMetadata:
     """The metadata of an amended commit: new values replace those of the same name, the others stay."""
     named = {dataset.name: dataset for dataset in (*before.datasets, *given.datasets)}
-    return replace(
-        before,
+    return CommitMetadata(
         params={**before.params, **given.params},
         metrics={**before.metrics, **given.metrics},
         datasets=tuple(named.values()),

@@ -57,7 +57,7 @@ def switch_tree(
     target = trees.flatten(repo.objects, target_tree)
     with Placer(repo.require_worktree()) as placer:
         plan = (
-            _forced(repo, stage, current, target, placer) if force else _careful(repo, stage, current, target, placer)
+            _forced(repo, stage, target, placer) if force else _careful(repo, stage, current, target, placer)
         )
     if plan.blocked:
         raise WouldOverwrite(
@@ -121,9 +121,10 @@ def content_identity(objects: ObjectReader, item: TreeItem) -> tuple[int, bytes 
     return len(blob), None
 
 
-def _forced(repo: Repository, stage: Stage, current: Flat, target: Flat, placer: Placer) -> _Plan:
+def _forced(repo: Repository, stage: Stage, target: Flat, placer: Placer) -> _Plan:
     plan = _Plan()
-    for path in [*stage.paths(), *stage.conflicts(), *current]:
+    # Tracked is what the stage holds: a file that is only in the current tree was unstaged, and is the user's.
+    for path in [*stage.paths(), *stage.conflicts()]:
         if path not in target:
             plan.write[path] = None
     for path, item in target.items():

@@ -67,3 +67,12 @@ def test_reset_ends_a_merge(two: World) -> None:
     assert two.status() == []
     two.mvc("commit", "--allow-empty", "-m", "next")
     assert len(two.git("log", "-1", "--format=%P").split()) == 1
+
+
+@pytest.mark.parametrize("verb", [("reset", "--hard", "HEAD~1"), ("checkout", "--force", "HEAD~1")])
+def test_what_is_not_staged_any_more_is_the_users(two: World, verb: tuple[str, ...]) -> None:
+    two.mvc("rm", "--cached", "c")
+    two.write("c", "mine, and nowhere else")
+    two.mvc(*verb)
+    assert two.files() == {"a": "1", "b": "1", "c": "mine, and nowhere else"}
+    assert two.status() == ["new c"]

@@ -38,6 +38,7 @@ class World:
         if new:
             path.mkdir()
             init(path)
+        self._opened: Repository | None = None
         self.environment = {
             "HOME": str(self.home),
             "MVC_AUTHOR_NAME": "A U Thor",
@@ -46,8 +47,15 @@ class World:
 
     @property
     def repo(self) -> Repository:
-        """Opened anew: what another process would see."""
-        return Repository.discover(self.path)
+        """Opened anew: what another process would see. It is closed when the next one is."""
+        self.close()
+        self._opened = Repository.discover(self.path)
+        return self._opened
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.objects.close()
+            self._opened = None
 
     def mvc(self, *arguments: str, code: int = 0, cwd: str = "") -> Ran:
         """Run a command line, which must end with `code`."""
@@ -66,6 +74,9 @@ class World:
             ended = report(error, session)
             if ended == 70:
                 raise
+        finally:
+            if session._repo is not None:
+                session._repo.objects.close()
         return Ran(ended, out.getvalue(), err.getvalue())
 
     def git(self, *arguments: str) -> str:
