@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mvc.errors import ParseError, UsageError
 
@@ -20,8 +20,7 @@ _ESCAPED = {char: f"\\{letter}" for letter, char in _ESCAPES.items()}
 MAX_FILE = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A piece of a config file. `section` is what it belongs to ("core", "remote.origin"); `name` is the key's last
     part for an entry, None for a section's header and for blanks and comments (`header` tells which)."""
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mvc import fsio
 from mvc.objects.encoding import dump_signature, is_id, parse_signature
@@ -20,8 +20,7 @@ Keep = Callable[["ReflogEntry"], bool]
 ZERO = "0" * 40
 
 
-@dataclass(frozen=True, slots=True)
-class ReflogEntry:
+class ReflogEntry(NamedTuple):
     """A move from `old` to `new` (None: did not exist), by whom and when, and why (`message`: "commit: text")."""
 
     old: str | None

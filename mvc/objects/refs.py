@@ -6,8 +6,7 @@ Reading is here and in `reffiles`; what moves refs stands in `refmoves`, loaded 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mvc.errors import NotFound
 from mvc.lazy import load
@@ -27,8 +26,7 @@ _MOVES = "mvc.objects.refmoves"
 """Loaded when a ref is to move: commands that only read start faster without it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """What HEAD stands for: on a branch (`branch` is its full name, `refs/heads/main`), or detached (None).
 
     `id` is the commit, or None on a branch that has no commit yet.
@@ -43,8 +41,7 @@ class Head:
         return self.branch.removeprefix("refs/heads/") if self.branch else None
 
 
-@dataclass(frozen=True, slots=True)
-class RefChange:
+class RefChange(NamedTuple):
     """A wish to move `ref` from `old` to `new`. None stands for "does not exist"; ANY as `old` for "whatever it is"."""
 
     ref: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mvc.errors import AmbiguousName, IntegrityError, NotFound, UsageError
 from mvc.lazy import load
@@ -25,8 +25,7 @@ _CLOSEST = "difflib:get_close_matches"
 """Loaded for the hint of an error alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """Commits reachable from `include` and not from `exclude`. `symmetric`: it was written `A...B`.
 
     `left` and `right` are the two ends as commits, for `diff` (for a single revision `left` is None).

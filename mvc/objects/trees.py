@@ -191,15 +191,36 @@ def _root(batch: ObjectBatch, entries: list[TreeEntry], metadata: str | None) ->
     return batch.tree(entries, root=True)
 
 
+_METADATA_NAME = METADATA_DIR.encode()
+_AFTER_METADATA = _METADATA_NAME + b"/"
+"""Entries are sorted by bytes, a folder as if its name ended in "/"."""
+
+
 def with_metadata(batch: ObjectBatch, tree_id: str, metadata: str | None) -> str:
     """The tree with `.mvcmeta/` replaced by the tree `metadata`, or (None) without it."""
     return _root(batch, [entry for entry in batch.reader.tree(tree_id) if entry.name != METADATA_DIR], metadata)
 
 
 def metadata_tree(objects: ObjectReader, tree_id: str) -> str | None:
-    """The id of a tree's `.mvcmeta/` folder, or None."""
-    item = entry_at(objects, tree_id, METADATA_DIR)
-    return item.id if item is not None and item.mode == TREE else None
+    """The id of a tree's `.mvcmeta/` folder, or None.
+
+    `log` asks this of every commit, so the tree is not parsed as a whole: the name sorts before nearly all others.
+    """
+    kind, data = objects.raw(tree_id)
+    if kind != "tree":
+        raise IntegrityError(f"object {tree_id} is a {kind}, not a tree")
+    at = 0
+    while at < len(data):
+        space, end = data.find(b" ", at), data.find(b"\0", at)
+        if not at < space < end:
+            raise IntegrityError(f"the tree {tree_id} is malformed")
+        name = data[space + 1 : end]
+        if name == _METADATA_NAME:
+            return data[end + 1 : end + 21].hex() if data[at:space].lstrip(b"0") == b"40000" else None
+        if name > _AFTER_METADATA:
+            return None
+        at = end + 21
+    return None
 
 
 def same_content(objects: ObjectReader, one: str | None, two: str | None) -> bool:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from mvc.errors import UsageError
 from mvc.objects import ancestry, trees
@@ -22,8 +21,7 @@ _Item = TypeVar("_Item")
 _RECENT = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """Which commits to walk, and how. All conditions must hold; times are seconds since 1970."""
 
     include: Sequence[str]
@@ -46,8 +44,7 @@ class Selection:
     """A last filter of the caller's own (as `log --tensor`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A commit of the walk. `parents` are the nearest ancestors that the walk shows (for a graph)."""
 
     commit: Commit
