@@ -124,6 +124,10 @@ def _signature(who: Signature) -> dict[str, str]:
 
 def _wrapped(session: Session, label: str, words: list[str]) -> Iterator[str]:
     """The words behind a label, broken at the terminal's width; what is beyond a few lines is counted."""
+    line = "  ".join(words) if len(words) <= _MOST_IN_LOG else ""
+    if line and len(line) <= session.width - 4 - _LABEL:
+        yield f"    {session.paint(label.ljust(_LABEL), 'cyan')}{line}"
+        return
     if len(words) > _MOST_IN_LOG:
         words = [*words[:_MOST_IN_LOG], f"... {len(words) - _MOST_IN_LOG} more"]
     lines = [""]

@@ -6,6 +6,8 @@ import time
 
 from mvc.objects.model import Signature
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNITS = (
     (365 * 86400, "year"),
     (30 * 86400, "month"),
@@ -19,7 +21,8 @@ _UNITS = (
 def git_date(who: Signature) -> str:
     """As Git's default: "Thu Jan 1 12:00:00 2026 +0100", in the signer's own zone."""
     at = _in_zone(who)
-    return f"{time.strftime('%a %b', at)} {at.tm_mday} {time.strftime('%H:%M:%S %Y', at)} {_zone(who, '')}"
+    clock = f"{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}"
+    return f"{_DAYS[at.tm_wday]} {_MONTHS[at.tm_mon - 1]} {at.tm_mday} {clock} {at.tm_year} {_zone(who, '')}"
 
 
 def iso_date(who: Signature) -> str:

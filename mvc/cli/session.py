@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -208,7 +209,7 @@ class Session:
         """A progress that says nothing at all."""
         return SILENT
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Columns of the terminal (COLUMNS goes before); 100 where there is none."""
         given = self.environment.get("COLUMNS", "")

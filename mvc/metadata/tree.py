@@ -52,12 +52,11 @@ def read_metadata(objects: ObjectReader, tree_id: str, *, files: Collection[str]
     if folder is None:
         return NOTHING
     found = {entry.name: entry.id for entry in objects.tree(folder) if entry.name in files and entry.mode == FILE}
-    flat = {name: _flat(objects, name, found.get(name)) for name in (PARAMS, METRICS, ENVIRONMENT)}
     return CommitMetadata(
-        params=flat[PARAMS],
-        metrics=flat[METRICS],
-        datasets=_datasets(objects, found.get(DATASETS)),
-        environment=flat[ENVIRONMENT],
+        params=_flat(objects, PARAMS, found[PARAMS]) if PARAMS in found else {},
+        metrics=_flat(objects, METRICS, found[METRICS]) if METRICS in found else {},
+        datasets=_datasets(objects, found[DATASETS]) if DATASETS in found else (),
+        environment=_flat(objects, ENVIRONMENT, found[ENVIRONMENT]) if ENVIRONMENT in found else {},
     )
 
 
@@ -87,9 +86,7 @@ def _blob(objects: ObjectReader, name: str, blob_id: str) -> bytes:
     return objects.blob(blob_id)
 
 
-def _groups(objects: ObjectReader, name: str, blob_id: str | None) -> dict[str, Any]:
-    if blob_id is None:
-        return {}
+def _groups(objects: ObjectReader, name: str, blob_id: str) -> dict[str, Any]:
     data = _blob(objects, name, blob_id)
     try:
         groups = loads(data.decode())
@@ -100,7 +97,7 @@ def _groups(objects: ObjectReader, name: str, blob_id: str | None) -> dict[str, 
     return groups
 
 
-def _flat(objects: ObjectReader, name: str, blob_id: str | None) -> dict[str, Any]:
+def _flat(objects: ObjectReader, name: str, blob_id: str) -> dict[str, Any]:
     try:
         return flatten(_groups(objects, name, blob_id))
     except ParseError as error:
@@ -108,7 +105,7 @@ def _flat(objects: ObjectReader, name: str, blob_id: str | None) -> dict[str, An
         raise ParseError(prefix + error.message.removeprefix(prefix)) from error
 
 
-def _datasets(objects: ObjectReader, blob_id: str | None) -> tuple[Dataset, ...]:
+def _datasets(objects: ObjectReader, blob_id: str) -> tuple[Dataset, ...]:
     # A dataset's name may hold dots, so the groups are taken as they stand.
     return tuple(_dataset(name, fields) for name, fields in _groups(objects, DATASETS, blob_id).items())
 

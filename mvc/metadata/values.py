@@ -21,6 +21,7 @@ MAX_VALUES = 20_000
 MAX_BYTES = 4 * 1024 * 1024
 """Bytes of one file of params or metrics."""
 
+_FIRST_OF_NO_STRING = frozenset("+-.0123456789~nNtTfF")
 _NULL = {"", "~", "null", "Null", "NULL"}
 _TRUE = {"true", "True", "TRUE"}
 _FALSE = {"false", "False", "FALSE"}
@@ -34,6 +35,8 @@ _MOST_DIGITS = 4000  # Python refuses to convert longer ones, as conversion is q
 
 def scalar(text: str) -> Any:
     """What a plain scalar stands for: None, bool, int, float or str."""
+    if text and text[0] not in _FIRST_OF_NO_STRING:
+        return text
     if text in _NULL:
         return None
     if text in _TRUE:
@@ -57,6 +60,8 @@ def scalar(text: str) -> Any:
 
 def flatten(groups: Mapping[str, Any]) -> dict[str, Any]:
     """Nested groups as dotted names, in order. ParseError for names that meet, too deep groups, too many values."""
+    if len(groups) <= MAX_VALUES and not any(map(_is_group, groups.items())):
+        return dict(groups)
     flat: dict[str, Any] = {}
     for name, value in _leaves(groups, "", 0):
         if name in flat:
@@ -97,6 +102,11 @@ def weight(value: Any, depth: int = 0) -> int:
     if isinstance(value, dict):
         return 1 + sum(weight(item, depth + 1) for item in value.values())
     return 1
+
+
+def _is_group(item: tuple[str, Any]) -> bool:
+    """Whether a name and its value need a closer look."""
+    return "." in item[0] or isinstance(item[1], (dict, list))
 
 
 def _leaves(groups: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
