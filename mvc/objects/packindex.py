@@ -54,14 +54,15 @@ class PackIndex:
     def _position(self, raw_id: bytes) -> int | None:
         """Which of the ids, counted from 0, this one is; None if it is none of them."""
         first = raw_id[0]
-        low, high = self._fanout[first], self._fanout[first + 1]
+        low: int = self._fanout[first]
+        high: int = self._fanout[first + 1]
         # Ids are as good as random, so where one stands is known up to the square root of their number.
         number = high - low
         guess = low + (number * int.from_bytes(raw_id[1:4]) >> 24)
         radius = isqrt(number) + 1
         low, high = max(low, guess - radius), min(high, guess + radius)
         window = self._data[_IDS + 20 * low : _IDS + 20 * high]
-        at: int = window.find(raw_id)
+        at = window.find(raw_id)
         if at >= 0 and not at % 20:
             return low + at // 20
         if at < 0 and window[:20] < raw_id < window[-20:]:
