@@ -296,6 +296,17 @@ done:
     return result;
 }
 
+static PyObject *kernel_blank(PyObject *module, PyObject *size)
+{
+    (void)module;
+    const Py_ssize_t n = PyLong_AsSsize_t(size);
+    if (n < 0) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "a size is not negative");
+        return NULL;
+    }
+    return PyByteArray_FromStringAndSize(NULL, n);
+}
+
 static PyObject *kernel_nonfinite(PyObject *module, PyObject *args)
 {
     Py_buffer raw;
@@ -328,6 +339,7 @@ static PyMethodDef METHODS[] = {
     {"encode", kernel_encode, METH_VARARGS, "encode(raw, base, transform, width, low, order, hints, scratch) -> (list of (mode, plane), starts)"},
     {"decode", kernel_decode, METH_VARARGS, "decode(planes, base, transform, width, low, order, starts, out, scratch) -> None"},
     {"costs", kernel_costs, METH_VARARGS, "costs(sample, base, transform, width, order, scratch) -> list of costs"},
+    {"blank", kernel_blank, METH_O, "blank(size) -> bytearray of arbitrary content"},
     {"keys", kernel_keys, METH_VARARGS, "keys(base, transform, width, key_shift, elements, scratch) -> 256 counts as uint32"},
     {"nonfinite", kernel_nonfinite, METH_VARARGS, "nonfinite(raw, width, top) -> (above, equal)"},
     {NULL, NULL, 0, NULL},

@@ -63,7 +63,7 @@ def _decode_planes(
         plane = payload[at : at + value]
         planes.append(zstandards.decompress(plane, plane_size(elements, bits)) if mode == PACKED else plane)
         at += value
-    result = bytearray(raw_size) if out is None else out
+    result = engine.engine.blank(raw_size) if out is None else out
     view = memoryview(result)
     try:
         engine.engine.decode(

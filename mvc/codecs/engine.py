@@ -78,6 +78,9 @@ class Engine(Protocol):
     ) -> bytes:
         """How often each key is met among `elements` predictions: 256 little-endian uint32."""
 
+    def blank(self, size: int, /) -> bytearray:
+        """A buffer whose content is arbitrary: to be written over whole."""
+
     def nonfinite(self, raw: Buffer, width: int, top: int, /) -> tuple[int, int]:
         """How many elements, sign aside, are above `top`, and how many equal it."""
 

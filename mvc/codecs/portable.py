@@ -135,6 +135,11 @@ def keys(
     return np.bincount(found, minlength=256).astype("<u4").tobytes()
 
 
+def blank(size: int) -> bytearray:
+    """A buffer whose content is arbitrary (here zero)."""
+    return bytearray(size)
+
+
 def nonfinite(raw: Buffer, width: int, top: int) -> tuple[int, int]:
     """How many elements, sign aside, are above `top`, and how many equal it."""
     dtype = np.dtype(f"<u{width}")

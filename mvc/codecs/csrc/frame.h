@@ -25,6 +25,9 @@ typedef struct {
     u8 literals[FRAME_BLOCK + 32];
     u8 stream[FRAME_BLOCK / 4 * 11 / 8 + 32];
     Run runs[FRAME_BLOCK / FRAME_RUN + 1];
+    Huffman code;     /* of the last block that has one */
+    float code_waste; /* what that takes to what entropy says; 0 if it is not to be used again */
+    int more;         /* whether a whole block follows, which may use the code again */
 } FrameWork;
 
 #define FRAME_ROOM(n) ((n) + (n) / FRAME_SEGMENT * 3 + 2 * FRAME_BLOCK + FRAME_SLACK)
@@ -186,21 +189,58 @@ static size_t frame_plain_literals(int kind, size_t n, u8 *out)
     return 3;
 }
 
-/* The jump table and four streams. `room` is for the one that is made beside its neighbour. */
-CLONES static size_t frame_streams(const u64 *entry, const u8 *src, size_t n, u8 *out, u8 *room)
+/* The jump table and four streams, of which each may write 11 bits a symbol. `room` is for the one that is made beside its neighbour. */
+INLINE size_t frame_streams_if(int check, const u64 *entry, const u8 *src, size_t n, u8 *out, u8 *room)
 {
+    int good = 1;
     const size_t quarter = (n + 3) / 4;
     u8 *at = out + 6;
-    for (int i = 0; i < 4; i += 2) {
+    for (int i = 0; i < 4 && good; i += 2) {
         const u8 *one = src + (size_t)i * quarter, *two = one + quarter;
         u8 *stop = at, *other = room;
-        huffman_streams(entry, one, quarter, two, i ? (size_t)(src + n - two) : quarter, &stop, &other);
+        good &= huffman_streams(check, entry, one, quarter, two, i ? (size_t)(src + n - two) : quarter, &stop, &other);
         memcpy(stop, room, (size_t)(other - room));
         store16(out + 2 * i, (unsigned)(stop - at));
         if (!i) store16(out + 2, (unsigned)(other - room));
         at = stop + (other - room);
     }
-    return (size_t)(at - out);
+    return good ? (size_t)(at - out) : 0;
+}
+
+CLONES static size_t frame_streams(const u64 *entry, const u8 *src, size_t n, u8 *out, u8 *room)
+{
+    return frame_streams_if(0, entry, src, n, out, room);
+}
+
+/* The same; 0 if a symbol has no code. */
+CLONES static size_t frame_streams_checked(const u64 *entry, const u8 *src, size_t n, u8 *out, u8 *room)
+{
+    return frame_streams_if(1, entry, src, n, out, room);
+}
+
+/* The header of literals under a Huffman code: kind 2 with its tree, 3 with the tree of the block before. */
+static void frame_coded_literals(unsigned kind, size_t head, size_t n, size_t size, u8 *out)
+{
+    u64 bits = kind | (u64)(head - 2) << 2 | (u64)n << 4 | (u64)size << (head == 3 ? 14 : head == 4 ? 18 : 22);
+    for (size_t i = 0; i < head; i++) out[i] = (u8)(bits >> 8 * i);
+}
+
+static u64 frame_coded_bits(const Huffman *h, const u32 *count) /* a symbol without a code: far too many */
+{
+    u64 bits = 0;
+    for (int s = 0; s < 256; s++) bits += (u64)count[s] * (h->length[s] ? h->length[s] : 1u << 20);
+    return bits;
+}
+
+/* Counts with a place for symbols that the next block may bring: neighbours of those that are there,
+   above all below, where the exponents of small weights thin out. They cost a thousandth. */
+static void frame_likely(const u32 *count, u32 *likely)
+{
+    for (int s = 0; s < 256; s++) {
+        int near = s > 0 && count[s - 1];
+        for (int k = 1; k <= 4 && s + k < 256; k++) near |= count[s + k] > 0;
+        likely[s] = count[s] ? count[s] : near != 0;
+    }
 }
 
 /* The literals section of a block, the smallest of its three kinds. */
@@ -216,15 +256,18 @@ static size_t frame_literals(const u8 *src, size_t n, const u32 *count, FrameWor
     }
     if (n >= 64) { /* below, four streams with their headers gain nothing */
         Huffman h;
-        huffman_build(&h, count);
-        u64 bits = 0;
-        for (int s = 0; s < 256; s++) bits += (u64)count[s] * h.length[s];
+        u32 likely[256];
+        const int again = n == FRAME_BLOCK && work->more;
+        if (again) frame_likely(count, likely);
+        huffman_build(&h, again ? likely : count);
+        const u64 bits = frame_coded_bits(&h, count);
         size_t head = n < 1024 ? 3 : n < 16384 ? 4 : 5;
         size_t tree = bits / 8 + 16 < n ? huffman_write_tree(&h, out + head) : 0;
         if (tree && bits / 8 + head + tree + 11 < n) {
             size_t size = tree + frame_streams(h.entry, src, n, out + head + tree, work->stream);
-            u64 kind = 2 | (u64)(head - 2) << 2 | (u64)n << 4 | (u64)size << (head == 3 ? 14 : head == 4 ? 18 : 22);
-            for (size_t i = 0; i < head; i++) out[i] = (u8)(kind >> 8 * i);
+            frame_coded_literals(2, head, n, size, out);
+            work->code = h;
+            work->code_waste = again ? (float)bits / frame_entropy(count, (u32)n) : 0;
             return head + size;
         }
     }
@@ -255,10 +298,32 @@ static size_t frame_block(const u8 *src, size_t n, u32 *count, int last, FrameWo
     size_t size = frame_literals(literals, n_literals, count, work, out + 3);
     size += frame_sequences(work->runs, runs, out + 3 + size);
     if (size >= n) {
+        work->code_waste = 0; /* the reader does not get to see that code */
         store24(out, (unsigned)(last | 0 << 1 | n << 3));
         memcpy(out + 3, src, n);
         return n + 3;
     }
+    store24(out, (unsigned)(last | 2 << 1 | size << 3));
+    return size + 3;
+}
+
+/* A whole block under the code of the one before, if a sample says that it suits; 0 if not. That
+   saves counting its bytes, which takes as long as coding them, and the reader a table. */
+static size_t frame_again(const u8 *src, int last, FrameWork *work, u8 *out)
+{
+    u32 count[256];
+    size_t n_literals, sample = 0;
+    if (frame_runs(src, FRAME_BLOCK, work, &n_literals)) return 0;
+    for (size_t at = 0; at < FRAME_BLOCK; at += 2048, sample += 128) memcpy(work->literals + sample, src + at, 128);
+    frame_histogram(work->literals, sample, work, count);
+    float entropy = frame_entropy(count, (u32)sample);
+    for (int s = 0; s < 256; s++) entropy += count[s] ? 0.72f : 0; /* what a sample's lacks (Miller 1955) */
+    if ((float)frame_coded_bits(&work->code, count) > entropy * work->code_waste * 1.005f) return 0;
+    size_t size = frame_streams_checked(work->code.entry, src, FRAME_BLOCK, out + 3 + 5, work->stream);
+    if (!size || size + 6 >= FRAME_BLOCK) return 0;
+    frame_coded_literals(3, 5, FRAME_BLOCK, size, out + 3);
+    size += 5;
+    size += frame_sequences(NULL, 0, out + 3 + size);
     store24(out, (unsigned)(last | 2 << 1 | size << 3));
     return size + 3;
 }
@@ -282,31 +347,41 @@ static size_t frame_write(const u8 *src, size_t n, FrameWork *work, u8 *out)
         to += 4;
     }
     u32 count[256], next[256], joined[256];
-    size_t at = 0, size = n < FRAME_SEGMENT ? n : FRAME_SEGMENT;
-    frame_histogram(src, size, work, count);
-    float bits = frame_entropy(count, (u32)size);
-    while (at < n) {
-        size_t more = n - at - size < FRAME_SEGMENT ? n - at - size : FRAME_SEGMENT;
-        float next_bits = 0;
-        if (more) {
-            frame_histogram(src + at + size, more, work, next);
-            next_bits = frame_entropy(next, (u32)more);
-            if (size + more <= FRAME_BLOCK) {
-                for (int s = 0; s < 256; s++) joined[s] = count[s] + next[s];
-                float joined_bits = frame_entropy(joined, (u32)(size + more));
-                if (joined_bits < bits + next_bits + FRAME_TABLE_BITS) {
-                    memcpy(count, joined, sizeof count);
-                    bits = joined_bits;
-                    size += more;
-                    continue;
-                }
+    size_t ahead = 0; /* bytes of the segment after the block before, if it was looked at: its counts are `next` */
+    float next_bits = 0;
+    work->code_waste = 0;
+    for (size_t at = 0, size; at < n; at += size) {
+        if (!ahead && work->code_waste > 0 && n - at >= FRAME_BLOCK) {
+            size_t written = frame_again(src + at, at + FRAME_BLOCK == n, work, to);
+            if (written) {
+                to += written;
+                size = FRAME_BLOCK;
+                continue;
             }
         }
+        size = ahead ? ahead : n - at < FRAME_SEGMENT ? n - at : FRAME_SEGMENT;
+        if (ahead)
+            memcpy(count, next, sizeof count);
+        else
+            frame_histogram(src + at, size, work, count);
+        float bits = ahead ? next_bits : frame_entropy(count, (u32)size);
+        ahead = 0;
+        while (size < FRAME_BLOCK && at + size < n) {
+            size_t more = n - at - size < FRAME_SEGMENT ? n - at - size : FRAME_SEGMENT;
+            frame_histogram(src + at + size, more, work, next);
+            next_bits = frame_entropy(next, (u32)more);
+            for (int s = 0; s < 256; s++) joined[s] = count[s] + next[s];
+            float joined_bits = frame_entropy(joined, (u32)(size + more));
+            if (size + more > FRAME_BLOCK || joined_bits >= bits + next_bits + FRAME_TABLE_BITS) {
+                ahead = more;
+                break;
+            }
+            memcpy(count, joined, sizeof count);
+            bits = joined_bits;
+            size += more;
+        }
+        work->more = n - at - size >= FRAME_BLOCK;
         to += frame_block(src + at, size, count, at + size == n, work, to);
-        at += size;
-        size = more;
-        memcpy(count, next, sizeof count);
-        bits = next_bits;
     }
     return (size_t)(to - out);
 }

@@ -6,6 +6,7 @@
 #include "fse.h"
 
 #define HUF_MAX_BITS 11
+#define HUF_NO_CODE 256u /* the entry of a symbol without a code */
 
 typedef struct {
     u8 length[256];
@@ -89,7 +90,7 @@ static void huffman_build(Huffman *h, const u32 *count)
     }
     for (int s = 0; s < 256; s++) {
         int l = h->length[s];
-        h->entry[s] = l ? (u64)first[l]++ << (64 - l) | (u64)l : 0;
+        h->entry[s] = l ? (u64)first[l]++ << (64 - l) | (u64)l : HUF_NO_CODE;
     }
 }
 
@@ -114,14 +115,15 @@ static size_t huffman_write_tree(const Huffman *h, u8 *out)
 /* Two backward bit streams at a time, of `n` and `m` symbols, n - m in 0..3; each may write up to
    8 bytes past its end. Bits enter at the top of a word, so that one entry serves both as what
    is put (its high bits) and as how far to shift (its low byte): after van den Ende and Collet's
-   layout in Zstandard 1.5. 4 * 11 + 7 bits leave the low byte free. */
-INLINE void huffman_streams(const u64 *entry, const u8 *one, size_t n, const u8 *two, size_t m, u8 **to_one, u8 **to_two)
+   layout in Zstandard 1.5. 4 * 11 + 7 bits leave the low byte free. With `check`, returns 0 if a
+   symbol had no code. */
+INLINE int huffman_streams(int check, const u64 *entry, const u8 *one, size_t n, const u8 *two, size_t m, u8 **to_one, u8 **to_two)
 {
-    u64 a = 0, b = 0;
+    u64 a = 0, b = 0, seen = 0;
     size_t a_used = 0, b_used = 0;
     u8 *x = *to_one, *y = *to_two;
     const u8 *p = one + n, *q = two + m;
-#define PUT(bits, used, symbol) do { const u64 e = entry[symbol]; bits = bits >> (e & 63) | e; used += e; } while (0)
+#define PUT(bits, used, symbol) do { const u64 e = entry[symbol]; bits = bits >> (e & 63) | e; used += e; if (check) seen |= e; } while (0)
 #define FLUSH(bits, used, to) do { used &= 255; store64(to, bits >> ((64 - used) & 63)); to += used >> 3; used &= 7; } while (0)
     for (size_t i = n % 4; i; i--) PUT(a, a_used, *--p);
     for (size_t i = m % 4; i; i--) PUT(b, b_used, *--q);
@@ -153,6 +155,7 @@ INLINE void huffman_streams(const u64 *entry, const u8 *one, size_t n, const u8 
     store64(y, b >> (64 - b_used));
     *to_one = x + (a_used + 7) / 8;
     *to_two = y + (b_used + 7) / 8;
+    return !(seen & HUF_NO_CODE);
 #undef PUT
 #undef FLUSH
 }
