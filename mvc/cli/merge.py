@@ -15,7 +15,7 @@ from mvc.cli.session import Session
 from mvc.cli.text import printable, printable_path
 from mvc.errors import UsageError
 from mvc.ops.commit import CommitOptions, commit
-from mvc.ops.diff import diff_trees
+from mvc.ops.file_diff import diff_trees
 from mvc.ops.merge import FastForward, MergeOptions, MergeResult, Outcome, abort, give_up, merge, require_merging
 from mvc.ops.messages import joined
 from mvc.ops.three_way import Favour

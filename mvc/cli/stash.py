@@ -11,7 +11,7 @@ from mvc.cli.session import Session
 from mvc.cli.sizes import counted
 from mvc.cli.text import printable, printable_path
 from mvc.ops import stash
-from mvc.ops.diff import diff_trees
+from mvc.ops.file_diff import diff_trees
 
 
 @noun(default="push")

@@ -6,9 +6,8 @@ read to say which tensors do, since nobody has written its manifest yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 
 from mvc.errors import UsageError
 from mvc.lazy import load
@@ -16,12 +15,23 @@ from mvc.metadata.compare import MetadataDiff, compare
 from mvc.metadata.tree import read_metadata
 from mvc.objects import trees
 from mvc.objects.ancestry import merge_base
-from mvc.objects.manifest import Manifest, identity, is_manifest, parse
+from mvc.objects.manifest import Manifest, parse
 from mvc.objects.merge import same_file
 from mvc.objects.model import TreeItem, is_link
 from mvc.objects.revparse import parse_range
-from mvc.ops.landing import changed_paths, staged_differences
-from mvc.ops.tensor_changes import TensorChanges, tensor_changes
+from mvc.ops.differences import changed_paths, staged_differences
+from mvc.ops.file_diff import (
+    FileDiff,
+    Status,
+    Version,
+    diff_trees,
+    file_diffs,
+    has_tensors,
+    in_order,
+    status_of,
+    version,
+)
+from mvc.ops.tensor_changes import tensor_changes
 from mvc.progress import SILENT, Progress
 from mvc.repo.locking import read_stage
 from mvc.repo.pathspec import Pathspec
@@ -30,42 +40,10 @@ from mvc.repo.scan import Untracked, scan
 from mvc.repo.stage import Stage
 from mvc.settings import SMALL_FILE
 
+__all__ = ["Diff", "DiffOptions", "FileDiff", "Status", "Version", "diff", "diff_trees"]
+
 READERS = {"unstored": "mvc.ops.worktree_side:manifests"}
 """Loaded when models of the worktree must be read."""
-
-
-class Status(Enum):
-    """What became of a file; the value is the letter of `--name-status`."""
-
-    ADDED = "A"
-    DELETED = "D"
-    MODIFIED = "M"
-    RENAMED = "R"
-    TYPE = "T"
-    """A file became a link, or the other way round."""
-    UNMERGED = "U"
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A file on one side: its mode, size in bytes, and the id of its blob (None: it is not stored yet)."""
-
-    mode: int
-    size: int
-    id: str | None
-    chunked: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FileDiff:
-    """A file that differs. `old_path` is where a renamed one was; `tensors` for models on both sides."""
-
-    status: Status
-    path: str
-    old: Version | None
-    new: Version | None
-    old_path: str | None = None
-    tensors: TensorChanges | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,34 +96,6 @@ def diff(
     return _worktree(repo, left, pathspec, options, progress)
 
 
-def diff_trees(
-    repo: Repository,
-    old: str | None,
-    new: str | None,
-    pathspec: Pathspec | None = None,
-    *,
-    renames: bool = True,
-    tensors: bool = True,
-) -> tuple[FileDiff, ...]:
-    """Compare two trees; None is the empty one."""
-    same = same_file(repo.objects)
-    changes = [
-        change
-        for change in trees.diff(repo.objects, old, new)
-        if (pathspec is None or pathspec.matches(change.path))
-        and not (change.old and change.new and same(change.old, change.new))
-    ]
-    return _files(repo, changes, renames=renames, tensors=tensors)
-
-
-def version(repo: Repository, item: TreeItem) -> Version:
-    """What a tree's item says of a file."""
-    blob = repo.objects.blob(item.id)
-    if not is_link(item.mode) and is_manifest(blob):
-        return Version(item.mode, identity(blob)[0], item.id, True)
-    return Version(item.mode, len(blob), item.id, False)
-
-
 def _ends(repo: Repository, options: DiffOptions) -> tuple[str | None, str | None]:
     """The commits to compare: (left, right); None stands for the stage or worktree."""
     chosen = [parse_range(repo.objects, repo.refs, spec) for spec in options.revisions]
@@ -186,9 +136,9 @@ def _staged(repo: Repository, left: str | None, pathspec: Pathspec, options: Dif
         before = trees.entry_at(repo.objects, tree, path) if tree else None
         if before is None or item is None or not same(before, item):
             changes.append(trees.TreeChange(path, before, item))
-    files = _files(repo, changes, renames=options.renames, tensors=options.tensors)
+    files = file_diffs(repo, changes, renames=options.renames, tensors=options.tensors)
     unmerged = _unmerged(stage, pathspec)
-    return Diff(commit[:7] if commit else "nothing", "stage", _sorted([*files, *unmerged]), None, commit)
+    return Diff(commit[:7] if commit else "nothing", "stage", in_order([*files, *unmerged]), None, commit)
 
 
 def _worktree(repo: Repository, left: str | None, pathspec: Pathspec, options: DiffOptions, progress: Progress) -> Diff:
@@ -205,15 +155,15 @@ def _worktree(repo: Repository, left: str | None, pathspec: Pathspec, options: D
         }
         before = {path: trees.entry_at(repo.objects, tree, path) for path in {*dirty, *different}}
         clean = {path: item for path, item in different.items() if item is not None and path not in dirty}
-    files = _files(repo, [trees.TreeChange(path, before[path], item) for path, item in clean.items()], tensors=True)
+    files = file_diffs(repo, [trees.TreeChange(path, before[path], item) for path, item in clean.items()], tensors=True)
     gone = [path for path in before if path not in clean and (path not in dirty or path in found.deleted)]
-    removed = _files(repo, [trees.TreeChange(p, before[p], None) for p in gone if before[p]], tensors=False)
+    removed = file_diffs(repo, [trees.TreeChange(p, before[p], None) for p in gone if before[p]], tensors=False)
     changed = [path for path in dirty if path not in found.deleted]
     edited = _edited(repo, {path: before[path] for path in changed}, options, progress)
     return Diff(
         left[:7] if left else "stage",
         "worktree",
-        _sorted([*files, *removed, *edited, *_unmerged(stage, pathspec)]),
+        in_order([*files, *removed, *edited, *_unmerged(stage, pathspec)]),
         None,
         left,
     )
@@ -231,9 +181,9 @@ def _edited(repo: Repository, before: _Items, options: DiffOptions, progress: Pr
         old = version(repo, item) if item is not None else None
         if old is not None and old.chunked and new.chunked and options.tensors and item is not None:
             models[path] = parse(repo.objects.blob(item.id))
-        status = _status(old, new)
+        status = status_of(old, new)
         result.append(FileDiff(status, path, old, new))
-    models = {path: manifest for path, manifest in models.items() if _has_tensors(manifest)}
+    models = {path: manifest for path, manifest in models.items() if has_tensors(manifest)}
     if not models:
         return result
     read: Callable[..., dict[str, Manifest]] = load(READERS["unstored"])
@@ -244,67 +194,6 @@ def _edited(repo: Repository, before: _Items, options: DiffOptions, progress: Pr
     ]
 
 
-def _files(
-    repo: Repository, changes: Iterable[trees.TreeChange], *, renames: bool = True, tensors: bool = True
-) -> tuple[FileDiff, ...]:
-    rows = list(changes)
-    moved = _renames(rows) if renames else {}
-    origins = set(moved.values())
-    result = []
-    for change in rows:
-        if change.path in origins:
-            continue
-        old_path = moved.get(change.path)
-        if old_path is not None and change.new is not None:
-            there = version(repo, change.new)
-            result.append(FileDiff(Status.RENAMED, change.path, there, there, old_path))
-            continue
-        old = version(repo, change.old) if change.old else None
-        new = version(repo, change.new) if change.new else None
-        inside = _tensors(repo, old, new) if tensors else None
-        result.append(FileDiff(_status(old, new), change.path, old, new, tensors=inside))
-    return _sorted(result)
-
-
-def _renames(changes: Sequence[trees.TreeChange]) -> dict[str, str]:
-    """New path to old path, for files that stand elsewhere now, unchanged."""
-    gone: dict[TreeItem, list[str]] = {}
-    for change in changes:
-        if change.old is not None and change.new is None:
-            gone.setdefault(change.old, []).append(change.path)
-    found = {}
-    for change in changes:
-        if change.old is None and change.new is not None and (paths := gone.get(change.new)):
-            name = change.path.rpartition("/")[2]
-            # Of several equal ones that which kept its name.
-            best = next((path for path in paths if path.rpartition("/")[2] == name), paths[0])
-            paths.remove(best)
-            found[change.path] = best
-    return found
-
-
-def _status(old: Version | None, new: Version | None) -> Status:
-    if old is None:
-        return Status.ADDED
-    if new is None:
-        return Status.DELETED
-    return Status.TYPE if is_link(old.mode) != is_link(new.mode) else Status.MODIFIED
-
-
-def _tensors(repo: Repository, old: Version | None, new: Version | None) -> TensorChanges | None:
-    """The tensors that differ between two stored models; None where one side is none."""
-    if old is None or new is None or not (old.chunked and new.chunked) or old.id is None or new.id is None:
-        return None
-    before, after = parse(repo.objects.blob(old.id)), parse(repo.objects.blob(new.id))
-    if not (_has_tensors(before) and _has_tensors(after)):
-        return None
-    return tensor_changes(before, after)
-
-
-def _has_tensors(manifest: Manifest) -> bool:
-    return any(segment.tensor is not None for segment in manifest.segments)
-
-
 def _staged_item(stage: Stage, path: str) -> TreeItem | None:
     entry = stage.get(path)
     return TreeItem(entry.mode, entry.id) if entry is not None else None
@@ -312,10 +201,6 @@ def _staged_item(stage: Stage, path: str) -> TreeItem | None:
 
 def _unmerged(stage: Stage, pathspec: Pathspec) -> list[FileDiff]:
     return [FileDiff(Status.UNMERGED, path, None, None) for path in pathspec.select(stage.conflicts())]
-
-
-def _sorted(files: Iterable[FileDiff]) -> tuple[FileDiff, ...]:
-    return tuple(sorted(files, key=lambda one: one.path.encode("utf-8", "surrogateescape")))
 
 
 def _mode(mode: int) -> int:

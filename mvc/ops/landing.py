@@ -14,39 +14,14 @@ from mvc.objects import trees
 from mvc.objects.merge import Conflict
 from mvc.objects.model import TreeItem
 from mvc.ops.caller import Caller
+from mvc.ops.differences import changed_paths, scan_paths, staged_differences
 from mvc.ops.three_way import ThreeWay, merged_tree
 from mvc.repo.materialize import content_identity, restore_paths, staged_entry, switch_tree
-from mvc.repo.pathspec import Pathspec
 from mvc.repo.repository import Repository
-from mvc.repo.scan import Scan, Untracked, is_equal, scan
+from mvc.repo.scan import is_equal
 from mvc.repo.stage import Stage, StageEntry
 
 _FILE_AND_FOLDER = "file/folder"
-
-
-def staged_differences(repo: Repository, stage: Stage, tree: str | None) -> dict[str, TreeItem | None]:
-    """Where the stage differs from a tree: path to what is staged (None: removed). Conflicts are left out."""
-    if stage.tree is not None and tree is not None and not stage.conflicts():
-        if stage.tree == tree:
-            return {}
-        return {change.path: change.new for change in trees.diff(repo.objects, tree, stage.tree)}
-    staged, committed = stage.items(), trees.flatten(repo.objects, tree)
-    conflicts = stage.conflicts()
-    paths = {path for path, item in staged.items() if committed.get(path) != item} | (committed.keys() - staged.keys())
-    return {path: staged.get(path) for path in sorted(paths) if path not in conflicts}
-
-
-def scan_paths(repo: Repository, stage: Stage, paths: Iterable[str], caller: Caller) -> Scan:
-    """Hold just these files of the worktree against the stage."""
-    wanted = [f":(top,literal){path}" for path in paths]
-    if not wanted:
-        return Scan()
-    return scan(repo, stage, Pathspec.parse(wanted), untracked=Untracked.NO, progress=caller.progress)
-
-
-def changed_paths(found: Scan) -> list[str]:
-    """The tracked paths that differ from the stage."""
-    return sorted({*found.modified, *found.deleted, *found.typechanged})
 
 
 def unlike(repo: Repository, paths: Iterable[str], items: Mapping[str, TreeItem]) -> list[str]:

@@ -13,7 +13,8 @@ from mvc.objects.revparse import parse_range
 from mvc.objects.walk import Selection, walk
 from mvc.ops import sequence
 from mvc.ops.caller import Caller
-from mvc.ops.landing import changed_paths, land, scan_paths, staged_differences, unwind
+from mvc.ops.differences import changed_paths, scan_paths, staged_differences
+from mvc.ops.landing import land, unwind
 from mvc.ops.messages import clean, with_conflicts
 from mvc.ops.project import follow_git, note_head
 from mvc.ops.record import MERGE_STATE, advance, require_head, require_settled, staged_tree

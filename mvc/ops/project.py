@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mvc.errors import Refused
 from mvc.gitlink.branches import branches, follow, refuse_detached
 from mvc.gitlink.ignorefile import update_ignore_file
 from mvc.gitlink.lockfile import update_lock
+from mvc.lazy import load
 from mvc.objects import trees
 from mvc.objects.refnames import short
 from mvc.ops.caller import Caller
-from mvc.ops.landing import staged_differences
+from mvc.ops.differences import staged_differences
 from mvc.ops.sequence import Verb
 from mvc.repo import inprogress
-from mvc.repo.materialize import staged_entry
 from mvc.repo.repository import Repository
-from mvc.repo.stage import Stage
+from mvc.repo.stage import Stage, StageEntry
+
+ENTRIES = {"staged": "mvc.repo.materialize:staged_entry"}
+"""Loaded only where the stage holds more than the commit, as it takes numpy and zstandard."""
 
 
 def follow_git(repo: Repository, caller: Caller) -> None:
@@ -46,6 +51,7 @@ def note_head(repo: Repository, stage: Stage) -> None:
     committed = stage
     if stage.conflicts() or staged_differences(repo, stage, tree):
         committed = Stage()
+        entry_of: Callable[..., StageEntry] = load(ENTRIES["staged"])
         items = trees.flatten(repo.objects, tree).items()
-        committed.replace(staged_entry(repo.objects, path, item) for path, item in items)
+        committed.replace(entry_of(repo.objects, path, item) for path, item in items)
     update_lock(repo, committed, head, remote=repo.config.get("remote.origin.url"))

@@ -15,7 +15,8 @@ from mvc.objects.revparse import resolve_commit
 from mvc.objects.walk import Selection, walk
 from mvc.ops import sequence
 from mvc.ops.caller import Caller
-from mvc.ops.landing import changed_paths, staged_differences, unlike, unwind
+from mvc.ops.differences import changed_paths, staged_differences
+from mvc.ops.landing import unlike, unwind
 from mvc.ops.pick import conclude_step, leave_to_user
 from mvc.ops.project import follow_git, note_head
 from mvc.ops.record import MERGE_STATE, remember_head, require_head, require_settled

@@ -12,7 +12,7 @@ from mvc.objects.model import TreeItem
 from mvc.objects.revparse import resolve_commit
 from mvc.ops import sequence
 from mvc.ops.caller import Caller
-from mvc.ops.landing import changed_paths
+from mvc.ops.differences import changed_paths
 from mvc.ops.project import note_head
 from mvc.ops.record import MERGE_STATE, advance, remember_head
 from mvc.ops.restore import RestoreOptions, restore

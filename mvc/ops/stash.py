@@ -20,7 +20,8 @@ from mvc.objects.merge import Conflict
 from mvc.objects.model import EMPTY_TREE, Commit, TreeItem
 from mvc.objects.refs import RefChange
 from mvc.ops.caller import Caller
-from mvc.ops.landing import changed_paths, land, scan_paths, staged_differences
+from mvc.ops.differences import changed_paths, scan_paths, staged_differences
+from mvc.ops.landing import land
 from mvc.ops.record import require_head, require_settled, staged_tree
 from mvc.ops.three_way import ThreeWay, three_way
 from mvc.repo.locking import edit_stage

@@ -13,7 +13,7 @@ from mvc.objects.revparse import previous_branch, resolve_commit, resolve_ref
 from mvc.objects.walk import Selection, walk
 from mvc.ops.branch_use import refuse_if_used
 from mvc.ops.caller import Caller
-from mvc.ops.landing import changed_paths, staged_differences
+from mvc.ops.differences import changed_paths, staged_differences
 from mvc.ops.project import note_head, refuse_apart
 from mvc.ops.record import require_settled
 from mvc.repo import inprogress

@@ -12,7 +12,7 @@ from mvc.objects.refs import Head, RefChange, Refs
 from mvc.objects.revparse import resolve_commit
 from mvc.ops.branch_use import refuse_if_used
 from mvc.ops.caller import Caller
-from mvc.ops.landing import changed_paths, staged_differences
+from mvc.ops.differences import changed_paths, staged_differences
 from mvc.repo.locking import edit_stage, read_stage
 from mvc.repo.materialize import switch_tree
 from mvc.repo.removal import remove_tree

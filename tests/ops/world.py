@@ -123,7 +123,7 @@ class World:
     def status(self) -> list[str]:
         """What differs: "staged x", "changed x", "new x", "conflict x"."""
         repo = self.repo
-        from mvc.ops.landing import changed_paths, staged_differences
+        from mvc.ops.differences import changed_paths, staged_differences
         from mvc.repo.locking import read_stage
         from mvc.repo.scan import scan
 
