@@ -16,6 +16,7 @@ KERNEL = Extension(
     optional=True,
     py_limited_api=True,
     define_macros=[("Py_LIMITED_API", "0x030B0000")],
+    libraries=[] if sys.platform == "win32" else ["m"],
     extra_compile_args=[] if sys.platform == "win32" else ["-O3"],
 )
 
