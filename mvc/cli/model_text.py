@@ -6,12 +6,13 @@ from typing import Any
 
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes, human_count, percent
-from mvc.cli.tables import table
+from mvc.cli.tables import table, text_width
 from mvc.cli.text import printable, printable_path
 from mvc.ops.show_model import ModelListing, SegmentRow
 
 _HEADER = ("tensor", "dtype", "shape", "parameters", "size", "stored", "", "codec")
 _MOST_OPAQUE = 20
+_SHORTEST_NAME = 16
 
 
 def model_lines(session: Session, listing: ModelListing) -> list[str]:
@@ -19,7 +20,7 @@ def model_lines(session: Session, listing: ModelListing) -> list[str]:
     lines = [_title(session, listing), ""]
     rows = [_row(row) for row in listing.rows if row.tensor is not None or row.kind != "opaque"]
     opaque = [_row(row) for row in listing.rows if row.tensor is None and row.kind == "opaque"]
-    made = table([*rows, *opaque[:_MOST_OPAQUE]], align="<<<>>>>", header=_HEADER)
+    made = _fitted([*rows, *opaque[:_MOST_OPAQUE]], session.width if session.terminal else None)
     lines += [session.paint(made[0], "dim"), *made[1:]]
     if len(opaque) > _MOST_OPAQUE:
         lines.append(f"and {len(opaque) - _MOST_OPAQUE:,} more runs of bytes that are no tensors")
@@ -54,6 +55,23 @@ def _title(session: Session, listing: ModelListing) -> str:
         parts.append(f"stored in {human_bytes(listing.stored)} ({percent(listing.stored, listing.size)})")
     name = session.paint(printable_path(listing.path) if listing.path else listing.id, "yellow")
     return f"{name}  {', '.join(parts)}"
+
+
+def _fitted(rows: list[list[str]], width: int | None) -> list[str]:
+    """The table, at most `width` columns wide: names are shortened in the middle, if need be."""
+    made = table(rows, align="<<<>>>>", header=_HEADER)
+    too_wide = max(map(text_width, made)) - width if width is not None else 0
+    if too_wide > 0:
+        room = max(max(len(name) for name, *_ in rows) - too_wide, _SHORTEST_NAME)
+        made = table([[_shortened(name, room), *rest] for name, *rest in rows], align="<<<>>>>", header=_HEADER)
+    return made
+
+
+def _shortened(name: str, room: int) -> str:
+    if len(name) <= room:
+        return name
+    tail = (room - 1) * 2 // 3  # what tells tensors apart is mostly at the end
+    return f"{name[: room - 1 - tail]}…{name[-tail:]}"
 
 
 def _row(row: SegmentRow) -> list[str]:

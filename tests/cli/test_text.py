@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mvc.cli.bars import Bars
 from mvc.cli.dates import git_date, iso_date, relative_date
 from mvc.cli.graph import Graph
+from mvc.cli.model_text import _fitted
 from mvc.cli.sizes import counted, human_bytes, human_count, human_seconds, percent, stored_line
 from mvc.cli.tables import table, text_width
 from mvc.cli.text import printable, printable_path
@@ -212,3 +213,23 @@ def test_a_graph_as_git_draws_it(tmp_path: Path) -> None:
     names = {commit: name for commit, _, name in commits}
     mine = drawn([(name, " ".join(names[parent] for parent in parents.split())) for _, parents, name in commits])
     assert mine == [re.sub(r"^((?:[|*] ?)*\*)   (\w)$", r"\1 \2", line) for line in lines]  # git widens a merge's row
+
+
+def test_a_table_of_tensors_fits_the_terminal() -> None:
+    rows = [
+        [
+            "encoder.layer.10.attention.self.query.weight",
+            "BF16",
+            "384×384",
+            "147,456",
+            "295 kB",
+            "100 kB",
+            "33 %",
+            "delta",
+        ]
+    ]
+    whole = _fitted(rows, None)
+    assert _fitted(rows, 200) == whole
+    fitted = _fitted(rows, 95)
+    assert max(map(len, fitted)) <= 95 and "…" in fitted[1] and fitted[1].split()[0].endswith("query.weight")
+    assert _fitted(rows, 10)
