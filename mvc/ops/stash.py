@@ -106,9 +106,11 @@ def push(
         head = require_head(repo)
         listing = Untracked.ALL if options.untracked else Untracked.NO
         found = scan(repo, stage, pathspec, untracked=listing, progress=caller.progress)
-        dirty = changed_paths(found)
         staged = pathspec.select(staged_differences(repo, stage, head.tree))
-        others = tuple(found.untracked)
+        # Unstaged by `rm --cached`, its file still there: HEAD's will take its place, so it is put aside as well.
+        unstaged = [path for path in staged if path not in stage and _lexists(repo.require_worktree(), path)]
+        dirty = sorted({*changed_paths(found), *unstaged})
+        others = tuple(path for path in found.untracked if path not in unstaged)
         paths = tuple(sorted({*dirty, *staged, *others}))
         if specs and not paths:
             _refuse_unknown(pathspec, stage)

@@ -155,3 +155,15 @@ def test_stashed_objects_survive_git_gc(dirty: World) -> None:
     dirty.git("gc", "-q", "--prune=now")
     dirty.mvc("stash", "pop")
     assert dirty.files() == {**DIRTY, "new": "n"}
+
+
+@pytest.mark.parametrize("flags", [(), ("-u",)])
+def test_a_file_that_was_unstaged_is_put_aside_as_well(world: World, flags: tuple[str, ...]) -> None:
+    world.commit("base", a="1")
+    world.mvc("rm", "--cached", "a")
+    world.write("a", "mine, and nowhere else")
+    world.mvc("stash", *flags)
+    assert world.files() == {"a": "1"} and world.status() == []
+    world.mvc("stash", "pop")
+    assert world.files() == {"a": "mine, and nowhere else"}
+    assert world.status() == ["changed a"]
