@@ -244,7 +244,10 @@ def _write(repo: Repository, stage: Stage, head: Commit, found: _Found, subject:
         items: dict[str, TreeItem] = store(repo, batch, [*there, *untracked], stage.items(), caller.progress)
         kept: dict[str, TreeItem | None] = {path: items.get(path) for path in dirty}
         tree = trees.update(batch, index_tree, kept)
-        who = caller.who
+        # Two stashes alike within a second would be one commit, and then one entry of the list.
+        newest = repo.refs.read(REF)
+        last = repo.objects.commit(newest).committer.time if newest else 0
+        who = caller.who._replace(time=max(caller.who.time, last + 1))
         branch = subject.partition(": ")[0].removeprefix("WIP ").removeprefix("On ").removeprefix("on ")
         label = f"{branch}: {head.id[:7]} {head.summary}\n"
         parents = [head.id, batch.commit(index_tree, [head.id], who, who, f"index on {label}")]

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from mvc.chunking.plan import RULES, PlannedSegment, pieces, plan
-from mvc.errors import ParseError
+from mvc.errors import FileChanged, ParseError
 from mvc.formats.base import Layout
 from mvc.formats.beside import Beside
 from mvc.formats.registry import detect
@@ -25,7 +25,6 @@ from mvc.repo.encoding import Buffer, ChunkEncoder, Piece, SegmentChunks
 from mvc.repo.tensornames import name_keys
 from mvc.settings import PIECE
 
-# Small pieces travel together, as handing one over costs some 30 microseconds.
 _BATCH = PIECE
 _MAX_BATCHED = 256
 
@@ -92,9 +91,22 @@ def read_file(
     settle(set(keys))
     options = finder.options(path, wanted, file.read_at, encoder.delta_depth)
     reading = FileReading(path, found, layout.format if layout else "opaque", tensor_keys=keys)
+    batches = _Batches(encoder, reading, progress)
+    try:
+        whole = _cut(planned, options, file, batches)
+    except FileChanged:  # content-defined chunking met the end of the file before it was due
+        whole = False
+    batches.send()
+    if not whole:
+        reading.wait(encoder)
+        return None
+    return reading
+
+
+def _cut(planned: Sequence[PlannedSegment], options: list[Option], file: RandomFile, batches: _Batches) -> bool:
+    """Read a file from front to back; False if it ends too early."""
+    reading, encoder = batches.reading, batches.encoder
     hasher, window = FileHasher(), _Window(file)
-    batch: list[Piece] = []
-    size = 0
     for segment in planned:
         chunks = _begin(segment, options, encoder)
         reading.planned.append(segment)
@@ -102,21 +114,35 @@ def read_file(
         for offset, length in pieces(segment, window.read_at):
             piece = _read_piece(file, window, chunks, offset, length, encoder)
             hasher.update(piece.raw)
-            batch.append(piece)
-            size += length
-            short = len(piece.raw) != length
-            if size >= _BATCH or len(batch) >= _MAX_BATCHED or short:
-                reading.futures.append(encoder.submit(batch))
-                progress.advance(size)
-                batch, size = [], 0
-            if short:
-                reading.wait(encoder)
-                return None
-    if batch:
-        reading.futures.append(encoder.submit(batch))
-        progress.advance(size)
+            batches.add(piece)
+            if len(piece.raw) != length:
+                return False
     reading.blake3 = hasher.digest()
-    return reading
+    return True
+
+
+class _Batches:
+    """Pieces on their way to the encoder. Small ones travel together: handing one over costs some 30 microseconds."""
+
+    def __init__(self, encoder: ChunkEncoder, reading: FileReading, progress: Progress) -> None:
+        self.encoder = encoder
+        self.reading = reading
+        self._progress = progress
+        self._pieces: list[Piece] = []
+        self._size = 0
+
+    def add(self, piece: Piece) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece.raw)
+        if self._size >= _BATCH or len(self._pieces) >= _MAX_BATCHED:
+            self.send()
+
+    def send(self) -> None:
+        """Hand over what has gathered."""
+        if self._pieces:
+            self.reading.futures.append(self.encoder.submit(self._pieces))
+            self._progress.advance(self._size)
+        self._pieces, self._size = [], 0
 
 
 class _Window:
