@@ -12,6 +12,7 @@ itself) removes another's lock, after it has read the very same holder again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -60,6 +61,12 @@ class LockInfo:
     """Whether the next who wants it would break it."""
     age_seconds: float
     """Since its last sign of life."""
+
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.ENOENT)
+"""What `link` gives on a file system without hard links."""
+_NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+"""What O_TMPFILE gives on a file system or kernel without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +142,7 @@ def _acquire(path: Path, me: Holder, wait: float, clock: Clock | None, sleep: Sl
     deadline = time.monotonic() + wait
     pause = _FIRST_PAUSE
     while True:
-        with contextlib.suppress(FileExistsError):
-            fsio.create_exclusive(path, dump(me), sync=False)
+        _create(path, me)
         lock = _read(path)
         if lock is None:
             continue  # released since
@@ -153,6 +159,68 @@ def _acquire(path: Path, me: Holder, wait: float, clock: Clock | None, sleep: Sl
             )
         sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _create(path: Path, me: Holder) -> None:
+    """Create the lock, if nothing is there, together with its holder's name.
+
+    A file is written first and then linked, which is as exclusive as O_EXCL: a process that is killed in
+    between leaves no lock without a name, which others would have to wait for. On Linux that file has no
+    name of its own, so that nothing at all is left. Where the file system has no links, O_EXCL, then the name.
+    """
+    if os.path.lexists(path):
+        return
+    with contextlib.suppress(FileExistsError):
+        if not _link_nameless(path, dump(me)) and not _link_beside(path, me):
+            fsio.create_exclusive(path, dump(me), sync=False)
+
+
+def _link_nameless(path: Path, data: bytes) -> bool:
+    """Create `path` from a file without a name; False where that cannot be done."""
+    flag: int = getattr(os, "O_TMPFILE", 0)
+    if not flag:
+        return False
+    fsio.step("create", path)
+    try:
+        fd = os.open(path.parent, flag | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in _NO_NAMELESS:
+            return False
+        raise
+    try:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, data)
+            # With a folder given, Python calls linkat, which alone follows the link that /proc has for a descriptor.
+            return _link(f"/proc/self/fd/{fd}", path, folder)
+        finally:
+            os.close(folder)
+    finally:
+        os.close(fd)
+
+
+def _link_beside(path: Path, me: Holder) -> bool:
+    """Create `path` from a file beside it; False on a file system without hard links."""
+    beside = path.with_name(f"{path.name}.{me.nonce}.lock")  # git takes nothing that ends so for a ref
+    fsio.create_exclusive(beside, dump(me), sync=False)
+    try:
+        return _link(os.fspath(beside), path)
+    finally:
+        fsio.unlink(beside, missing_ok=True)
+
+
+def _link(source: str, path: Path, folder: int | None = None) -> bool:
+    fsio.step("link", path)
+    try:
+        if folder is None:
+            os.link(source, path)
+        else:
+            os.link(source, path.name, dst_dir_fd=folder, follow_symlinks=True)
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return False
+        raise
+    return True
 
 
 def _break(path: Path, stale: _Found, me: Holder, clock: Clock | None, sleep: Sleep, nesting: int) -> bool:

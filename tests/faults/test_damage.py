@@ -24,7 +24,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     work = tmp_path_factory.mktemp("damage") / "work"
     repo = mvc.Repo.init(work)
     author = mvc.Signature("A Tester", "tester@example.org", 1_700_000_000)
-    for number, weights in enumerate((layers(width=64), fine_tuned(layers(width=64)))):
+    for number, weights in enumerate((layers(width=128), fine_tuned(layers(width=128)))):
         write_model(work / "model.safetensors", weights)
         (work / "notes.txt").write_text(f"{number}\n")
         repo.add(["."])
