@@ -17,11 +17,10 @@ from mvc.repo.chunks import open_chunks
 from mvc.repo.ingest import Ingested, ingest
 from mvc.repo.keeping import stage_label
 from mvc.repo.locking import edit_stage, read_stage
-from mvc.repo.materialize import stat_of
 from mvc.repo.pathspec import Pathspec
 from mvc.repo.repository import Repository
 from mvc.repo.scan import Scan, Untracked, scan
-from mvc.repo.stage import Stage, StageEntry, is_fresh
+from mvc.repo.stage import Stage, StageEntry, is_fresh, stat_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from mvc.progress import SILENT, Progress
 from mvc.repo.place import Placer
 from mvc.repo.repository import Repository
 from mvc.repo.scan import is_equal
-from mvc.repo.stage import Stage, StageEntry, Stat
+from mvc.repo.stage import Stage, StageEntry, Stat, stat_of
 from mvc.repo.writing import write_items
 
 Flat = Mapping[str, TreeItem]
@@ -68,8 +68,9 @@ def switch_tree(
     stats = write_items(repo, plan.write, force=force, progress=progress)
     for path in plan.unstage:
         stage.remove(path)
-    for path, item in plan.adopt.items():
-        stage.put(staged_entry(repo.objects, path, item, _stat_of(repo, path)))
+    with Placer(repo.require_worktree()) as placer:
+        for path, item in plan.adopt.items():
+            stage.put(staged_entry(repo.objects, path, item, _stat_of(placer, path)))
     for path, new in plan.write.items():
         if new is None:
             stage.remove(path)
@@ -94,17 +95,18 @@ def restore_paths(
     if to_worktree:
         wanted = {path: item for path, item in items.items() if not _stands(repo, path, item)}
         stats = write_items(repo, wanted, force=True, progress=progress)
-    for path, item in items.items():
-        if to_stage:
-            if item is None:
-                stage.remove(path)
-            else:
-                stat = stats.get(path) or (_stat_of(repo, path) if to_worktree else None)
-                stage.put(staged_entry(repo.objects, path, item, stat))
-        elif path in stats and item is not None:
-            entry = stage.get(path)
-            if entry is not None and (entry.mode, entry.id) == item:
-                stage.refresh(path, stats[path])
+    with Placer(repo.require_worktree()) as placer:
+        for path, item in items.items():
+            if to_stage:
+                if item is None:
+                    stage.remove(path)
+                else:
+                    stat = stats.get(path) or (_stat_of(placer, path) if to_worktree else None)
+                    stage.put(staged_entry(repo.objects, path, item, stat))
+            elif path in stats and item is not None:
+                entry = stage.get(path)
+                if entry is not None and (entry.mode, entry.id) == item:
+                    stage.refresh(path, stats[path])
 
 
 def staged_entry(objects: ObjectReader, path: str, item: TreeItem, stat: Stat | None = None) -> StageEntry:
@@ -208,15 +210,9 @@ def _in_the_way(repo: Repository, placer: Placer, path: str, going: set[str]) ->
                 yield relative
 
 
-def _stat_of(repo: Repository, path: str) -> Stat | None:
-    with Placer(repo.require_worktree()) as placer:
-        found = placer.lstat(path)
+def _stat_of(placer: Placer, path: str) -> Stat | None:
+    found = placer.lstat(path)
     return stat_of(found) if found is not None else None
-
-
-def stat_of(found: object) -> Stat:
-    """The stage's view of an `os.stat_result`."""
-    return Stat(found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size)  # type: ignore[attr-defined]
 
 
 def _is_folder(mode: int) -> bool:

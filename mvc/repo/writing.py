@@ -122,7 +122,7 @@ class _ChunkWriter:
                 self._room.acquire()
                 futures.append(pool.submit(self._write, file, path, offset, ref, segment))
                 if len(futures) > 4096:
-                    futures = [future for future in futures if not future.done() or future.result() is not None]
+                    futures = _unfinished(futures)
         except BaseException:
             wait(futures)
             file.discard()
@@ -142,6 +142,17 @@ class _ChunkWriter:
             for future in futures:
                 future.result()
             stats[path] = file.commit()
+
+
+def _unfinished(futures: list[Future[None]]) -> list[Future[None]]:
+    """Those that are still to end, so that the list does not grow with the file; raises what one has failed with."""
+    left: list[Future[None]] = []
+    for future in futures:
+        if future.done():  # asked once: one that fails later must stay in the list
+            future.result()
+        else:
+            left.append(future)
+    return left
 
 
 def _manifest(repo: Repository, path: str, item: TreeItem) -> Manifest:
