@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -163,6 +164,8 @@ def test_the_same_files_are_meant_as_by_git(tracked: Path, given_specs: list[str
     magic = [spec for spec in given_specs if spec.startswith(":")]
     if run.returncode != 0 or any("//" in spec or spec.endswith((")", ").", "/", "/.")) for spec in magic):
         return  # git 2.39 does not tidy paths up after magic, and we do
+    if any("glob" in spec and re.search(r"[^/]\*\*+(/|$)", spec.partition(")")[2]) for spec in magic):
+        return  # git 2.39 compares pointers into two strings there; its manual says what we do: a regular asterisk
     wanted = [path for path in run.stdout.decode().split("\0") if path]
     assert sorted(pathspec.select(FILES)) == sorted(wanted)
     for path in wanted:
