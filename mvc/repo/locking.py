@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mvc.errors import Locked
 from mvc.lazy import load
+from mvc.repo import outlived
 from mvc.repo.repository import Repository
 from mvc.repo.stage import Stage
 
@@ -24,12 +25,15 @@ def edit_stage(repo: Repository, *, wait: float = 0.0, what: str = "") -> Iterat
     comes first, then the stage is saved. Also hold it while worktree files are written by the stage.
     """
     repo.require_writable()
-    with load(LOCKS["hold"])(lock_path(repo), what=what or "change the stage", wait=wait) as lock:
-        stage = read_stage(repo)
-        yield stage
-        if stage.changed:
-            lock.check()
-            stage.save(repo.stage_path)
+    try:
+        with load(LOCKS["hold"])(lock_path(repo), what=what or "change the stage", wait=wait) as lock:
+            stage = read_stage(repo)
+            yield stage
+            if stage.changed:
+                lock.check()
+                stage.save(repo.stage_path)
+    finally:
+        outlived.release()
 
 
 def read_stage(repo: Repository) -> Stage:

@@ -21,6 +21,7 @@ from mvc.objects.model import EXEC, LINK, is_file
 from mvc.objects.paths import check_path
 from mvc.repo.folders import HAS_DESCRIPTORS, Folder, Folders
 from mvc.repo.ignore import LEFTOVER_PREFIX
+from mvc.repo.replacing import drop_cached, remove, rename_over
 from mvc.repo.stage import Stat, stat_of
 
 Buffer = bytes | bytearray | memoryview
@@ -38,11 +39,15 @@ class Placer:
     Each path is checked (mvc.objects.paths.check_path: UnsafePath), each folder on the way opened
     without following links. What stands where a folder is needed, or a folder that is not empty where a
     file is to be, raises WouldOverwrite; with `force` a link or file on the way is removed first.
+    `roomy`: the disk has room to spare, so nobody waits until what is replaced or removed is freed.
     """
 
-    def __init__(self, worktree: Path, *, force: bool = False, by_descriptor: bool = HAS_DESCRIPTORS) -> None:
+    def __init__(
+        self, worktree: Path, *, force: bool = False, roomy: bool = False, by_descriptor: bool = HAS_DESCRIPTORS
+    ) -> None:
         self._folders = Folders(worktree, by_descriptor=by_descriptor)
         self._force = force
+        self._roomy = roomy
         self._checked: set[str] = set()
 
     def __enter__(self) -> Placer:
@@ -85,6 +90,7 @@ class Placer:
         with self._folders.lock:
             folder = self._folders.make(path.rpartition("/")[0], force=self._force)
             step("create", f"{self._folders.top}/{path}")
+            drop_cached(folder, path.rpartition("/")[2])
             file = self._begin(folder, path, _permissions(mode))
         try:
             os.ftruncate(file.fileno(), size)
@@ -129,7 +135,7 @@ class Placer:
                 if stat.S_ISDIR(folder.lstat(name).st_mode):
                     return False
                 step("unlink", f"{self._folders.top}/{path}")
-                folder.unlink(name)
+                remove(folder, name, wait=not self._roomy)
             except (FileNotFoundError, NotADirectoryError):
                 return False
             if not keep_folders:
@@ -211,7 +217,7 @@ class Placer:
         name = path.rpartition("/")[2]
         step("rename", f"{self._folders.top}/{path}")
         try:
-            folder.rename(temporary, name)
+            rename_over(folder, temporary, name, wait=not self._roomy)
         except OSError as error:
             if not self._clear_folder(folder, name, path, error):
                 raise

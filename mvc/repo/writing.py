@@ -36,11 +36,11 @@ def write_items(
     blobs = {path: item for path, item in items.items() if item is not None}
     for path in blobs:
         check_path(path)
-    manifests, total = _weigh(repo, blobs)
+    manifests, total, roomy = _weigh(repo, blobs)
     stats: dict[str, Stat] = {}
     progress.begin("writing", total)
     try:
-        with Placer(repo.require_worktree(), force=force) as placer:
+        with Placer(repo.require_worktree(), force=force, roomy=roomy) as placer:
             for path, item in items.items():
                 if item is None:
                     placer.remove(path)
@@ -59,8 +59,9 @@ def write_items(
     return stats
 
 
-def _weigh(repo: Repository, blobs: Mapping[str, TreeItem]) -> tuple[set[str], int]:
-    """The paths that are chunked, and the bytes of all files. Raises NoSpace if they do not fit."""
+def _weigh(repo: Repository, blobs: Mapping[str, TreeItem]) -> tuple[set[str], int, bool]:
+    """The paths that are chunked, the bytes of all files, and whether the disk has room for all of them and
+    as much again while the old ones stand. Raises NoSpace if they do not fit."""
     chunked: set[str] = set()
     total = largest = replaced = 0
     worktree = repo.require_worktree()
@@ -83,7 +84,7 @@ def _weigh(repo: Repository, blobs: Mapping[str, TreeItem]) -> tuple[set[str], i
             f"{needed:,} bytes are needed in '{worktree}', {free:,} are free",
             hint="free some space, or check out fewer paths",
         )
-    return chunked, total
+    return chunked, total, free > 2 * total + _SPARE
 
 
 class _ChunkWriter:

@@ -1,0 +1,109 @@
+"""Putting a file in the place of a large one, or removing one, without the waits that file systems have for it.
+
+ext4 sends a file that is renamed over another to the disk first (`auto_da_alloc`; 0.5 s a GB, measured):
+so the two change names instead, and the old one goes. What freeing it takes is `outlived`'s business.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from mvc.repo import outlived
+from mvc.repo.folders import DescriptorFolder, Folder
+from mvc.repo.pathbytes import encode
+
+_LARGE = 64 * 1024 * 1024
+"""What fewer bytes cost is little more than starting a process does."""
+_AS_NAME = getattr(os, "O_PATH", 0) if hasattr(os, "posix_spawn") else 0
+_RENAME_EXCHANGE = 2
+
+
+def rename_over(folder: Folder, new: str, name: str, *, wait: bool) -> None:
+    """Rename `new` to `name`, where another file may stand: at each moment one of the two is there.
+
+    Unless `wait`, the space of a large one comes free only some time after the return. Killed in
+    between, the old file may be left under the name `new`. Raises OSError as rename(2) does.
+    """
+    with _outliving(folder, name, wait=wait) as large:
+        if large and isinstance(folder, DescriptorFolder) and _exchange(folder.fd, new, name):
+            try:
+                folder.unlink(new)
+            except OSError as error:
+                if error.errno not in (errno.EISDIR, errno.EPERM):
+                    raise
+                _exchange(folder.fd, new, name)  # a folder has come there meanwhile
+            else:
+                return
+        folder.rename(new, name)
+
+
+def remove(folder: Folder, name: str, *, wait: bool) -> None:
+    """Unlink a file; `wait` as in `rename_over`."""
+    with _outliving(folder, name, wait=wait):
+        folder.unlink(name)
+
+
+def drop_cached(folder: Folder, name: str) -> None:
+    """Let the system take the memory in which it caches the file `name`, which is about to be replaced.
+
+    So what is written now need not push out what others use, nor wait for memory that was never in use.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):
+            fd = folder.open(name, os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(fd)
+
+
+@contextmanager
+def _outliving(folder: Folder, name: str, *, wait: bool) -> Iterator[bool]:
+    """Whether a large file stands there. Unless `wait`, it is kept alive meanwhile, then left to `outlived`."""
+    fd = -1
+    if _AS_NAME and isinstance(folder, DescriptorFolder):
+        with suppress(OSError):
+            fd = folder.open(name, _AS_NAME)
+    if fd < 0:
+        yield False
+        return
+    try:
+        found = os.fstat(fd)
+        large = stat.S_ISREG(found.st_mode) and found.st_blocks * 512 >= _LARGE
+        if wait or not large or found.st_nlink > 1:
+            os.close(fd)
+            fd = -1
+        yield large
+    finally:
+        if fd >= 0:
+            outlived.keep(fd)
+
+
+def _find() -> Callable[[int, bytes, int, bytes, int], int] | None:
+    if sys.platform != "linux":
+        return None
+    try:
+        call = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):
+        return None
+    call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    call.restype = ctypes.c_int
+
+    def renameat2(from_folder: int, old: bytes, to_folder: int, new: bytes, flags: int) -> int:
+        return int(call(from_folder, old, to_folder, new, flags))
+
+    return renameat2
+
+
+_renameat2 = _find()
+
+
+def _exchange(folder: int, one: str, other: str) -> bool:
+    """Let two entries of a folder change names; False if that could not be done."""
+    return _renameat2 is not None and _renameat2(folder, encode(one), folder, encode(other), _RENAME_EXCHANGE) == 0
