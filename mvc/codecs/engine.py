@@ -6,14 +6,13 @@ import threading
 from collections.abc import Sequence
 from typing import Protocol
 
-from mvc.codecs import portable
 from mvc.codecs.base import Buffer
 from mvc.codecs.scheme import Plane
 
 try:
-    from mvc.codecs import _kernel as _native
-except ImportError:  # not compiled here
-    _native = None  # type: ignore[assignment]
+    from mvc.codecs import _kernel as _loops
+except ImportError:  # not compiled here; and where it is, numpy need not be loaded
+    from mvc.codecs import portable as _loops  # type: ignore[no-redef]
 
 
 class Engine(Protocol):
@@ -85,7 +84,7 @@ class Engine(Protocol):
         """How many elements, sign aside, are above `top`, and how many equal it."""
 
 
-engine: Engine = portable if _native is None else _native
+engine: Engine = _loops
 """The implementation in use; a test may set the other."""
 
 

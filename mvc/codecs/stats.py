@@ -1,4 +1,4 @@
-"""Figures of a tensor's values that cost one pass: what is not finite, range, RMS, zeros."""
+"""Figures of a tensor's values that cost one pass: range, RMS, zeros, what is not finite."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvc.codecs import engine
 from mvc.codecs.base import Buffer
-from mvc.codecs.dtypes import KINDS
 from mvc.codecs.values import as_float
 
 
@@ -45,19 +43,6 @@ class ValueStats:
 
 NOTHING = ValueStats(0, 0, 0, 0, float("inf"), float("-inf"), 0.0)
 """The figures of no values, to begin a merge with."""
-
-
-def count_nonfinite(raw: Buffer, dtype: str | None) -> tuple[int, int] | None:
-    """(NaN, infinite) values in `raw`; None if `dtype` has neither, or is not known.
-
-    F64 F32 F16 BF16 F8_E4M3 (no infinity) F8_E5M2, C64 and C128 (each part counts). A last
-    element that is cut off does not count. Runs at memory speed, without the GIL.
-    """
-    kind = KINDS.get(dtype or "")
-    if kind is None or kind.exponent is None:
-        return None
-    above, equal = engine.engine.nonfinite(raw, kind.width, kind.infinity)
-    return above, equal if kind.has_infinity else 0
 
 
 def value_stats(raw: Buffer, dtype: str) -> ValueStats | None:

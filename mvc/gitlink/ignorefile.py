@@ -83,4 +83,3 @@ def _above(path: str) -> Iterable[str]:
     while at > 0:
         yield path[:at]
         at = path.rfind("/", 0, at)
-

@@ -1,9 +1,9 @@
 """`mvc.lock`: which mvc commit goes with a Git commit. Git tracks it; specified in docs/format/lockfile.md.
 
-    mvc-lock 1
-    commit 6c1f...
-    remote "https://models.example.org/team/bert"
-    file 100644 45437760 blake3:9f1c... "model.safetensors"
+mvc-lock 1
+commit 6c1f...
+remote "https://models.example.org/team/bert"
+file 100644 45437760 blake3:9f1c... "model.safetensors"
 """
 
 from __future__ import annotations

@@ -78,9 +78,7 @@ def _select(
             yield ListedFile(path, stage.get(path))
 
 
-def _scanned(
-    repo: Repository, stage: Stage, pathspec: Pathspec, selection: Selection, progress: Progress
-) -> set[str]:
+def _scanned(repo: Repository, stage: Stage, pathspec: Pathspec, selection: Selection, progress: Progress) -> set[str]:
     untracked = Untracked.ALL if selection.others else Untracked.NO
     found = scan(repo, stage, pathspec, untracked=untracked, list_ignored=selection.ignored, progress=progress)
     wanted: set[str] = set()

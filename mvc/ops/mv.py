@@ -85,9 +85,7 @@ def _inside(typed: str, prefix: str) -> str:
     return path
 
 
-def _check(
-    repo: Repository, stage: Stage, placer: Placer, move: Move, options: MvOptions, taken: set[str]
-) -> None:
+def _check(repo: Repository, stage: Stage, placer: Placer, move: Move, options: MvOptions, taken: set[str]) -> None:
     old, new = move.old, move.new
     if not old:
         raise Refused("the top of the worktree cannot be moved")

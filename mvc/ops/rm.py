@@ -81,9 +81,7 @@ def _choose(stage: Stage, pathspec: Pathspec, options: RmOptions) -> tuple[str, 
     return tuple(paths)
 
 
-def _refuse_losses(
-    repo: Repository, stage: Stage, pathspec: Pathspec, options: RmOptions, progress: Progress
-) -> None:
+def _refuse_losses(repo: Repository, stage: Stage, pathspec: Pathspec, options: RmOptions, progress: Progress) -> None:
     found = scan(repo, stage, pathspec, untracked=Untracked.NO, progress=progress)
     changed = {*found.modified, *found.typechanged}
     head = repo.refs.head().id

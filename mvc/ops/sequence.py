@@ -1,7 +1,7 @@
 """What is left to do of a cherry-pick, revert or rebase that stopped, as files that Git would write too.
 
-    sequencer/{head,todo,opts,abort-safety}                       cherry-pick, revert
-    rebase-merge/{head-name,onto,orig-head,git-rebase-todo,...}   rebase
+sequencer/{head,todo,opts,abort-safety}                       cherry-pick, revert
+rebase-merge/{head-name,onto,orig-head,git-rebase-todo,...}   rebase
 """
 
 from __future__ import annotations

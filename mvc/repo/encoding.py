@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from mvc.codecs.encode import encode
-from mvc.codecs.stats import count_nonfinite
+from mvc.codecs.encode import Precedent, encode
+from mvc.codecs.nonfinite import count_nonfinite
 from mvc.errors import IntegrityError
 from mvc.hashing import ChunkNamer
 from mvc.objects.manifest import ChunkRef
@@ -34,6 +34,7 @@ class SegmentChunks:
     """Raw bytes of chunks that the store did not have."""
     stored: int = 0
     """Bytes that those took."""
+    precedent: Precedent = field(default_factory=Precedent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,10 @@ class ChunkEncoder:
     def _encode(self, name: bytes, piece: Piece) -> int:
         resolved = self._base(piece)
         bases = (resolved.base,) if resolved is not None else ()
-        encoded = encode(piece.raw, piece.segment.dtype, bases, zstd_level=self._settings.zstd_level)
+        segment = piece.segment
+        encoded = encode(
+            piece.raw, segment.dtype, bases, zstd_level=self._settings.zstd_level, precedent=segment.precedent
+        )
         if resolved is not None and encoded.base is not None:
             self._writer.add(name, encoded, raw_size=len(piece.raw), bases=resolved.names, depth=resolved.depth)
         else:

@@ -56,9 +56,7 @@ def switch_tree(
     current = trees.flatten(repo.objects, current_tree)
     target = trees.flatten(repo.objects, target_tree)
     with Placer(repo.require_worktree()) as placer:
-        plan = (
-            _forced(repo, stage, target, placer) if force else _careful(repo, stage, current, target, placer)
-        )
+        plan = _forced(repo, stage, target, placer) if force else _careful(repo, stage, current, target, placer)
     if plan.blocked:
         raise WouldOverwrite(
             f"uncommitted changes to {_some(plan.blocked)} would be overwritten",

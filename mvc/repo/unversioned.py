@@ -222,4 +222,3 @@ class Walk:
         """Does the path belong to an outer Git project?"""
         git = self._git
         return git is not None and (name in GIT_OWN or path == LOCK_FILE or git.holds(path))
-

@@ -1,10 +1,10 @@
 """Linked worktrees: several folders of files on one repository, laid out as Git's.
 
-    .mvc/worktrees/NAME/commondir    ../..
-                        gitdir       where the worktree's file `.mvc` is
-                        HEAD         its branch, or commit
-                        stage, logs/, state files
-    WORKTREE/.mvc                    mvcdir: /path/to/.mvc/worktrees/NAME
+.mvc/worktrees/NAME/commondir    ../..
+                    gitdir       where the worktree's file `.mvc` is
+                    HEAD         its branch, or commit
+                    stage, logs/, state files
+WORKTREE/.mvc                    mvcdir: /path/to/.mvc/worktrees/NAME
 """
 
 from __future__ import annotations

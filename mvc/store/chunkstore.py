@@ -14,39 +14,37 @@ misses, or meets a pack that is gone, reloads the list of idx files and looks ag
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mvc import fsio
 from mvc.errors import IntegrityError, MissingObject
 from mvc.hashing import chunk_namer
+from mvc.lazy import load
 from mvc.progress import SILENT, Progress
 from mvc.settings import StoreSettings
-from mvc.store import intents, repack, statistics, sweep, verify
+from mvc.store import intents
 from mvc.store.files import OpenPacks, StorePaths
 from mvc.store.idxset import IdxSet
 from mvc.store.intents import Intent
 from mvc.store.reading import ChunkReader, RawCache
 from mvc.store.records import Buffer, Location, RecordHeader, is_sound, parse_lead
-from mvc.store.repack import Reencoder, RepackResult
-from mvc.store.report import Cutoff, Damage, Figures, PackInfo, StoreStatistics, SweepResult
 from mvc.store.writer import PackWriter
 
-__all__ = [
-    "Buffer",
-    "ChunkStore",
-    "Cutoff",
-    "Damage",
-    "Figures",
-    "Location",
-    "PackInfo",
-    "RecordHeader",
-    "Reencoder",
-    "RepackResult",
-    "StoreStatistics",
-    "SweepResult",
-]
+if TYPE_CHECKING:
+    from mvc.store.report import Cutoff, Damage, PackInfo, Reencoder, RepackResult, StoreStatistics, SweepResult
+
+UPKEEP = {
+    "packs": "mvc.store.statistics:packs",
+    "gather": "mvc.store.statistics:gather",
+    "verify": "mvc.store.verify:verify",
+    "rebuild": "mvc.store.sweep:rebuild_idx",
+    "begin sweep": "mvc.store.sweep:begin",
+    "sweep": "mvc.store.sweep:remove_unreachable",
+    "repack": "mvc.store.repack:repack",
+}
+"""Loaded when it is asked for: it needs numpy, which reading and adding chunks do without."""
 
 CACHE_BYTES = 16 * 1024 * 1024
 """Raw chunks that are held as likely bases of the next ones read."""
@@ -157,18 +155,12 @@ class ChunkStore:
 
     def packs(self) -> list[PackInfo]:
         """All packs that an idx lists."""
-        counts: dict[bytes, int] = defaultdict(int)
-        for idx in self._idx.all:
-            for pack_id, count in statistics.count_by_pack(idx).items():
-                counts[pack_id] += count
-        sizes = self._idx.pack_sizes()
-        return [
-            PackInfo(pack_id, self._paths.pack(pack_id), size, counts[pack_id])
-            for pack_id, size in sorted(sizes.items())
-        ]
+        found: list[PackInfo] = load(UPKEEP["packs"])(self._idx, self._paths)
+        return found
 
     def statistics(self) -> StoreStatistics:
-        return statistics.gather(self._idx)
+        result: StoreStatistics = load(UPKEEP["gather"])(self._idx)
+        return result
 
     # Writing --------------------------------------------------------------------------------
 
@@ -185,18 +177,24 @@ class ChunkStore:
 
     def verify(self, progress: Progress = SILENT, *, decode: bool = True) -> list[Damage]:
         """Check every byte of every pack and idx; with `decode` also that each chunk decodes to its name."""
-        return verify.verify(self._paths, self._idx, self._packs, self._reader, self._settings, progress, decode=decode)
+        check = load(UPKEEP["verify"])
+        found: list[Damage] = check(
+            self._paths, self._idx, self._packs, self._reader, self._settings, progress, decode=decode
+        )
+        return found
 
     def rebuild_idx(self, progress: Progress = SILENT) -> list[Damage]:
         """Write one new idx over all packs, from the packs alone, in place of those that stand.
 
         What is damaged is left out and returned.
         """
-        return sweep.rebuild_idx(self._paths, self._idx, progress)
+        found: list[Damage] = load(UPKEEP["rebuild"])(self._paths, self._idx, progress)
+        return found
 
     def begin_sweep(self, *, grace_seconds: float, tmp_grace_seconds: float = 3600.0) -> Cutoff:
         """The first step of gc: to be called BEFORE reading refs, stage and reflogs for what is live."""
-        return sweep.begin(self._paths, grace_seconds, tmp_grace_seconds)
+        cutoff: Cutoff = load(UPKEEP["begin sweep"])(self._paths, grace_seconds, tmp_grace_seconds)
+        return cutoff
 
     def remove_unreachable(
         self,
@@ -214,7 +212,7 @@ class ChunkStore:
         what crashed writers left in `tmp/`, and indexes packs that no idx lists. Raises Locked,
         IntegrityError if an idx is damaged (then nothing is removed).
         """
-        return sweep.remove_unreachable(
+        result: SweepResult = load(UPKEEP["sweep"])(
             self._paths,
             self._idx,
             self._packs,
@@ -225,11 +223,13 @@ class ChunkStore:
             prune_now=prune_now,
             progress=progress,
         )
+        return result
 
     def repack(self, reencode: Reencoder, intent: Intent, *, progress: Progress = SILENT) -> RepackResult:
         """Store chunks anew as `reencode` says, where that is smaller. The old copies go with the next sweep."""
         with self.writer(intent) as writer:
-            return repack.repack(self._idx, self._reader, writer, reencode, progress)
+            result: RepackResult = load(UPKEEP["repack"])(self._idx, self._reader, writer, reencode, progress)
+        return result
 
     # ----------------------------------------------------------------------------------------
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from mvc import fsio
 from mvc.errors import IntegrityError, Locked
-from mvc.store import idxbuild
+from mvc.lazy import load
 from mvc.store.files import StorePaths
 from mvc.store.idx import Idx
 from mvc.store.idxset import IdxSet
 from mvc.store.locks import hold
+
+MERGING = {
+    "read": "mvc.store.idxbuild:from_idx",
+    "merge": "mvc.store.idxbuild:merge",
+    "write": "mvc.store.idxbuild:write",
+}
+"""Loaded when there is something to merge: they need numpy."""
 
 MAX_IDX = 16
 """More idx files than this are merged."""
@@ -51,8 +58,8 @@ def replace(paths: StorePaths, idx: IdxSet, old: list[Idx], *, without: frozense
     """
     for one in old:
         one.check()
-    table = idxbuild.merge([idxbuild.from_idx(one) for one in old], without=without)
-    written = idxbuild.write(table, paths.idx, paths.tmp)
+    table = load(MERGING["merge"])([load(MERGING["read"])(one) for one in old], without=without)
+    written = load(MERGING["write"])(table, paths.idx, paths.tmp)
     for one in old:
         if one.path != written:
             fsio.unlink(one.path, missing_ok=True)

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from mvc.codecs.base import Encoded
 from mvc.progress import Progress
 from mvc.store.graph import Graph
 from mvc.store.idxset import IdxSet
 from mvc.store.reading import ChunkReader
-from mvc.store.records import HEAD_SIZE, NAME_SIZE, Buffer, Location
+from mvc.store.records import HEAD_SIZE, NAME_SIZE
+from mvc.store.report import Reencoder, RepackResult
 from mvc.store.writer import PackWriter
-
-Reencoder = Callable[[bytes, Location, Buffer], "tuple[Encoded, tuple[bytes, ...], int] | None"]
-"""`(name, where it lies, raw bytes)` to `(encoded, names of its bases, depth)`; None: leave it as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class RepackResult:
-    chunks: int
-    """How many were looked at."""
-    rewritten: int
-    saved_bytes: int
-    """By which the new records are smaller than the old, which the next sweep removes."""
 
 
 def repack(

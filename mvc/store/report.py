@@ -1,9 +1,16 @@
-"""What the store tells of itself: values that its operations return."""
+"""What the store tells of itself, values that its operations return; and what its upkeep is told."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from mvc.codecs.base import Encoded
+from mvc.store.records import Buffer, Location
+
+Reencoder = Callable[[bytes, Location, Buffer], "tuple[Encoded, tuple[bytes, ...], int] | None"]
+"""`(name, where it lies, raw bytes)` to `(encoded, names of its bases, depth)`; None: leave it as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +92,12 @@ class SweepResult:
     kept_mixed: Figures
     """Not needed (unreachable, or second copies), but to rewrite their packs would cost more than it frees."""
     tmp_removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RepackResult:
+    chunks: int
+    """How many were looked at."""
+    rewritten: int
+    saved_bytes: int
+    """By which the new records are smaller than the old, which the next sweep removes."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mvc.store import idxbuild
 from mvc.store.files import StorePaths
+from mvc.store.idxwrite import write_pack_idx
 from mvc.store.intents import Claims
 from mvc.store.packfile import PackBuilder
 from mvc.store.records import Location
@@ -26,7 +26,6 @@ def seal(paths: StorePaths, pack: PackBuilder, records: Mapping[bytes, Location]
     size = pack.size
     pack.commit(target)
     claims.own(pack_id, target)
-    placed = [(name, place._replace(pack=pack_id)) for name, place in records.items()]
-    table = idxbuild.merge([idxbuild.from_records([(pack_id, size)], placed)])
-    idxbuild.write(table, paths.idx, paths.tmp)
+    if records:
+        write_pack_idx(pack_id, size, records, paths.idx, paths.tmp)
     return pack_id

@@ -6,10 +6,11 @@ from collections import defaultdict
 
 import numpy as np
 
+from mvc.store.files import StorePaths
 from mvc.store.idx import Idx
 from mvc.store.idxbuild import Array, from_idx
 from mvc.store.idxset import IdxSet
-from mvc.store.report import Figures, StoreStatistics
+from mvc.store.report import Figures, PackInfo, StoreStatistics
 
 NONE = Figures(0, 0, 0)
 
@@ -22,6 +23,18 @@ def count_by_pack(idx: Idx) -> dict[bytes, int]:
     """How many records an idx lists in each pack."""
     counts = np.bincount(from_idx(idx).entries["pack"], minlength=len(idx.packs))
     return {pack_id: int(counts[at]) for at, (pack_id, _) in enumerate(idx.packs)}
+
+
+def packs(idx_set: IdxSet, paths: StorePaths) -> list[PackInfo]:
+    """All packs that an idx lists."""
+    counts: dict[bytes, int] = defaultdict(int)
+    for idx in idx_set.all:
+        for pack_id, count in count_by_pack(idx).items():
+            counts[pack_id] += count
+    return [
+        PackInfo(pack_id, paths.pack(pack_id), size, counts[pack_id])
+        for pack_id, size in sorted(idx_set.pack_sizes().items())
+    ]
 
 
 def gather(idx_set: IdxSet) -> StoreStatistics:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mvc.codecs import engine, portable
-from mvc.codecs.stats import NOTHING, count_nonfinite, value_stats
+from mvc.codecs.nonfinite import count_nonfinite
+from mvc.codecs.stats import NOTHING, value_stats
 from mvc.codecs.values import as_array, as_float
 from tests.codecs import making
 

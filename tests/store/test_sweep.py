@@ -13,7 +13,8 @@ from mvc.codecs.base import Encoded
 from mvc.hashing import digest
 from mvc.settings import StoreSettings
 from mvc.store import sweepplan
-from mvc.store.chunkstore import Buffer, ChunkStore, Location
+from mvc.store.chunkstore import ChunkStore
+from mvc.store.records import Buffer, Location
 from tests.store.making import add, chunk, in_child, open_store, pack_files, prune, put, put_delta, raw_encoded
 
 DAY = 86400.0
