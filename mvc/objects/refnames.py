@@ -22,6 +22,11 @@ def is_valid_short(name: str) -> bool:
     return bool(name) and name != "@" and not name.startswith("-") and _BAD.search(name) is None
 
 
+def is_well_formed(name: str) -> bool:
+    """Whether `name`, of one level or more, breaks none of the rules (`git check-ref-format --allow-onelevel`)."""
+    return bool(name) and name != "@" and _BAD.search(name) is None
+
+
 def check(ref: str) -> str:
     """`ref` itself, or UsageError."""
     if not is_valid(ref):
