@@ -65,6 +65,18 @@ static size_t scratch_needed(const Scheme *s)
     return s->n * (size_t)s->width + group_room(s) + 256 * MAX_PLANES;
 }
 
+/* The end of a scratch buffer is the table of pairs, kept from call to call; the rest is free in each. */
+static Pairs *pairs_of(const Py_buffer *scratch)
+{
+    return (Pairs *)(((uintptr_t)scratch->buf + (size_t)scratch->len - sizeof(Pairs)) & ~(uintptr_t)63);
+}
+
+static size_t scratch_free(const Py_buffer *scratch)
+{
+    const size_t size = (size_t)scratch->len;
+    return size < sizeof(Pairs) + 64 ? 0 : size - sizeof(Pairs) - 64;
+}
+
 /* 64 bytes aligned room inside a scratch buffer. */
 static u8 *take(u8 **scratch, size_t size)
 {
@@ -94,7 +106,7 @@ static PyObject *kernel_encode(PyObject *module, PyObject *args)
     if (!scheme_of(&s, transform, width, low, &order, raw.len, &base)) goto done;
     const int count = plane_count(width, low);
     const size_t room = scratch_needed(&s), largest = FRAME_ROOM(s.n);
-    if (hints.len != count || (size_t)scratch.len < room + (size_t)raw.len + largest + sizeof(FrameWork) + 1024) {
+    if (hints.len != count || scratch_free(&scratch) < room + (size_t)raw.len + largest + sizeof(FrameWork) + 1024) {
         PyErr_SetString(PyExc_ValueError, "hints or scratch of the wrong size");
         goto done;
     }
@@ -120,7 +132,7 @@ static PyObject *kernel_encode(PyObject *module, PyObject *args)
     u8 *to = take(&free_at, 0);
     for (int k = 0; k < count; k++) {
         if (owned[k] || planes.constant[k] || !s.n) continue;
-        size_t size = frame_write(at[k], sizes[k], work, to);
+        size_t size = frame_write(at[k], sizes[k], work, pairs_of(&scratch), to);
         if (size + sizes[k] / 256 >= sizes[k]) continue; /* not worth a reader's time */
         packed[k] = size;
         out[k] = to;
@@ -167,7 +179,7 @@ static PyObject *kernel_decode(PyObject *module, PyObject *args)
     if (!scheme_of(&s, transform, width, low, &order, out.len, &base)) goto done;
     const int count = plane_count(width, low);
     const size_t row_size = s.thresholds ? (2 * s.n + 16) * (size_t)width : 0;
-    if ((size_t)scratch.len < row_size + 64 + MAX_PLANES * (BLOCK + 64) || PyList_Size(list) != count || starts.len != 4 * s.thresholds) {
+    if (scratch_free(&scratch) < row_size + 64 + MAX_PLANES * (BLOCK + 64) || PyList_Size(list) != count || starts.len != 4 * s.thresholds) {
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "planes or scratch of the wrong size");
         goto done;
     }
@@ -226,7 +238,7 @@ static PyObject *kernel_costs(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "y*z*iiy*w*", &raw, &base, &transform, &width, &order, &scratch)) return NULL;
     Scheme s;
     if (!scheme_of(&s, transform, width, 0, &order, raw.len, &base)) goto done;
-    if (!s.n || s.n > JUDGE_MAX || (size_t)scratch.len < 8 * JUDGE_MAX + 2 * scratch_needed(&s) + sizeof(FrameWork)) {
+    if (!s.n || s.n > JUDGE_MAX || scratch_free(&scratch) < 8 * JUDGE_MAX + 2 * scratch_needed(&s) + sizeof(FrameWork)) {
         PyErr_SetString(PyExc_ValueError, "sample or scratch of the wrong size");
         goto done;
     }
@@ -276,7 +288,7 @@ static PyObject *kernel_keys(PyObject *module, PyObject *args)
     order.len = 2;
     Scheme s;
     if (!scheme_of(&s, transform, width, 0, &order, (Py_ssize_t)elements * width, &base)) goto done;
-    if (elements < 1 || elements > JUDGE_MAX || scratch.len < 32 * JUDGE_MAX) {
+    if (elements < 1 || elements > JUDGE_MAX || scratch_free(&scratch) < 32 * JUDGE_MAX) {
         PyErr_SetString(PyExc_ValueError, "sample or scratch of the wrong size");
         goto done;
     }

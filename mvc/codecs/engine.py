@@ -94,7 +94,8 @@ class _Local(threading.local):
 
 
 _LOCAL = _Local()
-_FIXED = 1024 * 1024
+_FIXED = 1664 * 1024
+"""At its end the kernel keeps a table from call to call: nobody else may write there."""
 
 
 def scratch(size: int) -> bytearray:

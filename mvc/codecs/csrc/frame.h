@@ -13,6 +13,7 @@
 #define FRAME_BLOCK (128 * 1024)   /* the largest block that Zstandard has */
 #define FRAME_RUN 24               /* a shorter run costs less as literals */
 #define FRAME_TABLE_BITS 400       /* what a block of its own costs in tables and headers, about */
+#define FRAME_PAIRED (24 * 1024)   /* for fewer bytes a table of pairs does not pay */
 #define FRAME_SLACK 256
 
 typedef struct {
@@ -28,6 +29,8 @@ typedef struct {
     Huffman code;     /* of the last block that has one */
     float code_waste; /* what that takes to what entropy says; 0 if it is not to be used again */
     int more;         /* whether a whole block follows, which may use the code again */
+    Pairs *pairs;     /* where a table of pairs may be made */
+    int paired;       /* whether `pairs` is that of `code` */
 } FrameWork;
 
 #define FRAME_ROOM(n) ((n) + (n) / FRAME_SEGMENT * 3 + 2 * FRAME_BLOCK + FRAME_SLACK)
@@ -190,7 +193,7 @@ static size_t frame_plain_literals(int kind, size_t n, u8 *out)
 }
 
 /* The jump table and four streams, of which each may write 11 bits a symbol. `room` is for the one that is made beside its neighbour. */
-INLINE size_t frame_streams_if(int check, const u64 *entry, const u8 *src, size_t n, u8 *out, u8 *room)
+INLINE size_t frame_streams_if(int check, const u64 *entry, const u64 *pairs, const u8 *src, size_t n, u8 *out, u8 *room)
 {
     int good = 1;
     const size_t quarter = (n + 3) / 4;
@@ -198,7 +201,7 @@ INLINE size_t frame_streams_if(int check, const u64 *entry, const u8 *src, size_
     for (int i = 0; i < 4 && good; i += 2) {
         const u8 *one = src + (size_t)i * quarter, *two = one + quarter;
         u8 *stop = at, *other = room;
-        good &= huffman_streams(check, entry, one, quarter, two, i ? (size_t)(src + n - two) : quarter, &stop, &other);
+        good &= huffman_streams(check, entry, pairs, one, quarter, two, i ? (size_t)(src + n - two) : quarter, &stop, &other);
         memcpy(stop, room, (size_t)(other - room));
         store16(out + 2 * i, (unsigned)(stop - at));
         if (!i) store16(out + 2, (unsigned)(other - room));
@@ -207,15 +210,15 @@ INLINE size_t frame_streams_if(int check, const u64 *entry, const u8 *src, size_
     return good ? (size_t)(at - out) : 0;
 }
 
-CLONES static size_t frame_streams(const u64 *entry, const u8 *src, size_t n, u8 *out, u8 *room)
+CLONES static size_t frame_streams(const u64 *entry, const u64 *pairs, const u8 *src, size_t n, u8 *out, u8 *room)
 {
-    return frame_streams_if(0, entry, src, n, out, room);
+    return pairs ? frame_streams_if(0, entry, pairs, src, n, out, room) : frame_streams_if(0, entry, NULL, src, n, out, room);
 }
 
 /* The same; 0 if a symbol has no code. */
-CLONES static size_t frame_streams_checked(const u64 *entry, const u8 *src, size_t n, u8 *out, u8 *room)
+CLONES static size_t frame_streams_checked(const u64 *entry, const u64 *pairs, const u8 *src, size_t n, u8 *out, u8 *room)
 {
-    return frame_streams_if(1, entry, src, n, out, room);
+    return pairs ? frame_streams_if(1, entry, pairs, src, n, out, room) : frame_streams_if(1, entry, NULL, src, n, out, room);
 }
 
 /* The header of literals under a Huffman code: kind 2 with its tree, 3 with the tree of the block before. */
@@ -264,7 +267,9 @@ static size_t frame_literals(const u8 *src, size_t n, const u32 *count, FrameWor
         size_t head = n < 1024 ? 3 : n < 16384 ? 4 : 5;
         size_t tree = bits / 8 + 16 < n ? huffman_write_tree(&h, out + head) : 0;
         if (tree && bits / 8 + head + tree + 11 < n) {
-            size_t size = tree + frame_streams(h.entry, src, n, out + head + tree, work->stream);
+            work->paired = n >= FRAME_PAIRED && pairs_build(work->pairs, &h);
+            const u64 *pairs = work->paired ? work->pairs->entry : NULL;
+            size_t size = tree + frame_streams(h.entry, pairs, src, n, out + head + tree, work->stream);
             frame_coded_literals(2, head, n, size, out);
             work->code = h;
             work->code_waste = again ? (float)bits / frame_entropy(count, (u32)n) : 0;
@@ -319,7 +324,8 @@ static size_t frame_again(const u8 *src, int last, FrameWork *work, u8 *out)
     float entropy = frame_entropy(count, (u32)sample);
     for (int s = 0; s < 256; s++) entropy += count[s] ? 0.72f : 0; /* what a sample's lacks (Miller 1955) */
     if ((float)frame_coded_bits(&work->code, count) > entropy * work->code_waste * 1.005f) return 0;
-    size_t size = frame_streams_checked(work->code.entry, src, FRAME_BLOCK, out + 3 + 5, work->stream);
+    const u64 *pairs = work->paired ? work->pairs->entry : NULL;
+    size_t size = frame_streams_checked(work->code.entry, pairs, src, FRAME_BLOCK, out + 3 + 5, work->stream);
     if (!size || size + 6 >= FRAME_BLOCK) return 0;
     frame_coded_literals(3, 5, FRAME_BLOCK, size, out + 3);
     size += 5;
@@ -329,8 +335,10 @@ static size_t frame_again(const u8 *src, int last, FrameWork *work, u8 *out)
 }
 
 /* The frame of `n` bytes (1 <= n < 2^32) into `out`, which has FRAME_ROOM(n). */
-static size_t frame_write(const u8 *src, size_t n, FrameWork *work, u8 *out)
+static size_t frame_write(const u8 *src, size_t n, FrameWork *work, Pairs *pairs, u8 *out)
 {
+    work->pairs = pairs;
+    work->paired = 0;
     u8 *to = out;
     store32(to, 0xFD2FB528u);
     to += 4;

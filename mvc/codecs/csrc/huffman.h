@@ -94,6 +94,45 @@ static void huffman_build(Huffman *h, const u32 *count)
     }
 }
 
+/* Codes of two symbols at once: half as many look-ups make a stream in half the time. `entry` is
+   indexed by two bytes as they lie in memory. It is kept from code to code, and only what the code
+   before has set is cleared; `made` tells whether this memory has held a table at all. */
+#define PAIRS_MADE 0x4D5643706169727EULL
+#define PAIRS_MOST 96 /* symbols with codes; with more, making the table takes too long */
+
+typedef struct {
+    u64 entry[65536];
+    u64 made;
+    u32 count;
+    u8 symbol[256];
+} Pairs;
+
+static int pairs_build(Pairs *t, const Huffman *h) /* 0 if the code has too many symbols */
+{
+    u8 symbol[256];
+    u32 count = 0;
+    for (int s = 0; s < 256; s++)
+        if (h->length[s]) symbol[count++] = (u8)s;
+    if (count > PAIRS_MOST) return 0;
+    if (t->made != PAIRS_MADE || t->count > PAIRS_MOST) {
+        for (int i = 0; i < 65536; i++) t->entry[i] = HUF_NO_CODE;
+        t->made = PAIRS_MADE;
+    } else {
+        for (u32 i = 0; i < t->count; i++)
+            for (u32 k = 0; k < t->count; k++) t->entry[t->symbol[i] << 8 | t->symbol[k]] = HUF_NO_CODE;
+    }
+    memcpy(t->symbol, symbol, count);
+    t->count = count;
+    for (u32 i = 0; i < count; i++) { /* the higher byte comes first: streams are made from their end */
+        const u64 one = h->entry[symbol[i]], length = one & 63, code = one ^ length;
+        for (u32 k = 0; k < count; k++) {
+            const u64 two = h->entry[symbol[k]];
+            t->entry[symbol[i] << 8 | symbol[k]] = (code >> (two & 63) | two) + length;
+        }
+    }
+    return 1;
+}
+
 /* The tree description; at most 129 bytes. 0 if it cannot be written (then: no Huffman). */
 static size_t huffman_write_tree(const Huffman *h, u8 *out)
 {
@@ -116,21 +155,29 @@ static size_t huffman_write_tree(const Huffman *h, u8 *out)
    8 bytes past its end. Bits enter at the top of a word, so that one entry serves both as what
    is put (its high bits) and as how far to shift (its low byte): after van den Ende and Collet's
    layout in Zstandard 1.5. 4 * 11 + 7 bits leave the low byte free. With `check`, returns 0 if a
-   symbol had no code. */
-INLINE int huffman_streams(int check, const u64 *entry, const u8 *one, size_t n, const u8 *two, size_t m, u8 **to_one, u8 **to_two)
+   symbol had no code. `pairs`: the same code's, or NULL. */
+INLINE int huffman_streams(int check, const u64 *entry, const u64 *pairs, const u8 *one, size_t n, const u8 *two, size_t m, u8 **to_one, u8 **to_two)
 {
     u64 a = 0, b = 0, seen = 0;
     size_t a_used = 0, b_used = 0;
     u8 *x = *to_one, *y = *to_two;
     const u8 *p = one + n, *q = two + m;
 #define PUT(bits, used, symbol) do { const u64 e = entry[symbol]; bits = bits >> (e & 63) | e; used += e; if (check) seen |= e; } while (0)
+#define PUT_PAIR(bits, used, at) do { const u64 e = pairs[load16(at)]; bits = bits >> (e & 63) | e; used += e; if (check) seen |= e; } while (0)
 #define FLUSH(bits, used, to) do { used &= 255; store64(to, bits >> ((64 - used) & 63)); to += used >> 3; used &= 7; } while (0)
     for (size_t i = n % 4; i; i--) PUT(a, a_used, *--p);
     for (size_t i = m % 4; i; i--) PUT(b, b_used, *--q);
     if (a_used) FLUSH(a, a_used, x);
     if (b_used) FLUSH(b, b_used, y);
     size_t fours = n / 4 < m / 4 ? n / 4 : m / 4;
-    for (size_t i = fours; i; i--) {
+    for (size_t i = pairs ? fours : 0; i; i--) {
+        PUT_PAIR(a, a_used, p - 2); PUT_PAIR(b, b_used, q - 2);
+        PUT_PAIR(a, a_used, p - 4); PUT_PAIR(b, b_used, q - 4);
+        p -= 4, q -= 4;
+        FLUSH(a, a_used, x);
+        FLUSH(b, b_used, y);
+    }
+    for (size_t i = pairs ? 0 : fours; i; i--) {
         PUT(a, a_used, p[-1]); PUT(b, b_used, q[-1]);
         PUT(a, a_used, p[-2]); PUT(b, b_used, q[-2]);
         PUT(a, a_used, p[-3]); PUT(b, b_used, q[-3]);
@@ -157,6 +204,7 @@ INLINE int huffman_streams(int check, const u64 *entry, const u8 *one, size_t n,
     *to_two = y + (b_used + 7) / 8;
     return !(seen & HUF_NO_CODE);
 #undef PUT
+#undef PUT_PAIR
 #undef FLUSH
 }
 

@@ -51,6 +51,7 @@ UNALIGNED(uint32_t, u32u);
 UNALIGNED(uint64_t, u64u);
 
 INLINE u64 load64(const u8 *p) { u64 v; memcpy(&v, p, 8); return v; }
+INLINE unsigned load16(const u8 *p) { u16 v; memcpy(&v, p, 2); return v; }
 INLINE u32 load32(const u8 *p) { u32 v; memcpy(&v, p, 4); return v; }
 INLINE void store64(u8 *p, u64 v) { memcpy(p, &v, 8); }
 INLINE void store16(u8 *p, unsigned v) { p[0] = (u8)v; p[1] = (u8)(v >> 8); }
