@@ -12,12 +12,15 @@
     │   ├── RefChanged        compare-and-swap lost against another process             exit 5
     │   ├── Locked            another process holds the lock (`holder`)                 exit 5
     │   ├── NoSpace           it does not fit on the disk                               exit 5
-    │   └── FileChanged       a file kept changing while it was read                    exit 5
+    │   ├── FileChanged       a file kept changing while it was read                    exit 5
+    │   └── Unsupported       a remote's storage cannot do what this needs              exit 5
     ├── IntegrityError        stored bytes are not what they must be                    exit 6
     │   ├── MissingObject     a chunk or object that is referred to is not there        exit 6
     │   └── UnsupportedFormat written by a newer mvc, or with a feature unknown here    exit 6
     ├── NetworkError          a remote did not answer as it should                      exit 7
+    │   └── RemoteUnavailable for now: the same request may pass later, so it is retried exit 7
     ├── AuthError             a remote wants other credentials                          exit 8
+    │   └── RemoteRefused     credentials are lacking, wrong, or do not permit this     exit 8
     └── ParseError            bytes that do not follow the format they claim            exit 6
 
 The core raises these and never prints; `mvc.cli.errors` alone turns one into a line, a hint
@@ -98,6 +101,10 @@ class FileChanged(Refused):
     """A file kept changing while it was read."""
 
 
+class Unsupported(Refused):
+    """A remote's storage cannot do what is asked of it, or does it without the promise that goes with it."""
+
+
 class IntegrityError(MvcError):
     """Stored bytes are not what their name says."""
 
@@ -114,8 +121,16 @@ class NetworkError(MvcError):
     """A remote did not answer as it should."""
 
 
+class RemoteUnavailable(NetworkError):
+    """A remote did not answer, or not to the end: the same request may pass later."""
+
+
 class AuthError(MvcError):
     """A remote wants other credentials."""
+
+
+class RemoteRefused(AuthError):
+    """A remote refuses this request: credentials are lacking or wrong, or do not permit it."""
 
 
 class ParseError(MvcError):

@@ -65,11 +65,12 @@ class DurableFile:
     the folder. Leaving the `with` block without a commit removes it.
     """
 
-    def __init__(self, tmp_dir: PathLike, *, mode: int = 0o666) -> None:
+    def __init__(self, tmp_dir: PathLike, *, mode: int = 0o666, masked: bool = True) -> None:
+        """`mode` is what it has when it gets its name; less the umask, if `masked`."""
         make_dirs(tmp_dir)
         step("create", tmp_dir)
         self._fd, self.path = _open_new(Path(tmp_dir))
-        self._mode = mode
+        self._mode = mode & ~_umask() if masked else mode
         self._open = True
         self.size = 0
 
@@ -112,12 +113,7 @@ class DurableFile:
 
     def commit(self, target: PathLike, *, sync: bool = True) -> None:
         """Sync, close, rename to `target` (replacing what is there), sync the folder."""
-        if hasattr(os, "fchmod"):
-            os.fchmod(self._fd, self._mode & ~_umask())
-        if sync:
-            step("fsync", self.path)
-            os.fsync(self._fd)
-        self._close()
+        self._finish(sync)
         try:
             replace(self.path, target)
         except BaseException:
@@ -125,6 +121,29 @@ class DurableFile:
             raise
         if sync:
             fsync_dir(Path(target).parent)
+
+    def commit_new(self, target: PathLike, *, give: Callable[[PathLike, PathLike], None] | None = None) -> None:
+        """As `commit`, but raises FileExistsError if something is at `target`: of several writers one wins.
+
+        `give(self.path, target)` gives the name; `link` unless told otherwise, which also works on NFS.
+        """
+        self._finish(sync=True)
+        try:
+            (give or link)(self.path, target)
+        except FileExistsError:
+            # NFS repeats a request whose answer was lost, and then tells of our own file.
+            if not os.path.samefile(self.path, target):
+                raise
+        fsync_dir(Path(target).parent)
+        self.discard()
+
+    def _finish(self, sync: bool) -> None:
+        if hasattr(os, "fchmod"):
+            os.fchmod(self._fd, self._mode)
+        if sync:
+            step("fsync", self.path)
+            os.fsync(self._fd)
+        self._close()
 
     def discard(self) -> None:
         """Close and remove it."""
@@ -181,6 +200,12 @@ def replace(source: PathLike, target: PathLike) -> None:
     """Rename over whatever `target` is."""
     step("rename", target)
     os.replace(source, target)
+
+
+def link(source: PathLike, target: PathLike) -> None:
+    """Give the file `source` the name `target` too; raises FileExistsError if something has it."""
+    step("link", target)
+    os.link(source, target)
 
 
 def unlink(path: PathLike, *, missing_ok: bool = False) -> None:
