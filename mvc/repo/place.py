@@ -91,23 +91,17 @@ class Placer:
             folder = self._folders.make(path.rpartition("/")[0], force=self._force)
             step("create", f"{self._folders.top}/{path}")
             drop_cached(folder, path.rpartition("/")[2])
-            file = self._begin(folder, path, _permissions(mode))
-        try:
-            os.ftruncate(file.fileno(), size)
-        except BaseException:
-            file.discard()
-            raise
-        return file
+            return self._begin(folder, path, _permissions(mode), size)
 
-    def _begin(self, folder: Folder, path: str, permissions: int) -> PlacedFile:
+    def _begin(self, folder: Folder, path: str, permissions: int, size: int) -> PlacedFile:
         if _CAN_LINK:
             try:
-                return PlacedFile(self, path, folder.open_nameless(permissions), None)
+                return PlacedFile(self, path, folder.open_nameless(permissions), None, size)
             except OSError as error:
                 if error.errno not in _NO_NAMELESS:
                     raise
         temporary = _temporary_name()
-        return PlacedFile(self, path, folder.open(temporary, _CREATE, permissions), temporary)
+        return PlacedFile(self, path, folder.open(temporary, _CREATE, permissions), temporary, size)
 
     def chmod(self, path: str, mode: int) -> Stat:
         """Give the file that stands the executable bit, or take it. Where reading is allowed, so is executing then."""
@@ -206,6 +200,12 @@ class Placer:
         """A link's target; OSError if there is none."""
         return self._folders.read_link(path)
 
+    def names(self, folder: str) -> list[str]:
+        """What is in a folder, in no order; nothing if it cannot be read."""
+        with self._folders.lock, suppress(OSError):
+            return self._folders.get(folder).names()
+        return []
+
     def _check(self, path: str, mode: int | None) -> None:
         """Refuse what must never be written. A folder's name is looked at once."""
         if mode is not None and mode != LINK and not is_file(mode):
@@ -242,12 +242,13 @@ class Placer:
 class PlacedFile:
     """A file on its way into the worktree. `discard` (or leaving the `with` block) removes it unless committed."""
 
-    def __init__(self, placer: Placer, path: str, fd: int, temporary: str | None) -> None:
+    def __init__(self, placer: Placer, path: str, fd: int, temporary: str | None, size: int) -> None:
         self._placer = placer
         self._path = path
         self._fd = fd
         self._temporary = temporary
         """Its name until it is committed; None where it has none."""
+        self._size = size
 
     def __enter__(self) -> PlacedFile:
         return self
@@ -271,6 +272,10 @@ class PlacedFile:
     def commit(self) -> Stat:
         """Give it its name and mode; what was there before is replaced, never written to."""
         placer, folders = self._placer, self._placer.folders
+        # Not before it is written: a file that grows as it is written comes out of a power failure shorter than
+        # the stage says it is, as file systems have it; one of the full size could come out as zeros unnoticed.
+        if os.fstat(self._fd).st_size != self._size:
+            os.ftruncate(self._fd, self._size)
         with folders.lock:
             folder = folders.make(self._path.rpartition("/")[0], force=placer._force)
             if self._temporary is None:
