@@ -76,7 +76,7 @@ def read_file(
     found: os.stat_result,
     encoder: ChunkEncoder,
     finder: BaseFinder,
-    beside: Beside | None,
+    beside: Beside,
     settle: Callable[[set[str]], None],
     progress: Progress,
 ) -> FileReading | None:
@@ -182,7 +182,7 @@ def _read_piece(
     return Piece(chunks, index, file.read_at(offset, length) if view is None else view, lambda: buffers.unclaim(length))
 
 
-def _layout(path: str, file: RandomFile, size: int, beside: Beside | None, progress: Progress) -> Layout | None:
+def _layout(path: str, file: RandomFile, size: int, beside: Beside, progress: Progress) -> Layout | None:
     try:
         return detect(file.read_at, size, path, beside)
     except ParseError as error:

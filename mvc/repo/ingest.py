@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat as st
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,6 @@ from mvc.settings import SMALL_FILE
 from mvc.store.writer import PackWriter
 
 _ATTEMPTS = 3
-_DESCRIBING = (".onnx", ".metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ def _ingest(
                     done[path] = small
                     progress.advance(small.size)
         if order:
-            session = _Session(repo, writer, batch, files, standing, progress, _surroundings(files, paths))
+            session = _Session(repo, writer, batch, files, standing, progress)
             done.update(session.run(order))
         writer.flush()
     finally:
@@ -133,10 +131,10 @@ class _Session:
         files: SourceFiles,
         standing: Mapping[str, TreeItem],
         progress: Progress,
-        around: Surroundings,
     ) -> None:
         self._repo, self._writer, self._batch = repo, writer, batch
-        self._files, self._standing, self._progress, self._around = files, standing, progress, around
+        self._files, self._standing, self._progress = files, standing, progress
+        self._around = Surroundings(files)
         self._finder = BaseFinder(repo, writer, standing)
         self._done: dict[str, Ingested] = {}
 
@@ -223,12 +221,3 @@ def _stat(files: SourceFiles, path: str) -> os.stat_result:
 
 def _mode(found: os.stat_result) -> int:
     return EXEC if found.st_mode & 0o100 else FILE
-
-
-def _surroundings(files: SourceFiles, paths: Sequence[str]) -> Surroundings:
-    folders: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        if path.endswith(_DESCRIBING):
-            folder, _, name = path.rpartition("/")
-            folders[folder].append(name)
-    return Surroundings(files, folders)

@@ -1,9 +1,9 @@
-"""The files that `ingest` reads: of a worktree, or any that the caller names."""
+"""The files that `ingest` reads: of a worktree, or any that the caller names; and what describes them from beside."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,9 @@ class SourceFiles(Protocol):
     def open_read(self, path: str) -> int: ...
 
     def readlink(self, path: str) -> bytes: ...
+
+    def names(self, folder: str) -> Sequence[str]:
+        """The bare names of what is in a folder ("" is the top), in no order; none if it cannot be read."""
 
 
 class NamedFiles:
@@ -41,22 +44,25 @@ class NamedFiles:
     def readlink(self, path: str) -> bytes:
         return os.fsencode(os.readlink(self._files[path]))
 
+    def names(self, folder: str) -> Sequence[str]:
+        return [path.rpartition("/")[2] for path in self._files if path.rpartition("/")[0] == folder]
+
 
 class Surroundings:
-    """The files beside each file, for formats whose tensors another file names. One `Beside` a folder."""
+    """The files beside each file, for formats whose tensors another file names. One `Beside` a folder.
 
-    def __init__(self, files: SourceFiles, paths: Mapping[str, list[str]]) -> None:
-        """`paths` maps a folder ("" is the top) to the names of the files in it that may describe others."""
+    What lies there counts, not what is being added: where only the weights of an ONNX model changed, the
+    `.onnx` that names them did not.
+    """
+
+    def __init__(self, files: SourceFiles) -> None:
         self._files = files
-        self._names = paths
         self._known: dict[str, Beside] = {}
 
-    def of(self, path: str) -> Beside | None:
+    def of(self, path: str) -> Beside:
         folder = path.rpartition("/")[0]
         if folder not in self._known:
-            names = self._names.get(folder)
-            if not names:
-                return None
+            names = self._files.names(folder)
             self._known[folder] = Beside(names, lambda name: self._open(f"{folder}/{name}" if folder else name))
         return self._known[folder]
 

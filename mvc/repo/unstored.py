@@ -19,6 +19,7 @@ from mvc.objects.manifest import MAX_INLINE, ChunkRef, ListRef, Manifest, Manife
 from mvc.progress import SILENT, Progress
 from mvc.repo.place import Placer
 from mvc.repo.repository import Repository
+from mvc.repo.sourcefiles import Surroundings
 from mvc.repo.tensors import ChunkSource
 from mvc.store.records import Location
 
@@ -42,6 +43,7 @@ class UnstoredChunks:
 
     def __init__(self, repo: Repository, store: Callable[[], ChunkSource]) -> None:
         self._placer = Placer(repo.require_worktree())
+        self._around = Surroundings(self._placer)
         self._name: ChunkNamer = chunk_namer(repo.settings.store.naming)
         self._open_store = store
         self._store: ChunkSource | None = None
@@ -62,7 +64,7 @@ class UnstoredChunks:
         with RandomFile(path, fd=self._placer.open_read(path)) as file:
             size = file.stat().st_size
             try:
-                layout = detect(file.read_at, size, path)
+                layout = detect(file.read_at, size, path, self._around.of(path))
             except ParseError:
                 layout = None
             segments = tuple(self._segment(path, file, segment, progress) for segment in plan(layout, size))

@@ -196,3 +196,22 @@ def test_reshaped_and_bytes_around() -> None:
         manifest(header, segment("a", b"1", shape=(2, 2))), manifest(other, segment("a", b"1", shape=(4,)))
     )
     assert one.changes[0].status is TensorStatus.RESHAPED and one.other_bytes_differ
+
+
+def test_weights_beside_an_onnx_model(world: World) -> None:
+    """The .onnx file that names the tensors did not change: they are found all the same, before `add` and after it."""
+    onnx = pytest.importorskip("onnx")
+    values = {name: value for name, value in weights().items()}
+    graph = onnx.helper.make_graph(
+        [], "g", [], [], initializer=[onnx.numpy_helper.from_array(value, name) for name, value in values.items()]
+    )
+    onnx.save(onnx.helper.make_model(graph), world.path / "m.onnx", save_as_external_data=True, location="m.data")
+    world.mvc("add", ".")
+    world.mvc("commit", "-m", "base", "--no-environment")
+    data = bytearray((world.path / "m.data").read_bytes())
+    data[-4:] = b"\0\0\0\0"  # the end of layer.1
+    (world.path / "m.data").write_bytes(data)
+    before = world.mvc("diff").out
+    assert "1 of 3 tensors changed" in before and "~ layer.1  F32 128×256" in before
+    world.mvc("add", "-u")
+    assert world.mvc("diff", "--staged").out == before
