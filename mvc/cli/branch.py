@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from mvc.cli.command import complete, json_flag, verb
+from mvc.cli.command import complete, json_flag, quiet_flag, verb
 from mvc.cli.names import short_id
 from mvc.cli.session import Session
 from mvc.cli.tables import text_width
 from mvc.cli.text import printable, printable_path
+from mvc.cli.tracking_text import followed_line, tracking_brief, tracking_json
 from mvc.errors import UsageError
 from mvc.ops.branch import (
     Branch,
@@ -19,6 +20,8 @@ from mvc.ops.branch import (
     list_branches,
     rename_branch,
 )
+from mvc.ops.tracking import Followed, Tracking, set_upstream
+from mvc.ops.tracking import unset_upstream as forget_upstream
 
 
 @verb
@@ -26,7 +29,7 @@ from mvc.ops.branch import (
 @click.option("-l", "--list", "listing", is_flag=True, help="List branches that match the patterns NAME.")
 @click.option("-a", "--all", "every", is_flag=True, help="Remote-tracking branches too.")
 @click.option("-r", "--remotes", "remote", is_flag=True, help="Remote-tracking branches alone.")
-@click.option("-v", "--verbose", count=True, help="The commit of each, too.")
+@click.option("-v", "--verbose", count=True, help="The commit of each, ahead and behind; -vv: its upstream, too.")
 @click.option("--show-current", is_flag=True, help="The name of the present branch.")
 @click.option("--contains", metavar="REV", help="Only branches that have REV.")
 @click.option("--merged", metavar="REV", is_flag=False, flag_value="HEAD", help="Only branches that REV has. [HEAD]")
@@ -45,7 +48,18 @@ from mvc.ops.branch import (
 @click.option("-m", "--move", is_flag=True, help="Rename [OLD] NEW, with the reflog.")
 @click.option("-M", "move_anyway", is_flag=True, help="The same, over a branch of that name.")
 @click.option("-f", "--force", is_flag=True, help="Move a branch that is there to START.")
+@click.option("-t/ ", "--track/--no-track", default=None, help="The new branch follows START, or does not.")
+@click.option(
+    "-u",
+    "--set-upstream-to",
+    "upstream",
+    metavar="UPSTREAM",
+    shell_complete=complete("revisions"),
+    help="The branch (NAME, else the present one) follows UPSTREAM.",
+)
+@click.option("--unset-upstream", is_flag=True, help="It follows none any more.")
 @json_flag
+@quiet_flag
 def command(
     session: Session,
     names: tuple[str, ...],
@@ -64,6 +78,9 @@ def command(
     move: bool,
     move_anyway: bool,
     force: bool,
+    track: bool | None,
+    upstream: str | None,
+    unset_upstream: bool,
     as_json: bool,
 ) -> None:
     """List, make, rename or delete branches.
@@ -77,6 +94,8 @@ def command(
         _delete(session, names, delete_anyway or force, remote)
     elif move or move_anyway:
         _rename(session, names, move_anyway or force)
+    elif upstream is not None or unset_upstream:
+        _follow(session, names, upstream)
     elif not names or listing or contains or merged or no_merged or points_at:
         wanted = BranchFilter(
             patterns=names,
@@ -87,13 +106,30 @@ def command(
             no_merged=no_merged,
             points_at=points_at,
             sort=sort,  # type: ignore[arg-type]  # click has checked it
+            tracking=verbose > 0 or as_json,
         )
         _show(session, list_branches(session.repo(), wanted), verbose, as_json)
     else:
         if len(names) > 2:
             raise UsageError("too many names", hint="mvc branch NAME [START]")
         start = names[1] if len(names) == 2 else "HEAD"
-        create_branch(session.repo(), names[0], start, session.caller(commits=False), force=force)
+        caller = session.caller(commits=False)
+        _tell_followed(session, create_branch(session.repo(), names[0], start, caller, force=force, track=track))
+
+
+def _follow(session: Session, names: tuple[str, ...], upstream: str | None) -> None:
+    if len(names) > 1:
+        raise UsageError("one branch at a time", hint="mvc branch -u UPSTREAM [NAME]")
+    name = names[0] if names else None
+    if upstream is None:
+        forget_upstream(session.repo(), name)
+    else:
+        _tell_followed(session, set_upstream(session.repo(), name, upstream))
+
+
+def _tell_followed(session: Session, followed: Followed | None) -> None:
+    if followed is not None and not session.quiet:
+        session.emit_text(followed_line(followed))
 
 
 def _delete(session: Session, names: tuple[str, ...], force: bool, remote: bool) -> None:
@@ -122,27 +158,39 @@ def _show(session: Session, branches: tuple[Branch, ...], verbose: int, as_json:
                 "time": one.commit.committer.time,
                 "head": one.is_head,
                 "worktree": str(one.worktree) if one.worktree else None,
+                "upstream": tracking_json(one.tracking),
             }
             for one in branches
         ]
         session.emit_json("branches", {"branches": rows, "head": head.short, "detached": head.branch is None})
         return
     width = max((text_width(printable_path(one.name)) for one in branches), default=0)
-    lines = [_line(session, one, width if verbose else 0) for one in branches]
+    lines = [_line(session, one, width, verbose) for one in branches]
     if head.branch is None and head.id is not None:
         at = session.paint(f"(HEAD detached at {short_id(session, head.id)})", "green")
         lines.insert(0, f"* {at}")
     session.emit_text("".join(line + "\n" for line in lines), end="")
 
 
-def _line(session: Session, one: Branch, width: int) -> str:
+def _line(session: Session, one: Branch, width: int, verbose: int) -> str:
     mark, style = ("*", "green") if one.is_head else ("+", "cyan") if one.worktree else (" ", "")
     if not style and one.ref.startswith("refs/remotes/"):
         style = "red"
     name = printable_path(one.name)
     line = f"{mark} {session.paint(name, style) if style else name}"
-    if width:
-        line += (
-            " " * (width - text_width(name)) + f" {short_id(session, one.commit.id)} {printable(one.commit.summary)}"
-        )
-    return line
+    if one.target is not None:
+        return f"{line}{' ' * (width - text_width(name) if verbose else 0)} -> {printable_path(one.target)}"
+    if not verbose:
+        return line
+    line += " " * (width - text_width(name)) + f" {short_id(session, one.commit.id)} "
+    return line + _upstream(session, one.tracking, verbose) + printable(one.commit.summary)
+
+
+def _upstream(session: Session, tracking: Tracking | None, verbose: int) -> str:
+    if tracking is None:
+        return ""
+    brief = tracking_brief(tracking)
+    if verbose == 1:
+        return f"[{brief}] " if brief else ""
+    name = session.paint(printable_path(tracking.name), "blue")
+    return f"[{name}: {brief}] " if brief else f"[{name}] "

@@ -13,7 +13,7 @@ from mvc.cli.switched_text import tell_switch
 from mvc.cli.text import printable
 from mvc.errors import NotFound, Refused, UsageError
 from mvc.ops.restore import RestoreOptions, Side, restore
-from mvc.ops.switch import Destination, find_destination, new_branch, switch
+from mvc.ops.switch import Destination, find_destination, new_branch, new_tracking_branch, switch
 from mvc.repo.locking import read_stage
 from mvc.repo.pathspec import Pathspec
 
@@ -26,6 +26,7 @@ from mvc.repo.pathspec import Pathspec
 @click.option("-f", "--force", is_flag=True, help="Give up changes to tracked files.")
 @click.option("--ours", "side", flag_value="ours", help="Of files in conflict, our version.")
 @click.option("--theirs", "side", flag_value="theirs", help="Of files in conflict, their version.")
+@click.option("-t/ ", "--track/--no-track", default=None, help="A branch that is made follows where it starts, or not.")
 @quiet_flag
 def command(
     session: Session,
@@ -35,6 +36,7 @@ def command(
     detach: bool,
     force: bool,
     side: str | None,
+    track: bool | None,
 ) -> None:
     """Go to a branch or revision, or take files from it.
 
@@ -48,7 +50,7 @@ def command(
             raise UsageError("files are taken without going anywhere: -b, -B and -d do not go with them")
         _restore(session, revision, paths, side)
         return
-    destination = _destination(session, revision, create, force_create, detach)
+    destination = _destination(session, revision, create, force_create, detach, track)
     tell_switch(session, switch(session.repo(), destination, force=force, caller=session.caller(commits=False)))
 
 
@@ -66,11 +68,18 @@ def _restore(session: Session, revision: str | None, paths: tuple[str, ...], sid
 
 
 def _destination(
-    session: Session, revision: str | None, create: str | None, force_create: str | None, detach: bool
+    session: Session,
+    revision: str | None,
+    create: str | None,
+    force_create: str | None,
+    detach: bool,
+    track: bool | None,
 ) -> Destination:
     repo = session.repo()
     if (name := create or force_create) is not None:
-        return new_branch(repo, name, revision, reset=force_create is not None)
+        return new_branch(repo, name, revision, reset=force_create is not None, track=track)
+    if track and revision is not None:
+        return new_tracking_branch(repo, revision)
     if revision is None:
         head = repo.refs.head()
         return Destination(head.id, None if detach else head.branch)

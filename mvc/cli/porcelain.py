@@ -6,6 +6,8 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator
 
+from mvc.cli.tracking_text import tracking_brief
+from mvc.ops.tracking import Tracking
 from mvc.repo.pathbytes import in_order
 from mvc.repo.status import FileChange, Status
 
@@ -29,17 +31,21 @@ def status_lines(status: Status) -> Iterator[Line]:
     yield from (("!!", path, None) for path in status.ignored)
 
 
-def branch_line(status: Status) -> str:
+def branch_line(status: Status, tracking: Tracking | None = None) -> str:
     """The line of `--branch`."""
     head = status.head
     if head.branch is None:
         return "## HEAD (no branch)"
-    return f"## {head.short}" if head.id else f"## No commits yet on {head.short}"
+    name = f"## {head.short}" if head.id else f"## No commits yet on {head.short}"
+    if tracking is None:
+        return name
+    brief = tracking_brief(tracking)
+    return f"{name}...{tracking.name}" + (f" [{brief}]" if brief else "")
 
 
-def porcelain(status: Status, *, zero: bool, branch: bool) -> str:
+def porcelain(status: Status, *, zero: bool, branch: bool, tracking: Tracking | None = None) -> str:
     """The whole output. With `zero` paths are raw and end in NUL, the old path of a rename after the new one."""
-    lines = [branch_line(status)] if branch else []
+    lines = [branch_line(status, tracking)] if branch else []
     for letters, path, old in status_lines(status):
         if zero:
             lines.append(f"{letters} {path}" + (f"\0{old}" if old is not None else ""))
@@ -49,9 +55,16 @@ def porcelain(status: Status, *, zero: bool, branch: bool) -> str:
     return "".join(line + end for line in lines)
 
 
-def short(status: Status, prefix: str, paint: Callable[[str, str], str], *, branch: bool) -> str:
+def short(
+    status: Status,
+    prefix: str,
+    paint: Callable[[str, str], str],
+    *,
+    branch: bool,
+    tracking: Tracking | None = None,
+) -> str:
     """For people: as porcelain, but with paths from the folder `prefix`, and in colour."""
-    lines = [branch_line(status)] if branch else []
+    lines = [branch_line(status, tracking)] if branch else []
     for letters, path, old in status_lines(status):
         name = quoted(relative(path, prefix))
         if old is not None:

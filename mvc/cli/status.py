@@ -10,6 +10,7 @@ from mvc.cli.command import json_flag, verb
 from mvc.cli.porcelain import porcelain, short
 from mvc.cli.session import Session
 from mvc.cli.status_text import long_status
+from mvc.cli.tracking_text import tracking_json
 from mvc.ops.status import StatusResult, status
 from mvc.repo.scan import Untracked
 from mvc.repo.status import FileChange
@@ -55,9 +56,10 @@ def command(
     if as_json:
         session.emit_json("status", _json(result))
     elif is_porcelain or zero:
-        session.emit_text(porcelain(result.status, zero=zero, branch=branch), end="")
+        session.emit_text(porcelain(result.status, zero=zero, branch=branch, tracking=result.tracking), end="")
     elif is_short:
-        session.emit_text(short(result.status, prefix, session.paint, branch=branch), end="")
+        tracked = result.tracking
+        session.emit_text(short(result.status, prefix, session.paint, branch=branch, tracking=tracked), end="")
     else:
         session.emit_text(long_status(session, result))
 
@@ -69,6 +71,7 @@ def _json(result: StatusResult) -> dict[str, Any]:
         "branch": found.head.short,
         "head": found.head.id,
         "git_branch": result.branches.git if result.branches else None,
+        "upstream": tracking_json(result.tracking),
         "operation": unfinished.operation.value if unfinished else None,
         "staged": [_change(change, result.sizes.get(change.path)) for change in found.staged],
         "unstaged": [_change(change, None) for change in found.unstaged],

@@ -8,6 +8,7 @@ from mvc.cli.porcelain import relative
 from mvc.cli.session import Session
 from mvc.cli.sizes import human_bytes
 from mvc.cli.text import printable, printable_path
+from mvc.cli.tracking_text import tracking_lines
 from mvc.ops.status import StatusResult
 from mvc.repo.inprogress import InProgress, Operation
 from mvc.repo.status import Change, FileChange
@@ -66,6 +67,8 @@ def _head(session: Session, result: StatusResult) -> Iterator[str]:
         yield f"On branch {printable(head.short or '')}"
     else:
         yield f"{session.paint('HEAD detached at', 'red')} {(head.id or '')[:7]}"
+    if result.tracking is not None:
+        yield from tracking_lines(result.tracking)
     both = result.branches
     if both is not None and both.apart:
         name = printable(both.git or "")
@@ -118,7 +121,7 @@ def _summary(result: StatusResult) -> Iterator[str]:
     elif status.head.id is None:
         yield '\nnothing to commit (create/copy files and use "mvc add" to track)'
     else:
-        yield "nothing to commit, working tree clean"
+        yield ("\n" if result.tracking else "") + "nothing to commit, working tree clean"
 
 
 def _all_shown(paths: Iterable[str], prefix: str) -> list[str]:

@@ -9,7 +9,7 @@ from mvc.cli.completions import complete_branches
 from mvc.cli.session import Session
 from mvc.cli.switched_text import tell_switch
 from mvc.errors import UsageError
-from mvc.ops.switch import Destination, find_destination, new_branch, switch
+from mvc.ops.switch import Destination, find_destination, new_branch, new_tracking_branch, switch
 
 
 @verb
@@ -20,6 +20,7 @@ from mvc.ops.switch import Destination, find_destination, new_branch, switch
 @click.option("-d", "--detach", is_flag=True, help="Go to any revision; HEAD is on no branch then.")
 @click.option("-f", "--force", "--discard-changes", is_flag=True, help="Give up changes to tracked files.")
 @click.option("--guess/--no-guess", default=True, help="Make the branch that just one remote has.  [default: guess]")
+@click.option("-t/ ", "--track/--no-track", default=None, help="A branch that is made follows where it starts, or not.")
 @quiet_flag
 def command(
     session: Session,
@@ -30,6 +31,7 @@ def command(
     detach: bool,
     force: bool,
     guess: bool,
+    track: bool | None,
 ) -> None:
     """Go to another branch.
 
@@ -38,18 +40,26 @@ def command(
     """
     if extra or (create and force_create):
         raise UsageError("one branch at a time", hint="mvc switch BRANCH")
-    destination = _destination(session, branch, create, force_create, detach, guess)
+    destination = _destination(session, branch, create, force_create, detach, guess, track)
     tell_switch(session, switch(session.repo(), destination, force=force, caller=session.caller(commits=False)))
 
 
 def _destination(
-    session: Session, branch: str | None, create: str | None, force_create: str | None, detach: bool, guess: bool
+    session: Session,
+    branch: str | None,
+    create: str | None,
+    force_create: str | None,
+    detach: bool,
+    guess: bool,
+    track: bool | None,
 ) -> Destination:
     repo = session.repo()
     if (name := create or force_create) is not None:
         if detach:
             raise UsageError("--detach and --create do not go together")
-        return new_branch(repo, name, branch, reset=force_create is not None)
+        return new_branch(repo, name, branch, reset=force_create is not None, track=track)
+    if track and branch is not None:
+        return new_tracking_branch(repo, branch)
     if branch is None and not detach:
         raise UsageError("which branch?", hint="mvc switch BRANCH, or: mvc switch -c NEW")
     return find_destination(repo, branch or "HEAD", detach=detach, guess=guess)

@@ -6,6 +6,7 @@ from mvc.cli.names import short_id
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted
 from mvc.cli.text import printable, printable_path
+from mvc.cli.tracking_text import followed_line, tracking_lines
 from mvc.ops.switch import SwitchResult
 
 _MOST = 50
@@ -27,6 +28,8 @@ def tell_switch(session: Session, result: SwitchResult) -> None:
             session.note("It is on no branch: to keep commits made here, mvc switch -c NAME")
         return
     name = printable_path(now.short or "")
+    if result.followed is not None and not session.quiet:
+        session.emit_text(followed_line(result.followed))
     if result.created:
         session.note(f"Switched to a new branch '{name}'")
     elif result.reset and before.branch != now.branch:
@@ -37,6 +40,8 @@ def tell_switch(session: Session, result: SwitchResult) -> None:
         session.note(f"Already on '{name}'")
     else:
         session.note(f"Switched to branch '{name}'")
+    if result.tracking is not None and not session.quiet:
+        session.emit_text("\n".join(tracking_lines(result.tracking)))
 
 
 def _tell_left(session: Session, result: SwitchResult) -> None:

@@ -69,11 +69,18 @@ class ConfigFile:
 
     def remove_section(self, section: str) -> bool:
         """Remove a section (`remote.origin`)."""
-        head, dot, rest = section.partition(".")
-        name = head.lower() + dot + rest
+        name = _section(section)
         if not any(part.section == name and part.header for part in self._parts):
             return False
         self._edit(lambda parts: [part for part in parts if part.section != name])
+        return True
+
+    def rename_section(self, old: str, new: str) -> bool:
+        """Give a section (`branch.a`) another name; False if there is none."""
+        before, after = _section(old), _section(new)
+        if not any(part.section == before and part.header for part in self._parts):
+            return False
+        self._edit(lambda parts: [_renamed(part, before, after) for part in parts])
         return True
 
     def _edit(self, edit: Edit) -> None:
@@ -190,6 +197,18 @@ def _entry(key: str, value: str) -> Part:
     section, _, name = normal_key(key).rpartition(".")
     spelt = key.rpartition(".")[2]
     return Part(configtext.dump_entry(spelt, value), section, name, value)
+
+
+def _section(section: str) -> str:
+    head, dot, rest = section.partition(".")
+    return head.lower() + dot + rest
+
+
+def _renamed(part: Part, before: str, after: str) -> Part:
+    if part.section != before:
+        return part
+    text = configtext.dump_header(after).rstrip("\n") + "\n" * part.text.endswith("\n") if part.header else part.text
+    return part._replace(text=text, section=after)
 
 
 def _set(parts: list[Part], key: str, line: Part) -> list[Part]:

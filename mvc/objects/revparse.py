@@ -21,6 +21,9 @@ _PLACES = ("{}", "refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", 
 _DATE = "mvc.objects.dates:parse_date"
 """Loaded for `@{yesterday}` alone."""
 
+_CONFIG, _UPSTREAM = "mvc.objects.config:Config", "mvc.objects.upstream:require_{}"
+"""Loaded for `@{upstream}` and `@{push}` alone."""
+
 _CLOSEST = "difflib:get_close_matches"
 """Loaded for the hint of an error alone."""
 
@@ -67,6 +70,22 @@ def resolve_ref(refs: Refs, name: str) -> str | None:
         if refnames.is_valid(ref) and refs.read(ref) is not None:
             return ref
     return None
+
+
+def upstream_ref(refs: Refs, spec: str) -> str | None:
+    """The full name of the ref that `[BRANCH]@{upstream}`, `@{u}` or `@{push}` stands for (it need not exist);
+    None for any other spec. Raises NotFound where the branch has no upstream."""
+    name, at, inner = spec.rpartition("@{")
+    what = {"u}": "upstream", "upstream}": "upstream", "push}": "push"}.get(inner.lower())
+    if not at or what is None:
+        return None
+    branch = refs.head().branch if name in {"", "@", "HEAD"} else f"refs/heads/{name}"
+    if branch is None:
+        raise NotFound("HEAD does not point to a branch")
+    if name not in {"", "@", "HEAD"} and refs.read(branch) is None:
+        raise NotFound(f"no such branch: '{name}'", hint="mvc branch")
+    found: str = load(_UPSTREAM.format(what))(load(_CONFIG)(refs.common_dir / "config"), branch)
+    return found
 
 
 def previous_branch(refs: Refs, count: int) -> str:
@@ -268,8 +287,8 @@ class _Resolver:
             raise _unknown(spec, "")
         if re.fullmatch("-[0-9]+", inner) and not name:
             return self._name(spec, previous_branch(self._refs, int(inner[1:])), "commit"), end + 1
-        if inner.lower() in {"upstream", "u", "push"}:
-            raise UsageError(f"'{spec}': upstream branches are not known here")
+        if (ref := upstream_ref(self._refs, spec[: end + 1])) is not None:
+            return self._upstream(ref), end + 1
         ref = self._log_of(spec, name)
         entries = reflog.read(self._refs.reflog_path(ref))
         if inner.isascii() and inner.isdigit() and len(inner) < 9:
@@ -282,6 +301,12 @@ class _Resolver:
         if oldest is None:
             raise NotFound(f"'{spec}': {ref} has no reflog")
         return oldest, end + 1
+
+    def _upstream(self, ref: str) -> str:
+        found = self._refs.read(ref)
+        if found is None:
+            raise NotFound(f"the upstream branch '{refnames.short(ref)}' is gone", hint="mvc branch --unset-upstream")
+        return found
 
     def _log_of(self, spec: str, name: str) -> str:
         if not name or name == "@":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -14,9 +14,11 @@ from mvc.objects.model import Commit
 from mvc.objects.refnames import branch_ref
 from mvc.objects.refs import LOCK_WAIT, RefChange, Refs
 from mvc.objects.revparse import resolve_commit
+from mvc.objects.upstream import upstream
 from mvc.ops.branch_use import refuse_if_used
 from mvc.ops.caller import Caller
 from mvc.ops.names import HEADS, REMOTES
+from mvc.ops.tracking import Followed, Tracking, drop_settings, follow_start, move_settings, tracking
 from mvc.repo.repository import Repository
 from mvc.repo.worktrees import all_git_dirs, list_worktrees
 
@@ -25,13 +27,19 @@ Sort = Literal["name", "-name", "date", "-date"]
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A branch. `ref` is its full name; `worktree`, if it is checked out in another worktree, that one's folder."""
+    """A branch. `ref` is its full name; `worktree`, if it is checked out in another worktree, that one's folder.
+
+    `target`: the name of the branch that it stands for (`remotes/origin/HEAD`). `tracking` is there if it was asked
+    for, and the branch has an upstream.
+    """
 
     ref: str
     name: str
     commit: Commit
     is_head: bool
     worktree: Path | None = None
+    target: str | None = None
+    tracking: Tracking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,8 @@ class BranchFilter:
     no_merged: str | None = None
     points_at: str | None = None
     sort: Sort = "name"
+    tracking: bool = False
+    """Look how far each is ahead of its upstream and behind it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +71,12 @@ def list_branches(repo: Repository, wanted: BranchFilter) -> tuple[Branch, ...]:
     head = repo.refs.head()
     elsewhere = _checked_out(repo)
     branches = [
-        Branch(ref, name, repo.objects.commit(target), ref == head.branch, elsewhere.get(ref))
+        Branch(ref, name, repo.objects.commit(target), ref == head.branch, elsewhere.get(ref), _target(repo, ref))
         for ref, name, target in _refs(repo, wanted)
     ]
     kept = [branch for branch in branches if _fits(repo, branch.commit.id, wanted)]
+    if wanted.tracking:
+        kept = [replace(one, tracking=tracking(repo, one.ref) if one.ref.startswith(HEADS) else None) for one in kept]
     if wanted.sort.endswith("date"):
         kept.sort(key=lambda branch: branch.commit.committer.time)
     if wanted.sort.startswith("-"):
@@ -72,8 +84,11 @@ def list_branches(repo: Repository, wanted: BranchFilter) -> tuple[Branch, ...]:
     return tuple(kept)
 
 
-def create_branch(repo: Repository, name: str, start: str, caller: Caller, *, force: bool = False) -> str:
-    """Make a branch at the revision `start`; returns the commit's id.
+def create_branch(
+    repo: Repository, name: str, start: str, caller: Caller, *, force: bool = False, track: bool | None = None
+) -> Followed | None:
+    """Make a branch at the revision `start`; returns what it follows: `start`, if that is a remote-tracking branch
+    (`track`: as mvc.ops.tracking.follow_start).
 
     With `force` an existing one is moved, unless a worktree is on it. Raises UsageError for a name
     that Git forbids, Refused if there is one, NotFound for the start.
@@ -89,18 +104,18 @@ def create_branch(repo: Repository, name: str, start: str, caller: Caller, *, fo
     message = f"branch: {'Reset to' if standing else 'Created from'} {start}"
     change = RefChange(ref, standing, commit)
     repo.refs.update([change], message=message, author=caller.who, head_follows=False, wait=max(caller.wait, LOCK_WAIT))
-    return commit
+    return follow_start(repo, name, start, track)
 
 
 def delete_branches(
     repo: Repository, names: Sequence[str], caller: Caller, *, force: bool = False, remote: bool = False
 ) -> tuple[Deleted, ...]:
-    """Delete branches, all or none. Without `force` only those whose commits HEAD has as well.
+    """Delete branches, all or none. Without `force` only those whose commits the upstream has as well, or HEAD
+    where there is none.
 
     Raises NotFound, Refused for one that a worktree is on, NotFastForward for one that is not merged.
     """
     repo.require_writable()
-    head = repo.refs.head().id
     deleted = []
     for name in dict.fromkeys(names):
         ref = (REMOTES if remote else HEADS) + name
@@ -108,14 +123,23 @@ def delete_branches(
         if standing is None:
             raise NotFound(f"there is no branch '{name}'", hint="mvc branch --all")
         _refuse_checked_out(repo, ref, "deleted")
-        if not force and not remote and (head is None or not is_ancestor(repo.objects, standing, head)):
+        if not force and not remote and not _is_merged(repo, ref, standing):
             raise NotFastForward(f"the branch '{name}' is not fully merged", hint=f"mvc branch -D {name}, to lose it")
         deleted.append(Deleted(name, standing))
     changes = [RefChange((REMOTES if remote else HEADS) + one.name, one.id, None) for one in deleted]
     repo.refs.update(
         changes, message="branch: deleted", author=caller.who, head_follows=False, wait=max(caller.wait, LOCK_WAIT)
     )
+    for one in () if remote else deleted:
+        drop_settings(repo, one.name)
     return tuple(deleted)
+
+
+def _is_merged(repo: Repository, ref: str, commit: str) -> bool:
+    followed = upstream(repo.config, ref)
+    into = repo.refs.read(followed.tracking) if followed and followed.tracking else None
+    into = into or repo.refs.head().id
+    return into is not None and is_ancestor(repo.objects, commit, into)
 
 
 def rename_branch(repo: Repository, old: str | None, new: str, caller: Caller, *, force: bool = False) -> str:
@@ -138,12 +162,18 @@ def rename_branch(repo: Repository, old: str | None, new: str, caller: Caller, *
     message = f"branch: renamed {source} to {target}"
     wait = max(caller.wait, LOCK_WAIT)
     repo.refs.rename(source, target, message=message, author=caller.who, force=force, wait=wait)
+    move_settings(repo, name, new)
     return name
 
 
 def current_branch(repo: Repository) -> str | None:
     """The name of the branch that HEAD is on, or None."""
     return repo.refs.head().short
+
+
+def _target(repo: Repository, ref: str) -> str | None:
+    found = repo.refs.symbolic(ref) if ref.startswith(REMOTES) and ref.endswith("/HEAD") else None
+    return found.removeprefix(REMOTES) if found else None
 
 
 def _refs(repo: Repository, wanted: BranchFilter) -> Iterator[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mvc.errors import NotFound
 from mvc.objects import refnames
-from mvc.objects.revparse import abbreviate, parse_range, resolve, resolve_ref
+from mvc.objects.revparse import abbreviate, parse_range, resolve, resolve_ref, upstream_ref
 from mvc.repo.repository import Repository
 
 
@@ -44,7 +44,7 @@ def _ref_name(repo: Repository, spec: str, short: bool) -> str:
     if spec in ("HEAD", "@"):
         name = repo.refs.head().branch or "HEAD"
     else:
-        found = resolve_ref(repo.refs, spec)
+        found = upstream_ref(repo.refs, spec) or resolve_ref(repo.refs, spec)
         if found is None:
             raise NotFound(f"'{spec}' is not the name of a ref", hint="mvc branch --all")
         name = found

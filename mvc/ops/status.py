@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mvc.gitlink.branches import Branches, branches
+from mvc.ops.tracking import Tracking, tracking
 from mvc.progress import SILENT, Progress
 from mvc.repo.locking import read_stage, refresh_stage
 from mvc.repo.pathspec import Pathspec
@@ -25,6 +26,8 @@ class StatusResult:
     """Git's branch and mvc's; None outside of a Git project."""
     prefix: str
     """The folder of the worktree in which it was asked."""
+    tracking: Tracking | None = None
+    """How the branch stands to its upstream."""
 
 
 def status(
@@ -48,4 +51,4 @@ def status(
     )
     sizes = entry_sizes(stage, (change.path for change in found.staged))
     refresh_stage(repo, stage)
-    return StatusResult(found, sizes, branches(repo), prefix)
+    return StatusResult(found, sizes, branches(repo), prefix, tracking(repo, found.head.branch))

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mvc.errors import NotFound, Refused
+from mvc.errors import NotFound, Refused, UsageError
 from mvc.objects.model import Commit
 from mvc.objects.refnames import branch_ref, is_valid_short, short
 from mvc.objects.refs import Head, RefChange
 from mvc.objects.revparse import previous_branch, resolve_commit, resolve_ref
+from mvc.objects.upstream import HERE
 from mvc.objects.walk import Selection, walk
 from mvc.ops.branch_use import refuse_if_used
 from mvc.ops.caller import Caller
 from mvc.ops.differences import changed_paths, staged_differences
 from mvc.ops.project import note_head, refuse_apart
 from mvc.ops.record import require_settled
+from mvc.ops.tracking import Followed, Tracking, follow_start, followed, tracking
 from mvc.repo import inprogress
 from mvc.repo.locking import edit_stage
 from mvc.repo.materialize import switch_tree
@@ -38,6 +40,10 @@ class Destination:
     branch: str | None = None
     create: bool = False
     reset: bool = False
+    start: str | None = None
+    """For a branch that is made: the revision it is made at, as named. It follows a remote-tracking branch."""
+    track: bool | None = None
+    """Whether it follows `start`; None: as branch.autoSetupMerge says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,10 @@ class SwitchResult:
     """First line of the commit's message."""
     left_behind: int = 0
     """Commits that no branch or tag holds now that a detached HEAD has gone."""
+    followed: Followed | None = None
+    """What a branch that was made follows."""
+    tracking: Tracking | None = None
+    """How the branch stands to its upstream."""
 
 
 def find_destination(repo: Repository, name: str, *, detach: bool = False, guess: bool = True) -> Destination:
@@ -70,7 +80,10 @@ def find_destination(repo: Repository, name: str, *, detach: bool = False, guess
         commit = resolve_commit(repo.objects, repo.refs, wanted)
     except NotFound:
         if guess and not detach and (remote := _on_one_remote(repo, wanted)):
-            return Destination(remote, branch_ref(wanted), create=True)
+            ref, commit = remote
+            return Destination(
+                commit, branch_ref(wanted), create=True, start=ref, track=followed(repo, ref) is not None
+            )
         raise
     if detach or wanted != name:
         return Destination(commit)
@@ -78,15 +91,27 @@ def find_destination(repo: Repository, name: str, *, detach: bool = False, guess
     raise Refused(f"a branch is expected, '{name}' is a {kind}", hint=f"mvc switch --detach {name}")
 
 
-def new_branch(repo: Repository, name: str, start: str | None = None, *, reset: bool = False) -> Destination:
+def new_branch(
+    repo: Repository, name: str, start: str | None = None, *, reset: bool = False, track: bool | None = None
+) -> Destination:
     """The branch `name`, to be made at the revision `start` (HEAD); with `reset` moved there if it stands."""
     ref = branch_ref(name)
     if not reset and repo.refs.read(ref) is not None:
         raise Refused(f"a branch named '{name}' exists already", hint=f"mvc switch {name}")
     head = repo.refs.head()
     if start is None or (start in ("HEAD", "@") and head.id is None):
-        return Destination(head.id, ref, create=True, reset=reset)
-    return Destination(resolve_commit(repo.objects, repo.refs, start), ref, create=True, reset=reset)
+        return Destination(head.id, ref, create=True, reset=reset, track=track)
+    commit = resolve_commit(repo.objects, repo.refs, start)
+    return Destination(commit, ref, create=True, reset=reset, start=start, track=track)
+
+
+def new_tracking_branch(repo: Repository, spec: str) -> Destination:
+    """`switch --track origin/x`: the branch x, to be made there, which follows it. Raises UsageError if it is none."""
+    ref = resolve_ref(repo.refs, spec)
+    source = followed(repo, ref) if ref else None
+    if source is None or source[0] == HERE:
+        raise UsageError(f"'{spec}' is no remote-tracking branch: the new one needs a name", hint="add -c NAME")
+    return new_branch(repo, source[1].removeprefix("refs/heads/"), spec, track=True)
 
 
 def switch(repo: Repository, destination: Destination, *, force: bool = False, caller: Caller) -> SwitchResult:
@@ -117,6 +142,9 @@ def switch(repo: Repository, destination: Destination, *, force: bool = False, c
         if force:
             inprogress.clear(repo, "MERGE_HEAD", "MERGE_MODE", "MERGE_MSG", "CHERRY_PICK_HEAD", "REVERT_HEAD")
         carried = _carried(repo, stage, new, caller)
+    made = destination.create and destination.branch is not None and destination.commit is not None
+    start, name = destination.start or before.branch, short(destination.branch or "")
+    follows = follow_start(repo, name, start, destination.track) if made and start else None
     return SwitchResult(
         before=before,
         now=repo.refs.head(),
@@ -125,6 +153,8 @@ def switch(repo: Repository, destination: Destination, *, force: bool = False, c
         carried=carried,
         summary=new.summary if new else "",
         left_behind=_left_behind(repo, before, destination),
+        followed=follows,
+        tracking=None if destination.create else tracking(repo, destination.branch),
     )
 
 
@@ -163,13 +193,14 @@ def _previous(repo: Repository, name: str) -> str | None:
     return previous_branch(repo.refs, int(found[1])) if found else None
 
 
-def _on_one_remote(repo: Repository, name: str) -> str | None:
-    found = {
-        commit
+def _on_one_remote(repo: Repository, name: str) -> tuple[str, str] | None:
+    """(remote-tracking ref, commit) of the only remote that has a branch of that name."""
+    found = [
+        (ref, commit)
         for ref, commit in repo.refs.list("refs/remotes/").items()
         if ref.removeprefix("refs/remotes/").partition("/")[2] == name
-    }
-    return found.pop() if len(found) == 1 else None
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _left_behind(repo: Repository, before: Head, destination: Destination) -> int:
