@@ -23,7 +23,7 @@ from mvc.metadata.model import CommitMetadata
 from mvc.metadata.tree import read_metadata
 from mvc.metadata.values import flatten
 from mvc.objects import trees
-from mvc.objects.manifest import Manifest, is_manifest, parse
+from mvc.objects.manifest import is_manifest, parse
 from mvc.objects.model import Commit, Signature, TreeItem, is_file, is_tree
 from mvc.objects.revparse import resolve
 from mvc.objects.walk import Selection, walk
@@ -31,6 +31,7 @@ from mvc.ops.add import AddResult, add
 from mvc.ops.caller import Caller
 from mvc.ops.commit import CommitOptions, commit
 from mvc.ops.commit_files import CommitFilesOptions, commit_files
+from mvc.ops.model_file import Buffer, ModelFile, read_file, segment_of
 from mvc.ops.status import StatusResult, status
 from mvc.ops.switch import find_destination, switch
 from mvc.progress import SILENT, Progress
@@ -173,7 +174,7 @@ class Repo:
         """Go to a branch, or detach HEAD at a revision. Raises WouldOverwrite where uncommitted work is in the way."""
         branch = f"refs/heads/{revision}" in self._repo.refs.list("refs/heads/")
         destination = find_destination(self._repo, revision, detach=not branch, guess=False)
-        switch(self._repo, destination, force=force, caller=self._caller(None))
+        switch(self._repo, destination, force=force, caller=self._caller(None, commits=False))
 
     def log(
         self, revision: str = "HEAD", *, paths: Sequence[str] = (), max_count: int | None = None
@@ -193,8 +194,8 @@ class Repo:
 
     def tensors(self, revision: str, path: str) -> dict[str, Tensor]:
         """The tensors of a model by name, with dtype and shape. No weights are read."""
-        manifest = self._manifest(revision, path)
-        return {s.tensor.name: s.tensor for s in manifest.segments if s.tensor is not None} if manifest else {}
+        segments = self._model(revision, path).manifest.segments
+        return {segment.tensor.name: segment.tensor for segment in segments if segment.tensor is not None}
 
     def read_tensor(self, revision: str, path: str, name: str) -> np.ndarray[Any, Any]:
         """One tensor as a numpy array of its shape, reading its chunks alone.
@@ -202,13 +203,18 @@ class Repo:
         BF16 and FP8 come in the dtypes of `ml_dtypes` where that is installed, else as their bits
         (uint16, uint8); quantised blocks as flat uint8. Raises NotFound for a path or tensor that is not there.
         """
-        manifest = self._manifest(revision, path)
-        if manifest is None:
-            raise NotFound(f"'{path}' holds no tensors in {revision}", hint=f"mvc show {revision}:{path}")
-        found = read_tensor(open_chunks(self._repo), manifest, name)
-        array = as_array(found.data, found.tensor.dtype, _ml_dtypes())
-        count = int(np.prod(found.tensor.shape, dtype=np.int64))
-        return array.reshape(found.tensor.shape) if array.size == count else array
+        file = self._model(revision, path)
+        offset, segment = segment_of(file, name)
+        tensor = segment.tensor
+        assert tensor is not None
+        data: Buffer
+        if file.blob is not None:
+            data = file.blob[offset : offset + segment.length]
+        else:
+            data = read_tensor(open_chunks(self._repo), file.manifest, name).data
+        array = as_array(data, tensor.dtype, _ml_dtypes())
+        count = int(np.prod(tensor.shape, dtype=np.int64))
+        return array.reshape(tensor.shape) if array.size == count else array
 
     def read_file(self, revision: str, path: str) -> bytes:
         """A whole file of a revision, in memory. Raises NotFound."""
@@ -226,10 +232,11 @@ class Repo:
             raise NotFound(f"there is no file '{path}' in {revision}", hint=f"mvc show {revision}")
         return item
 
-    def _manifest(self, revision: str, path: str) -> Manifest | None:
+    def _model(self, revision: str, path: str) -> ModelFile:
         item = self._item(revision, path)
-        blob = self._repo.objects.blob(item.id)
-        return parse(blob) if is_file(item.mode) and is_manifest(blob) else None
+        if not is_file(item.mode):
+            raise NotFound(f"'{path}' is a symbolic link in {revision}", hint=f"mvc show {revision}:{path}")
+        return read_file(self._repo, path, item)
 
     def _info(self, found: Commit) -> CommitInfo:
         known = read_metadata(self._repo.objects, found.tree)
@@ -260,15 +267,17 @@ class Repo:
             environment=flatten(environment or {}),
         )
 
-    def _caller(self, author: Signature | None) -> Caller:
+    def _caller(self, author: Signature | None, *, commits: bool = True) -> Caller:
+        """For whom an operation runs. Nobody need be named for one that writes reflog lines at most."""
         if author is None:
             known = self._repo.settings.author
-            if known is None:
+            if known is None and commits:
                 raise UsageError(
                     "it is not known who you are", hint="pass author=, or: mvc config --global user.name NAME"
                 )
+            name, email = (known.name, known.email) if known else ("unknown", "unknown@localhost")
             now = int(time.time())
-            author = Signature(known.name, known.email, now, time.localtime(now).tm_gmtoff // 60)
+            author = Signature(name, email, now, time.localtime(now).tm_gmtoff // 60)
         return Caller(author, self._progress, wait=30.0)
 
     def _relative(self, path: str | Path) -> str:

@@ -24,7 +24,10 @@ External = Callable[[bytes], tuple[Kind, bytes]]
 
 
 class Pack:
-    """`<name>.pack` with its index; both are opened when first used."""
+    """`<name>.pack` with its index; both are opened when first used, and closed when nothing refers to it any more.
+
+    So one that another process removed can go while a thread still reads from it.
+    """
 
     def __init__(self, idx_path: Path, *, mapped: bool = True) -> None:
         self.name = idx_path.name.removesuffix(".idx")
@@ -36,6 +39,10 @@ class Pack:
         self._lock = threading.Lock()
         self._bases: dict[int, tuple[int, bytes]] = {}
         self._base_bytes = 0
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     @property
     def index(self) -> PackIndex:
