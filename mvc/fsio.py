@@ -129,13 +129,15 @@ class DurableFile:
         """
         self._finish(sync=True)
         try:
-            (give or link)(self.path, target)
-        except FileExistsError:
-            # NFS repeats a request whose answer was lost, and then tells of our own file.
-            if not os.path.samefile(self.path, target):
-                raise
-        fsync_dir(Path(target).parent)
-        self.discard()
+            try:
+                (give or link)(self.path, target)
+            except FileExistsError:
+                # NFS repeats a request whose answer was lost, and then tells of our own file.
+                if not os.path.samefile(self.path, target):
+                    raise
+            fsync_dir(Path(target).parent)
+        finally:
+            self.discard()
 
     def _finish(self, sync: bool) -> None:
         if hasattr(os, "fchmod"):
@@ -240,13 +242,16 @@ class RandomFile:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset`; fewer only at the end of the file."""
-        parts: list[bytes] = []
+        first = self._pread(length, offset)
+        if len(first) == length:
+            return first
+        parts = [first]
+        offset += len(first)
+        length -= len(first)
         while length > 0:
             part = self._pread(length, offset)
             if not part:
                 break
-            if not parts and len(part) == length:
-                return part
             parts.append(part)
             offset += len(part)
             length -= len(part)

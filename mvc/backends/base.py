@@ -64,7 +64,10 @@ class Entry:
 
 
 class Backend(Protocol):
-    """Bytes by key. See the module's text for errors and threads."""
+    """Bytes by key. See the module's text for errors and threads.
+
+    No key may be a folder of another: who stores `a` stores no `a/b`.
+    """
 
     @property
     def url(self) -> str:

@@ -113,11 +113,11 @@ class FolderBackend:
     def _new_file(self, target: Path) -> fsio.DurableFile:
         """A temporary file for `target`, whose folder is there afterwards."""
         mode = self._make_root()
+        self._make_folder(self._tmp, mode)
+        self._make_folder(target.parent, mode)
         if not self._swept:
             self._swept = True
             self._sweep()
-        self._make_folder(self._tmp, mode)
-        self._make_folder(target.parent, mode)
         shared = bool(mode & stat.S_IWGRP)
         return fsio.DurableFile(self._tmp, mode=0o640 | mode & 0o064 if shared else 0o666, masked=not shared)
 
