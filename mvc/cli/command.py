@@ -10,7 +10,6 @@ A command, whole (cli/frob.py; the verb must stand in cli/registry.py):
 
     from mvc.cli.command import json_flag, verb
     from mvc.cli.session import Session
-from mvc.lazy import load
     from mvc.ops.frob import Frobbed, frob
 
 
@@ -86,6 +85,10 @@ class Attached(click.Option):
     """
 
 
+class Count(click.Option):
+    """An option whose number may stand alone: `-5` is `-n 5`."""
+
+
 class Verb(click.Command):
     """A verb. It tells the session how many of its arguments stood behind "--": those are paths."""
 
@@ -100,7 +103,18 @@ class Verb(click.Command):
             if isinstance(option, Attached)
             for name in option.opts
         }
-        return super().parse_args(ctx, [*(left_out.get(arg, arg) for arg in args[:end]), *args[end:]])
+        count = next((option.opts[-1] for option in self.params if isinstance(option, Count)), None)
+        if count is not None:
+            args = [f"{count}={arg[1:]}" if _is_count(arg) else arg for arg in args[:end]] + args[end:]
+        try:
+            return super().parse_args(ctx, [*(left_out.get(arg, arg) for arg in args[:end]), *args[end:]])
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # click forgets it where an option has a value too many, or none
+            raise
+
+
+def _is_count(argument: str) -> bool:
+    return argument[:1] == "-" and argument[1:].isascii() and argument[1:].isdigit()
 
 
 class Noun(click.Group):

@@ -85,6 +85,11 @@ def delta_document(delta: TensorDelta) -> dict[str, Any]:
     }
 
 
+def layer_documents(deltas: Mapping[str, TensorDelta]) -> list[dict[str, Any]]:
+    """The bars, for `--json`."""
+    return [{"name": one.name, "tensors": one.tensors, "relative_norm": one.relative_norm} for one in layers(deltas)]
+
+
 def _together(group: Sequence[TensorDelta]) -> float:
     norms = [(delta.relative_norm, delta.elements) for delta in group if math.isfinite(delta.relative_norm)]
     total = sum(count for _, count in norms)

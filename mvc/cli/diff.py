@@ -18,6 +18,8 @@ from mvc.ops.diff import Diff, DiffOptions, Status, diff
 
 _DELTAS = "mvc.ops.diff_tensors:file_deltas"
 """Loaded for --tensors alone, as it takes numpy."""
+_TEXTS = "mvc.ops.text_diff:text_diffs"
+"""Loaded where lines are shown."""
 
 
 @verb
@@ -30,6 +32,7 @@ _DELTAS = "mvc.ops.diff_tensors:file_deltas"
 @click.option("--no-renames", is_flag=True, help="A file that was moved is one removed and one added.")
 @click.option("--md", "markdown", is_flag=True, help="Print Markdown, for a pull request.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if something differs.")
+@click.option("--quiet", is_flag=True, help="The same, and print nothing.")
 @json_flag
 def command(
     session: Session,
@@ -42,28 +45,32 @@ def command(
     no_renames: bool,
     markdown: bool,
     exit_code: bool,
+    quiet: bool,
     as_json: bool,
 ) -> int | None:
     """What changed, tensor by tensor.
 
     Without REVISION: the worktree against the stage. `A..B` and `A B` compare two commits, and their
     params and metrics too; `A...B` what B did since it left A. Which tensors of a model differ is known
-    without reading weights.
+    without reading weights. Of small text files the lines are shown.
     """
     revisions, paths = split_arguments(session, arguments)
     names = name_only or name_status
-    options = DiffOptions(revisions, staged, renames=not no_renames, tensors=not names)
+    options = DiffOptions(revisions, staged, renames=not no_renames, tensors=not (names or quiet))
     specs = [f":(top,literal){path}" if path else ":/" for path in paths]
     found = diff(session.repo(), options, specs, progress=session.progress)
+    if quiet:
+        return 1 if found else None
     deltas: dict[str, Any] = {}
     if values and not names:
         read: Callable[..., dict[str, Any]] = load(_DELTAS)
         deltas = read(session.repo(), found.files, session.progress)
+    texts: dict[str, tuple[str, ...]] = {} if names or stat else load(_TEXTS)(session.repo(), found.files)
     if as_json:
-        session.emit_json("diff", diff_document(found, deltas))
+        session.emit_json("diff", diff_document(found, deltas, texts))
     elif found:
         with session.pager():
-            session.emit_text("\n".join(_text(session, found, deltas, stat, name_only, name_status, markdown)))
+            session.emit_text("\n".join(_text(session, found, deltas, texts, stat, name_only, name_status, markdown)))
     return 1 if exit_code and found else None
 
 
@@ -71,6 +78,7 @@ def _text(
     session: Session,
     found: Diff,
     deltas: dict[str, Any],
+    texts: dict[str, tuple[str, ...]],
     stat: bool,
     name_only: bool,
     name_status: bool,
@@ -86,7 +94,7 @@ def _text(
             for one in found.files
         ]
     if markdown:
-        return diff_markdown(found, deltas)
+        return diff_markdown(found, deltas, texts)
     if stat:
         return file_lines(session, found.files)
-    return diff_lines(session, found, deltas)
+    return diff_lines(session, found, deltas, texts)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mvc.cli.commit_text import dataset_text, shown
@@ -21,6 +22,7 @@ from mvc.ops.tensor_changes import TensorChange, TensorChanges, TensorStatus
 _DELTA_TEXT = "mvc.cli.deltatext:delta_text"
 _DELTA_MARKDOWN = "mvc.cli.deltatext:delta_markdown"
 _DELTA_DOCUMENT = "mvc.cli.deltatext:delta_document"
+_LAYER_DOCUMENTS = "mvc.cli.deltatext:layer_documents"
 """Loaded with numpy, only where tensors were read."""
 
 _SIGNS = {
@@ -32,13 +34,17 @@ _SIGNS = {
     TensorStatus.CHANGED: ("~", "yellow"),
 }
 _MOST = 60
+_MOST_LINES = 200
+_LINE_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 Deltas = Mapping[str, Mapping[str, Any]]
 """Path of a model to (tensor to its figures)."""
+Texts = Mapping[str, Sequence[str]]
+"""Path of a text to the hunks that changed."""
 
 
-def diff_lines(session: Session, found: Diff, deltas: Deltas) -> list[str]:
-    """For the terminal: the files, each model followed by its tensors; then params and metrics."""
+def diff_lines(session: Session, found: Diff, deltas: Deltas, texts: Texts) -> list[str]:
+    """For the terminal: the files, models followed by their tensors, texts by their lines; then params and metrics."""
     lines: list[str] = []
     if found.files:
         *rows, total = file_lines(session, found.files)
@@ -46,13 +52,14 @@ def diff_lines(session: Session, found: Diff, deltas: Deltas) -> list[str]:
             lines.append(row)
             if one.tensors is not None:
                 lines += _tensor_lines(session, one.tensors, deltas.get(one.path))
+            lines += _hunk_lines(session, texts.get(one.path, ()))
         lines += [*rows[len(found.files) :], total]
     if found.metadata:
         lines += ["", *_metadata_lines(session, found.metadata)] if lines else _metadata_lines(session, found.metadata)
     return lines
 
 
-def diff_markdown(found: Diff, deltas: Deltas) -> list[str]:
+def diff_markdown(found: Diff, deltas: Deltas, texts: Texts) -> list[str]:
     """Tables for a pull request."""
     lines = [f"### {found.left} → {found.right}", ""]
     if found.files:
@@ -66,6 +73,10 @@ def diff_markdown(found: Diff, deltas: Deltas) -> list[str]:
             lines += list(_tensor_rows(one.tensors))
             if one.path in deltas:
                 lines += ["", *load(_DELTA_MARKDOWN)(deltas[one.path])]
+        if hunks := texts.get(one.path):
+            shown = [printable(line) for line in _first(hunks)]
+            fence = "`" * max(3, 1 + max(len(run) for run in re.findall("`*", "\n".join(shown))))
+            lines += ["", f"**{_escaped(one.path)}**", "", f"{fence}diff", *shown, fence]
     if found.metadata:
         lines += ["", "| | name | before | after |", "|---|---|---|---|"]
         for group, change in _changes(found.metadata):
@@ -73,21 +84,25 @@ def diff_markdown(found: Diff, deltas: Deltas) -> list[str]:
     return lines
 
 
-def diff_document(found: Diff, deltas: Deltas) -> dict[str, Any]:
-    """The fields of `--json`: sizes in bytes, tensors with what became of them."""
+def diff_document(found: Diff, deltas: Deltas, texts: Texts) -> dict[str, Any]:
+    """The fields of `--json`: sizes in bytes, tensors with what became of them, `hunks` of small texts."""
     return {
         "left": {"name": found.left, "commit": found.left_commit},
         "right": {"name": found.right, "commit": found.right_commit},
-        "files": [_file_document(one, deltas.get(one.path)) for one in found.files],
+        "files": [_file_document(one, deltas.get(one.path), texts.get(one.path)) for one in found.files],
         "metadata": [_change_document(group, one) for group, one in _changes(found.metadata)] if found.metadata else [],
     }
 
 
-def _file_document(one: FileDiff, deltas: Mapping[str, Any] | None) -> dict[str, Any]:
+def _file_document(one: FileDiff, deltas: Mapping[str, Any] | None, hunks: Sequence[str] | None) -> dict[str, Any]:
     document = file_json(one)
     if one.tensors is not None:
         document["tensor_changes"] = [_tensor_document(change, deltas) for change in one.tensors.changes]
         document["other_bytes_differ"] = one.tensors.other_bytes_differ
+    if deltas:
+        document["layers"] = load(_LAYER_DOCUMENTS)(deltas)
+    if hunks is not None:
+        document["hunks"] = list(hunks)
     return document
 
 
@@ -123,9 +138,24 @@ def _tensor_lines(session: Session, changes: TensorChanges, deltas: Mapping[str,
     return lines
 
 
+def _hunk_lines(session: Session, hunks: Sequence[str]) -> list[str]:
+    lines = []
+    for line in _first(hunks):
+        style = _LINE_STYLES.get(line[:1])
+        lines.append("    " + (session.paint(printable(line), style) if style else printable(line)))
+    return lines
+
+
+def _first(hunks: Sequence[str]) -> list[str]:
+    if len(hunks) <= _MOST_LINES:
+        return list(hunks)
+    return [*hunks[:_MOST_LINES], f"and {len(hunks) - _MOST_LINES:,} more lines"]
+
+
 def _what(change: TensorChange) -> str:
     old, new = change.old, change.new
-    nan = f"  +{change.new_nan:,} NaN" if old and change.new_nan and change.new_nan > 0 else ""
+    fresh = ((change.new_nan, "NaN"), (change.new_inf, "infinite"))
+    nan = "".join(f"  +{count:,} {kind}" for count, kind in fresh if old and count and count > 0)
     if old is None or new is None:
         return _shape(new or old)
     if change.status is TensorStatus.RENAMED:

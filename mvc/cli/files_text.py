@@ -50,9 +50,12 @@ def _name(one: FileDiff) -> str:
 
 def _sizes(one: FileDiff) -> str:
     old, new = one.old.size if one.old else None, one.new.size if one.new else None
+    if old is None and new is None:
+        return "in conflict"
     if old is None or new is None or old == new:
         return human_bytes((new if new is not None else old) or 0)
-    return f"{human_bytes(old)} -> {human_bytes(new)}"
+    before, after = human_bytes(old), human_bytes(new)
+    return f"{before} -> {after}" if before != after else f"{after} ({new - old:+,} B)"
 
 
 def _tensors(changes: TensorChanges | None) -> str:

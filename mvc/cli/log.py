@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mvc.cli.command import json_flag, verb
+from mvc.cli.command import Count, json_flag, verb
 from mvc.cli.commit_text import commit_json, header_lines, message_lines, value_lines
 from mvc.cli.names import decorated, short_id
 from mvc.cli.revisions import split_arguments
@@ -27,7 +27,9 @@ LATER = {"graph": "mvc.cli.graph:Graph", "date": "mvc.objects.dates:parse_date"}
 
 @verb
 @click.argument("arguments", nargs=-1, metavar="[REVISION|A..B]... [--] [PATH]...")
-@click.option("-n", "--max-count", type=click.IntRange(min=0), metavar="N", help="At most N commits.")
+@click.option(
+    "-n", "--max-count", cls=Count, type=click.IntRange(min=0), metavar="N", help="At most N commits; -5 is -n 5."
+)
 @click.option("--skip", type=click.IntRange(min=0), default=0, metavar="N", help="Leave out the first N.")
 @click.option("--oneline", is_flag=True, help="A line a commit.")
 @click.option("--graph", is_flag=True, help="Draw the branches beside it.")

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from mvc.cli.command import complete, dry_run_flag, json_flag, noun
+from mvc.cli.command import Count, complete, dry_run_flag, json_flag, noun
 from mvc.cli.names import decorated, short_id
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted
@@ -27,7 +27,7 @@ def command(session: Session) -> None:
 
 @command.verb
 @click.argument("ref", default="HEAD", shell_complete=complete("branches"))
-@click.option("-n", "--max-count", type=int, metavar="N", help="At most N moves.")
+@click.option("-n", "--max-count", cls=Count, type=int, metavar="N", help="At most N moves; -5 is -n 5.")
 @json_flag
 def show(session: Session, ref: str, max_count: int | None, as_json: bool) -> None:
     """The moves of REF, the newest first."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mvc.cli.command import json_flag, verb
+from mvc.cli.command import Attached, json_flag, verb
 from mvc.cli.porcelain import porcelain, short
 from mvc.cli.session import Session
 from mvc.cli.status_text import long_status
@@ -19,7 +19,16 @@ from mvc.repo.status import FileChange
 @verb
 @click.argument("paths", nargs=-1)
 @click.option("-s", "--short", "is_short", is_flag=True, help="A line a file.")
-@click.option("--porcelain", "is_porcelain", is_flag=True, help="A line a file, for scripts: Git's format v1, frozen.")
+@click.option(
+    "--porcelain",
+    "is_porcelain",
+    type=click.Choice(["v1", "1"]),
+    cls=Attached,
+    is_flag=False,
+    flag_value="v1",
+    metavar="[=v1]",
+    help="A line a file, for scripts: Git's format v1, frozen.",
+)
 @click.option("-z", "zero", is_flag=True, help="As --porcelain, paths raw and ended by NUL.")
 @click.option("-b", "--branch", is_flag=True, help="Show the branch in the short formats too.")
 @click.option(
@@ -27,6 +36,7 @@ from mvc.repo.status import FileChange
     "--untracked-files",
     "untracked",
     type=click.Choice([mode.value for mode in Untracked]),
+    cls=Attached,
     is_flag=False,
     flag_value="all",
     default="normal",
@@ -38,7 +48,7 @@ def command(
     session: Session,
     paths: tuple[str, ...],
     is_short: bool,
-    is_porcelain: bool,
+    is_porcelain: str | None,
     zero: bool,
     branch: bool,
     untracked: str,

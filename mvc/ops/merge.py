@@ -119,7 +119,7 @@ def require_merging(repo: Repository) -> None:
 
 def _require_merging(repo: Repository) -> None:
     if inprogress.read(repo, "MERGE_HEAD") is None:
-        raise Refused("no merge is in progress")
+        raise Refused("no merge is in progress", hint="mvc status")
 
 
 def _forward(

@@ -257,7 +257,7 @@ def _steps(repo: Repository, verb: Verb, revisions: Sequence[str]) -> tuple[Step
 def _unfinished(repo: Repository, verb: Verb) -> Unfinished:
     found = sequence.load(repo)
     if found is None or found.verb is not verb:
-        raise Refused(f"no {verb.value} is in progress")
+        raise Refused(f"no {verb.value} is in progress", hint="mvc status")
     return found
 
 

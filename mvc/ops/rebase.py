@@ -115,7 +115,7 @@ def abort(repo: Repository, *, caller: Caller) -> Commit:
             sequence.forget(repo)
             return require_head(repo)
         if unfinished is None or unfinished.verb is not Verb.REBASE:
-            raise Refused("no rebase is in progress")
+            raise Refused("no rebase is in progress", hint="mvc status")
         target = (repo.refs.read(unfinished.branch) if unfinished.branch else None) or unfinished.start
         goal = repo.objects.commit(target)
         switch_tree(repo, stage, goal.tree, force=True, progress=caller.progress)
@@ -271,7 +271,7 @@ def _refuse_uncommitted(repo: Repository, stage: Stage, head: Commit, after: Com
 def _unfinished(repo: Repository) -> Unfinished:
     found = sequence.load(repo)
     if found is None or found.verb is not Verb.REBASE:
-        raise Refused("no rebase is in progress")
+        raise Refused("no rebase is in progress", hint="mvc status")
     if (branch := repo.refs.head().branch) is not None:
         raise Refused(f"HEAD is on {short(branch)}, not where the rebase stopped", hint="mvc rebase --abort")
     return found

@@ -101,6 +101,12 @@ def test_log_chooses_as_git_does(arguments: list[str], mvc: Mvc, merged: History
     assert [re.sub(r" \(.*\)", "", line) for line in mine] == theirs
 
 
+def test_log_takes_a_bare_number_as_git_does(mvc: Mvc, merged: History) -> None:
+    assert mvc("log", "-2", "--oneline", cwd=merged.path).out == mvc("log", "-n2", "--oneline", cwd=merged.path).out
+    assert len(mvc("log", "-2", "--oneline", cwd=merged.path).lines) == 2
+    assert mvc("log", "--", "-2", cwd=merged.path).out == ""  # behind "--" it is a path
+
+
 def test_log_with_a_graph(mvc: Mvc, merged: History) -> None:
     lines = mvc("log", "--graph", "--oneline", cwd=merged.path).lines
     expected = ["*   m", "|\\", "| * t", "* | b", "|/", "* a"]

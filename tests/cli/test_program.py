@@ -94,6 +94,7 @@ def test_a_verb_that_is_misspelt(mvc: Mvc) -> None:
 def test_an_option_that_is_misspelt(mvc: Mvc) -> None:
     ran = mvc("log", "--onelin", code=2)
     assert ran.err == "error: no such option '--onelin'\nhint:  did you mean --oneline?\n"
+    assert mvc("log", "--oneline=3", code=2).err.endswith("hint:  mvc log --help\n")
     assert "mvc log --help" in mvc("log", "-n", "x", code=2).err
 
 

@@ -104,6 +104,9 @@ def test_status_from_clean_to_clean(top: Path, mvc: Mvc) -> None:
     mvc("add", "model.bin", cwd=top)
     write(top, {"model.bin": b"tuned weights, twice"})
     assert porcelain(mvc, top) == [" D card.md", "MM model.bin", "?? new/"]
+    assert mvc("status", "--porcelain=v1", cwd=top).lines == porcelain(mvc, top)
+    assert "mvc status --help" in mvc("status", "--porcelain=v2", cwd=top, code=2).err
+    assert porcelain(mvc, top, "-u", "new") == ["?? new/x"]  # a path, not the value of -u
     assert porcelain(mvc, top, "-b", "-u") == ["## main", " D card.md", "MM model.bin", "?? new/x"]
     assert porcelain(mvc, top, "-uno") == [" D card.md", "MM model.bin"]
     assert porcelain(mvc, top, "runs", "card.md") == [" D card.md"]

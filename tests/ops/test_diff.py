@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from mvc.formats.base import Tensor
 from mvc.objects.manifest import ChunkRef, Manifest, ManifestSegment
 from mvc.ops.tensor_changes import TensorStatus, tensor_changes
+from mvc.ops.text_diff import hunks
 from tests.models import safetensors_bytes
 from tests.ops.world import World
 
@@ -97,6 +101,7 @@ def test_stat_and_markdown(tuned: World) -> None:
 def test_exit_code(tuned: World) -> None:
     assert tuned.mvc("diff", "--exit-code").out == ""
     tuned.mvc("diff", "--exit-code", "HEAD~1", code=1)
+    assert tuned.mvc("diff", "--quiet", "HEAD~1", code=1).out == "" == tuned.mvc("diff", "--quiet").out
     assert tuned.mvc("diff", "HEAD", "HEAD").out == ""
 
 
@@ -135,6 +140,56 @@ def test_conflicts_are_shown(tuned: World) -> None:
     tuned.commit("other", notes="three")
     tuned.mvc("merge", "main", code=1)
     assert "U\tnotes" in tuned.mvc("diff", "--name-status").out
+    assert tuned.mvc("diff").out.splitlines()[0].split() == ["U", "notes", "in", "conflict"]
+
+
+def test_lines_of_texts(world: World) -> None:
+    long = "".join(f"line {number}\n" for number in range(20))
+    world.commit("one", config=long, binary="a\0b", end="x\n")
+    world.write("config", long.replace("line 9\n", "line nine\x1b[2J\n"))
+    world.write("binary", "a\0c")
+    world.write("end", "x")
+    out = world.mvc("diff").out
+    assert [" ".join(line.split()) for line in out.splitlines()] == [
+        "M binary 3 B",
+        "M config 150 B -> 157 B",
+        "@@ -7,7 +7,7 @@",
+        "line 6",
+        "line 7",
+        "line 8",
+        "-line 9",
+        r"+line nine\x1b[2J",
+        "line 10",
+        "line 11",
+        "line 12",
+        "M end 2 B -> 1 B",
+        "@@ -1 +1 @@",
+        "-x",
+        "+x",
+        r"\ No newline at end of file",
+        "3 files changed",
+    ]
+    hunks = {one["path"]: one.get("hunks") for one in world.mvc("diff", "--json").json["files"]}
+    assert hunks["end"] == ["@@ -1 +1 @@", "-x", "+x", r"\ No newline at end of file"] and hunks["binary"] is None
+    assert "```diff\n@@ -1 +1 @@\n-x\n+x\n" in world.mvc("diff", "--md").out
+    world.mvc("commit", "-am", "two")
+    assert r"+line nine" in world.mvc("diff", "HEAD~1", "HEAD").out
+    assert "@@" not in world.mvc("diff", "--stat", "HEAD~1", "HEAD").out
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_hunks_are_those_of_git(seed: int, tmp_path: Path) -> None:
+    """A patch from the hunks makes the new text of the old one, as real git applies it."""
+    rng = np.random.default_rng(seed)
+    old = [f"{number}\n" for number in rng.integers(0, 50, rng.integers(1, 40))]
+    new = [f"{number}!\n" if rng.random() < 0.2 else line for number, line in enumerate(old) if rng.random() < 0.9]
+    before, after = ("".join(lines)[: None if rng.random() < 0.5 else -1] for lines in (old, new))
+    if before == after:
+        return
+    (tmp_path / "f").write_text(before)
+    patch = "\n".join(["--- a/f", "+++ b/f", *hunks(before, after), ""])
+    subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=patch.encode(), check=True)
+    assert (tmp_path / "f").read_text() == after
 
 
 def test_values(tuned: World) -> None:
