@@ -161,6 +161,10 @@ class Claims:
         self._not_too_old(path)
         self._claimed.add(pack_id)
 
+    def __contains__(self, pack_id: bytes) -> bool:
+        """Whether the pack is claimed already."""
+        return pack_id in self._claimed
+
     def claim(self, pack_id: bytes, path: Path) -> bool:
         """Keep gc from removing the pack at `path`; False if it is gone, or about to be."""
         if pack_id in self._claimed:

@@ -9,7 +9,7 @@ closed under bases.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -166,6 +166,9 @@ class PackWriter:
         """As `ChunkStore.read`, but sees this session's chunks too."""
         return self._reader.read(name, out)
 
+    def ensure(self, names: Iterable[bytes]) -> None:
+        """As `ChunkStore.ensure`, but a session asks nobody else."""
+
     def flush(self) -> None:
         """Seal the pack at hand: every chunk added so far is durable, and found by others, on return."""
         with self._lock:
@@ -270,7 +273,7 @@ class PackWriter:
         gone = False
         for place in self._idx.copies(name):
             if place.depth < depth:
-                if self._claims.claim(place.pack, self._paths.pack(place.pack)):
+                if place.pack in self._claims or self._claims.claim(place.pack, self._paths.pack(place.pack)):
                     return place
                 gone = True
         if gone and self._idx.reload():  # gc has put it into another pack
