@@ -43,6 +43,8 @@ def _line(session: Session, finding: Finding) -> str:
 def _summary(result: FsckResult) -> str:
     checked = f"checked {counted(result.objects, 'object')}, {counted(result.chunks, 'chunk')}"
     checked += f" ({human_bytes(result.raw_bytes)} of files)"
+    for remote, count in result.promised.items():
+        checked += f"; {counted(count, 'chunk')} not here, promised by {printable(remote)}"
     return f"{checked}: " + (counted(len(result.findings), "error") if result.findings else "all sound")
 
 
@@ -54,4 +56,5 @@ def _document(result: FsckResult, left_out: tuple[Finding, ...]) -> dict[str, ob
         "chunks": result.chunks,
         "raw_bytes": result.raw_bytes,
         "dangling": list(result.dangling),
+        "promised": dict(result.promised),
     }

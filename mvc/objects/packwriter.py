@@ -40,6 +40,11 @@ class PackWriter:
     def __contains__(self, raw_id: bytes) -> bool:
         return raw_id in self._places
 
+    @property
+    def size(self) -> int:
+        """Bytes of the pack so far."""
+        return self._offset
+
     def place(self, raw_id: bytes) -> int | None:
         """Where an object is in the new pack."""
         return self._places.get(raw_id)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from mvc.errors import MvcError
 from mvc.objects import fsck as objects_fsck
@@ -16,9 +16,10 @@ from mvc.repo.chunks import open_chunks
 from mvc.repo.repository import Repository
 from mvc.repo.roots import roots, worktrees
 from mvc.repo.stage import Stage
-from mvc.repo.tensors import file_chunks
+from mvc.repo.tensors import chunk_refs
 from mvc.store.chunkstore import ChunkStore
 from mvc.store.report import Damage
+from mvc.sync.promised import Promises
 
 _NAMED = 5
 
@@ -41,6 +42,8 @@ class FsckResult:
     chunks: int
     raw_bytes: int
     dangling: tuple[str, ...]
+    promised: Mapping[str, int] = field(default_factory=dict)
+    """Chunks that history names and which are not here, but which a remote was seen to hold: its name -> how many."""
 
 
 @dataclass(slots=True)
@@ -50,6 +53,7 @@ class _Uses:
     files: list[str] = field(default_factory=list)
     by_chunk: dict[bytes, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     findings: list[Finding] = field(default_factory=list)
+    promised: dict[bytes, str] = field(default_factory=dict)
 
     def touched(self, name: bytes | None) -> tuple[str, ...]:
         if name is None:
@@ -64,16 +68,18 @@ class _Uses:
 def fsck(repo: Repository, *, connectivity_only: bool = False, progress: Progress = SILENT) -> FsckResult:
     """Check the whole repository. `connectivity_only` leaves out decoding every chunk.
 
-    Never raises for damage: all of it is in the result.
+    Nothing is asked of a remote. Never raises for damage: all of it is in the result.
     """
+    repo = replace(repo, missing_chunks=None)
     uses = _Uses()
     extra = _stages(repo, uses)
     chunks = open_chunks(repo)
+    promises = Promises(repo)
     report = objects_fsck.check(
         repo.objects,
         repo.refs,
         extra_tips=extra,
-        on_blob=lambda blob: _look(repo, chunks, blob, uses),
+        on_blob=lambda blob: _look(repo, chunks, promises, blob, uses),
         progress=progress,
     )
     findings = [Finding(p.what, p.message, _where(p.path, p.commit)) for p in report.problems]
@@ -81,7 +87,8 @@ def fsck(repo: Repository, *, connectivity_only: bool = False, progress: Progres
     findings += uses.findings
     findings += [_damaged(one, uses) for one in damage]
     figures = chunks.statistics()
-    return FsckResult(tuple(findings), report.objects, figures.chunks, figures.raw_bytes, report.dangling)
+    promised = dict(sorted(Counter(uses.promised.values()).items()))
+    return FsckResult(tuple(findings), report.objects, figures.chunks, figures.raw_bytes, report.dangling, promised)
 
 
 def rebuild_idx(repo: Repository, *, progress: Progress = SILENT) -> tuple[Finding, ...]:
@@ -105,7 +112,7 @@ def _stages(repo: Repository, uses: _Uses) -> tuple[str, ...]:
     return (*found.objects, *found.staged)
 
 
-def _look(repo: Repository, chunks: ChunkStore, blob: Reached, uses: _Uses) -> None:
+def _look(repo: Repository, chunks: ChunkStore, promises: Promises, blob: Reached, uses: _Uses) -> None:
     """Hold a file's manifest against the chunks that are there."""
     if blob.mode and not is_file(blob.mode):
         return
@@ -121,10 +128,13 @@ def _look(repo: Repository, chunks: ChunkStore, blob: Reached, uses: _Uses) -> N
     uses.files.append(where[0])
     number = len(uses.files) - 1
     try:
-        for name, size, tensor in _needed(chunks, manifest):
+        for name, size, tensor in _needed(chunks, manifest, promises):
             uses.by_chunk[name].append((number, tensor))
             found = chunks.find(name)
-            if found is None:
+            holder = promises.holder(name) if found is None else None
+            if holder is not None:
+                uses.promised[name] = holder
+            elif found is None:
                 uses.findings.append(
                     Finding(
                         f"chunk {name.hex()}", "is missing", (where[0] + (f" (tensor {tensor})" if tensor else ""),)
@@ -136,13 +146,17 @@ def _look(repo: Repository, chunks: ChunkStore, blob: Reached, uses: _Uses) -> N
         uses.findings.append(Finding(blob.id, error.message, where))
 
 
-def _needed(chunks: ChunkStore, manifest: Manifest) -> Iterator[tuple[bytes, int, str]]:
-    """(chunk, its size, its tensor's name or "") for all chunks of a file, lists too."""
+def _needed(chunks: ChunkStore, manifest: Manifest, promises: Promises) -> Iterator[tuple[bytes, int, str]]:
+    """(chunk, its size, its tensor's name or "") for all chunks of a file, lists too. What a list names that is
+    itself only promised cannot be told."""
     for segment in manifest.segments:
+        tensor = segment.tensor.name if segment.tensor else ""
         for row in segment.lists:
-            yield row.name, row.size, segment.tensor.name if segment.tensor else ""
-    for _, ref, segment in file_chunks(chunks, manifest):
-        yield ref.name, ref.size, segment.tensor.name if segment.tensor else ""
+            yield row.name, row.size, tensor
+        if any(row.name not in chunks and promises.holder(row.name) is not None for row in segment.lists):
+            continue
+        for ref in chunk_refs(chunks, segment):
+            yield ref.name, ref.size, tensor
 
 
 def _damaged(damage: Damage, uses: _Uses) -> Finding:

@@ -11,7 +11,7 @@ The folders are specified in docs/format/repository.md.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,8 @@ class Repository:
     config: Config
     objects: Objects
     refs: Refs
+    missing_chunks: Callable[[Collection[bytes]], None] | None = None
+    """Brings chunks that are not here into the store, or raises; None: there is nowhere to ask (`mvc.sync.chunks`)."""
 
     @classmethod
     def discover(cls, start: Path, *, global_configs: Sequence[Path] = ()) -> Repository:

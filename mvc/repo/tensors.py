@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,8 @@ class ChunkSource(Protocol):
 
     def read(self, name: bytes) -> Buffer: ...
 
+    def ensure(self, names: Iterable[bytes]) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class TensorData:
@@ -35,6 +37,7 @@ def chunk_refs(chunks: ChunkSource, segment: ManifestSegment) -> tuple[ChunkRef,
     """All chunks of a segment in order, its lists read. Raises IntegrityError for a list that lies."""
     if not segment.lists:
         return segment.chunks
+    chunks.ensure(ref.name for ref in segment.lists)
     return tuple(chunks_of(segment, lambda name: bytes(chunks.read(name))))
 
 
@@ -64,7 +67,9 @@ def read_tensor(chunks: ChunkSource, manifest: Manifest, name: str) -> TensorDat
 
 def read_segment(chunks: ChunkSource, segment: ManifestSegment) -> bytes:
     """The bytes of a segment, `segment.length` of them."""
-    data = b"".join(read_chunk(chunks, ref, segment) for ref in chunk_refs(chunks, segment))
+    refs = chunk_refs(chunks, segment)
+    chunks.ensure(ref.name for ref in refs)
+    data = b"".join(read_chunk(chunks, ref, segment) for ref in refs)
     if len(data) != segment.length:
         raise IntegrityError(f"a segment of {segment.length} bytes has chunks of {len(data)}", hint="mvc fsck")
     return data

@@ -6,7 +6,7 @@ so a tensor that did not change has the names of its stored chunks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from mvc.chunking.plan import RULES, PlannedSegment, pieces, plan
@@ -86,6 +86,10 @@ class UnstoredChunks:
         if self._name(data) != name:
             raise FileChanged(f"'{spot.path}' changed while it was read")
         return data
+
+    def ensure(self, names: Iterable[bytes]) -> None:
+        """Have the store bring those that it is asked for and lacks."""
+        self._stored().ensure(name for name in names if name not in self._spots and name not in self._lists)
 
     def _segment(self, path: str, file: RandomFile, segment: PlannedSegment, progress: Progress) -> ManifestSegment:
         refs = []

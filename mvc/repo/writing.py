@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from mvc.errors import IntegrityError, NoSpace
@@ -15,6 +15,7 @@ from mvc.objects.model import TreeItem, is_link
 from mvc.objects.paths import check_path
 from mvc.progress import SILENT, Progress
 from mvc.repo.chunks import open_chunks
+from mvc.repo.filesystem import is_network
 from mvc.repo.place import PlacedFile, Placer
 from mvc.repo.repository import Repository
 from mvc.repo.stage import Stat
@@ -36,7 +37,10 @@ def write_items(
     blobs = {path: item for path, item in items.items() if item is not None}
     for path in blobs:
         check_path(path)
+    remove_leftovers(repo, blobs)
     manifests, total, roomy = _weigh(repo, blobs)
+    if repo.missing_chunks is not None:
+        _bring(repo, [blobs[path] for path in sorted(manifests)])
     stats: dict[str, Stat] = {}
     progress.begin("writing", total)
     try:
@@ -52,16 +56,21 @@ def write_items(
             if manifests:
                 writer = _ChunkWriter(repo, placer, progress)
                 stats.update(writer.run({path: blobs[path] for path in manifests}, manifests))
-            for folder in {path.rpartition("/")[0] for path in blobs}:
-                placer.remove_leftovers(folder)
     finally:
         progress.end()
     return stats
 
 
+def remove_leftovers(repo: Repository, paths: Iterable[str]) -> None:
+    """Remove what killed runs left beside these paths. First of all, for it may be large."""
+    with Placer(repo.require_worktree()) as placer:
+        for folder in {path.rpartition("/")[0] for path in paths}:
+            placer.remove_leftovers(folder)
+
+
 def _weigh(repo: Repository, blobs: Mapping[str, TreeItem]) -> tuple[set[str], int, bool]:
-    """The paths that are chunked, the bytes of all files, and whether the disk has room for all of them and
-    as much again while the old ones stand. Raises NoSpace if they do not fit."""
+    """The paths that are chunked, the bytes of all files, and whether nobody need wait for the old ones' space:
+    the disk has room for all of them and as much again. Raises NoSpace if they do not fit."""
     chunked: set[str] = set()
     total = largest = replaced = 0
     worktree = repo.require_worktree()
@@ -84,7 +93,16 @@ def _weigh(repo: Repository, blobs: Mapping[str, TreeItem]) -> tuple[set[str], i
             f"{needed:,} bytes are needed in '{worktree}', {free:,} are free",
             hint="free some space, or check out fewer paths",
         )
-    return chunked, total, free > 2 * total + _SPARE
+    # On NFS a file that is removed while it is open stays under another name, in a folder that may have to go.
+    return chunked, total, free > 2 * total + _SPARE and not is_network(worktree)
+
+
+def _bring(repo: Repository, items: Iterable[TreeItem]) -> None:
+    """Get what these files need and the store lacks, before anything is written: first their lists, then all else."""
+    chunks = open_chunks(repo)
+    manifests = [parse(repo.objects.blob(item.id)) for item in items]
+    chunks.ensure(ref.name for manifest in manifests for segment in manifest.segments for ref in segment.lists)
+    chunks.ensure(ref.name for manifest in manifests for _, ref, _ in file_chunks(chunks, manifest))
 
 
 class _ChunkWriter:

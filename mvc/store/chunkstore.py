@@ -14,7 +14,7 @@ misses, or meets a pack that is gone, reloads the list of idx files and looks ag
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,12 +50,19 @@ CACHE_BYTES = 16 * 1024 * 1024
 """Raw chunks that are held as likely bases of the next ones read."""
 
 
+Missing = Callable[[Collection[bytes]], None]
+"""Brings chunks into the store from elsewhere."""
+
+
 class ChunkStore:
     """Chunks by name. One object may be used from several threads."""
 
-    def __init__(self, paths: StorePaths, settings: StoreSettings, *, mapped: bool) -> None:
+    def __init__(
+        self, paths: StorePaths, settings: StoreSettings, *, mapped: bool, missing: Missing | None = None
+    ) -> None:
         self._paths = paths
         self._settings = settings
+        self._bring = missing
         self._idx = IdxSet(paths.idx, mapped=mapped)
         self._packs = OpenPacks(paths)
         self._cache = RawCache(CACHE_BYTES)
@@ -74,10 +81,12 @@ class ChunkStore:
         mapped: bool = True,
         locks_dir: Path | None = None,
         intents_dir: Path | None = None,
+        missing: Missing | None = None,
     ) -> ChunkStore:
         """The store in `chunks_dir`. With `mapped` false the idx files are read whole (network file systems).
 
         `locks_dir` and `intents_dir` are `locks` and `intents` beside `chunks_dir` unless given.
+        `missing` brings chunks that `read` and `ensure` do not find into the store, or raises.
         A folder that is not there is an empty store, and is made with `create`, or when something is written.
         An idx that is damaged, or of a newer mvc, is left out: `verify` names it.
         """
@@ -86,7 +95,7 @@ class ChunkStore:
         if create:
             for folder in (paths.packs, paths.idx, paths.tmp, paths.locks, paths.intents):
                 fsio.make_dirs(folder)
-        return cls(paths, settings, mapped=mapped)
+        return cls(paths, settings, mapped=mapped, missing=missing)
 
     @property
     def paths(self) -> StorePaths:
@@ -131,7 +140,24 @@ class ChunkStore:
         try:
             return self._reader.read(name, out)
         except MissingObject as error:
-            raise self._missing(error) from error
+            if self._bring is None or self._idx.broken or name in self:
+                raise self._missing(error) from error
+        self.ensure((name,))
+        return self._reader.read(name, out)
+
+    def ensure(self, names: Iterable[bytes]) -> None:
+        """Bring those of `names` that are not here, all at once, where this store knows from where; raises if it fails.
+
+        Without that, nothing is done: `read` tells what is lacking.
+        """
+        if self._bring is None:
+            return
+        lacking = {name for name in names if name not in self}
+        if lacking and self._idx.reload():
+            lacking = {name for name in lacking if name not in self}
+        if lacking:
+            self._bring(lacking)
+            self._idx.reload()
 
     def header(self, name: bytes) -> RecordHeader:
         """All of the chunk's record but its payload. Raises as `read` does."""

@@ -139,7 +139,12 @@ class PackBuilder:
     def size(self) -> int:
         return self._out.size
 
-    def append(self, lead: bytes, payload: Sequence[Buffer]) -> int:
+    @property
+    def path(self) -> Path:
+        """Where it lies until it is committed or discarded."""
+        return self._out.path
+
+    def append(self, lead: Buffer, payload: Sequence[Buffer]) -> int:
         """Append a record; returns its offset."""
         offset = self._out.size
         self._out.write_all((lead, *payload))

@@ -1,0 +1,264 @@
+"""Chunks on demand: what is lacking here comes from a remote, by ranges of its packs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+
+from mvc.codecs.base import Encoded
+from mvc.errors import AuthError, IntegrityError, MissingObject, MvcError, NetworkError, NotFound
+from mvc.objects.reachable import walk_objects
+from mvc.progress import SILENT, Progress
+from mvc.repo.chunks import open_chunks
+from mvc.repo.livechunks import chunk_names, chunked_files
+from mvc.repo.repository import Repository
+from mvc.settings import MAX_DEPTH
+from mvc.store.chunkstore import ChunkStore
+from mvc.store.records import Location, is_sound, parse_record
+from mvc.store.writer import PackWriter
+from mvc.sync import keys
+from mvc.sync.remoteindex import RemoteIndex
+from mvc.sync.remotes import Remote, RemoteConfig, configured
+
+_GAP = 128 * 1024
+"""Records no further apart are read in one request: that costs less than another one."""
+_RANGE = 8 * 1024 * 1024
+"""A request asks for no more, unless one record is larger."""
+_SEAL = 256 * 1024 * 1024
+"""So much is lost at the most when bringing is killed."""
+_BATCH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What `bring` brought: chunks, bytes that came over the line (idx files too), and names that the remote lacks."""
+
+    chunks: int = 0
+    moved: int = 0
+    lacking: frozenset[bytes] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    name: bytes
+    place: Location
+
+
+def bring(remote: Remote, names: Iterable[bytes], *, jobs: int = 0, progress: Progress = SILENT) -> Brought:
+    """Bring those of `names` that are not here, with the bases they rest on. What came stays if it fails midway.
+
+    Each is decoded and held against its name before it is stored: what a remote says must not come to stand for
+    what somebody adds later. Raises IntegrityError, NetworkError, AuthError, NotFound (no remote there).
+    """
+    repo = remote.repo
+    chunks = open_chunks(repo)
+    chunks.reload()
+    wanted = {name for name in names if name not in chunks}
+    if not wanted:
+        return Brought()
+    state = remote.remembered() or remote.state()
+    index, moved = RemoteIndex.of(remote, state, progress)
+    if any(name not in index for name in wanted):
+        # What was last seen may be old.
+        fresh = remote.state()
+        if fresh != state:
+            index, more = RemoteIndex.of(remote, fresh, progress)
+            moved += more
+    levels, lacking = _plan(index, chunks, wanted)
+    settings = repo.settings.store
+    settings = replace(settings, verify_writes=True, pack_size=min(settings.pack_size, _SEAL))
+    store = open_chunks(repo, settings)
+    total = sum(one.place.record_size for level in levels for one in level)
+    progress.begin("receiving", total)
+    try:
+        with store.intend("fetch") as intent, store.writer(intent) as writer:
+            run = _Run(remote, writer, jobs or remote.backend.capabilities.parallel, progress)
+            try:
+                for level in levels:
+                    run.level(level)
+            except (MvcError, OSError):
+                writer.flush()  # what came is whole, and is not asked for again
+                raise
+    finally:
+        progress.end()
+    return Brought(run.chunks, moved + run.moved, frozenset(lacking))
+
+
+def bring_files(remote: Remote, tips: Collection[str], *, jobs: int = 0, progress: Progress = SILENT) -> Brought:
+    """Bring all chunks that the whole history of these objects names (`--all-data`)."""
+    repo = remote.repo
+    chunks = open_chunks(repo)
+    total = Brought()
+    waiting: set[bytes] = set()
+
+    def go() -> None:
+        nonlocal total
+        found = bring(remote, waiting, jobs=jobs, progress=progress)
+        total = Brought(total.chunks + found.chunks, total.moved + found.moved, total.lacking | found.lacking)
+        waiting.clear()
+        chunks.reload()
+
+    for file in chunked_files(repo.objects, walk_objects(repo.objects, tips)):
+        lists = [ref.name for segment in file.manifest.segments for ref in segment.lists]
+        if any(name not in chunks for name in lists):
+            waiting.update(lists)
+            go()
+        if total.lacking.intersection(lists):
+            continue
+        waiting.update(name for name in chunk_names(chunks, file.manifest) if name not in chunks)
+        if len(waiting) >= _BATCH:
+            go()
+    go()
+    return total
+
+
+def _plan(index: RemoteIndex, chunks: ChunkStore, wanted: set[bytes]) -> tuple[list[list[_Wanted]], set[bytes]]:
+    """What to bring, by depth, in the order of packs; and what the remote has not."""
+    levels: list[dict[bytes, Location]] = [{} for _ in range(MAX_DEPTH + 1)]
+    lacking: set[bytes] = set()
+    pending = [(name, MAX_DEPTH + 1) for name in wanted]
+    while pending:
+        name, below = pending.pop()
+        place = next((one for one in index.copies(name) if one.depth < below), None)
+        if place is None:
+            if below <= MAX_DEPTH:
+                raise IntegrityError(f"a base of chunks of the remote is not there: {name.hex()}")
+            lacking.add(name)
+            continue
+        if name in levels[place.depth]:
+            continue
+        levels[place.depth][name] = place
+        for base in place.bases:
+            here = chunks.find(base)
+            if here is None or here.depth >= place.depth:
+                pending.append((base, place.depth))
+    rows = [[_Wanted(name, place) for name, place in level.items()] for level in levels]
+    for row in rows:
+        row.sort(key=lambda one: (one.place.pack, one.place.offset))
+    return rows, lacking
+
+
+class _Run:
+    """Requests in several threads, no more under way than `jobs`; each stores what it brought."""
+
+    def __init__(self, remote: Remote, writer: PackWriter, jobs: int, progress: Progress) -> None:
+        self._remote, self._writer, self._jobs, self._progress = remote, writer, max(1, jobs), progress
+        self._lock = threading.Lock()
+        self.chunks = 0
+        self.moved = 0
+
+    def level(self, rows: Sequence[_Wanted]) -> None:
+        """Bring and store these: chunks of one depth, so none rests on another. Raises what failed first."""
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="receive") as pool:
+            running: set[Future[None]] = set()
+            try:
+                for batch in _ranges(rows):
+                    running.add(pool.submit(self._range, batch))
+                    while len(running) > 2 * self._jobs:
+                        done, running = wait(running, return_when=FIRST_COMPLETED)
+                        for future in done:
+                            future.result()
+                for future in running:
+                    future.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _range(self, rows: Sequence[_Wanted]) -> None:
+        first, last = rows[0].place, rows[-1].place
+        key = keys.chunk_pack(first.pack.hex())
+        length = last.offset + last.record_size - first.offset
+        try:
+            data = memoryview(self._remote.backend.get(key, first.offset, length))
+        except NotFound as error:
+            raise IntegrityError(f"{self._remote.backend.url} lacks its '{key}'", hint="repeat it") from error
+        for one in rows:
+            start = one.place.offset - first.offset
+            self._store(one, data[start : start + one.place.record_size], key)
+        with self._lock:
+            self.moved += len(data)
+
+    def _store(self, one: _Wanted, record: memoryview, key: str) -> None:
+        place = one.place
+        try:
+            if len(record) != place.record_size or not is_sound(record):
+                raise IntegrityError("the bytes do not match their checksum")
+            header, payload = parse_record(record, one.name, place)
+            encoded = Encoded(header.codec, header.params, (payload,))
+            self._writer.add(
+                one.name,
+                encoded,
+                raw_size=header.raw_size,
+                bases=header.bases,
+                depth=header.depth,
+                again=self._writer.find(one.name) is not None,
+            )
+        except IntegrityError as error:
+            where = f"{self._remote.backend.url} '{key}' at {place.offset}"
+            raise IntegrityError(f"chunk {one.name.hex()} from {where}: {error.message}") from error
+        self._progress.advance(len(record))
+        with self._lock:
+            self.chunks += 1
+
+
+def _ranges(rows: Sequence[_Wanted]) -> Iterator[Sequence[_Wanted]]:
+    """Runs of records that one request brings: of one pack, near each other."""
+    begin = 0
+    for at in range(1, len(rows) + 1):
+        if at < len(rows):
+            first, last, following = rows[begin].place, rows[at - 1].place, rows[at].place
+            gap = following.offset - (last.offset + last.record_size)
+            length = following.offset + following.record_size - first.offset
+            if following.pack == first.pack and 0 <= gap <= _GAP and length <= _RANGE:
+                continue
+        yield rows[begin:at]
+        begin = at
+
+
+class FromRemotes:
+    """What `Repository.missing_chunks` is set to: brings missing chunks from the repository's remotes, in turn.
+
+    `opened` opens a remote (ops knows the environment); none is before the first miss. `close` it at the end.
+    """
+
+    def __init__(
+        self, repo: Repository, opened: Callable[[RemoteConfig], Remote], *, progress: Progress = SILENT
+    ) -> None:
+        self._repo, self._opened, self._progress = repo, opened, progress
+        self._lock = threading.Lock()
+        self._remotes: dict[str, Remote] = {}
+        self.moved = 0
+        """Bytes that came so far."""
+
+    def __call__(self, names: Collection[bytes]) -> None:
+        """Bring these. Raises MissingObject naming the remotes that were asked where one cannot be had."""
+        tried: dict[str, MvcError | None] = {}
+        left = frozenset(names)
+        with self._lock:
+            for config in configured(self._repo.config):
+                try:
+                    found = bring(self._remote(config), left, progress=self._progress)
+                    self.moved += found.moved
+                    left, tried[config.name] = found.lacking, None
+                except (NetworkError, AuthError, NotFound) as error:
+                    tried[config.name] = error
+                if not left:
+                    return
+        failures = [error for error in tried.values() if error is not None]
+        if failures:
+            raise failures[0]
+        where = f"in {' or '.join(tried)}" if tried else "there is no remote to ask"
+        raise MissingObject(f"chunk {min(left).hex()} is neither here nor {where}", hint="mvc fsck")
+
+    def _remote(self, config: RemoteConfig) -> Remote:
+        if config.name not in self._remotes:
+            self._remotes[config.name] = self._opened(config)
+        return self._remotes[config.name]
+
+    def close(self) -> None:
+        """Close the remotes that were opened; they are opened again when needed."""
+        with self._lock:
+            while self._remotes:
+                self._remotes.popitem()[1].close()

@@ -1,0 +1,306 @@
+"""Fetch: a remote's history, verified before any of it is visible; no chunks, but the idx that tell where they are."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha1
+from pathlib import Path
+from typing import Literal
+
+from mvc import fsio
+from mvc.errors import IntegrityError, MissingObject, MvcError, NotFound, Refused
+from mvc.objects import ancestry
+from mvc.objects.model import Signature
+from mvc.objects.reader import ObjectReader
+from mvc.objects.receive import Incoming
+from mvc.objects.refs import RefChange, Refs
+from mvc.objects.refspec import Refspec, mapped
+from mvc.objects.transfer import check_connected
+from mvc.progress import SILENT, Progress
+from mvc.repo.repository import Repository
+from mvc.repo.worktrees import all_git_dirs
+from mvc.store import intents
+from mvc.sync import keys
+from mvc.sync.absorbed import Absorbed
+from mvc.sync.remoteindex import RemoteIndex
+from mvc.sync.remotes import Remote
+from mvc.sync.state import GitPack, State
+
+FetchStatus = Literal["new", "fast-forward", "forced", "up-to-date", "pruned", "rejected"]
+Tags = Literal["follow", "all", "none"]
+
+_PART = 8 * 1024 * 1024
+_TAGS = "refs/tags/"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedRef:
+    """One ref: `source` there ("" of a pruned one), `target` here ("" if fetched without a place, as FETCH_HEAD)."""
+
+    source: str
+    target: str
+    old: str | None
+    new: str | None
+    status: FetchStatus
+    reason: str = ""
+    """Of a rejected one: "non-fast-forward", "would clobber existing tag", "checked out", or why it cannot be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchResult:
+    """What came, or with `dry_run` would have stayed."""
+
+    refs: tuple[FetchedRef, ...]
+    objects: int
+    """Git objects that came."""
+    bytes: int
+    """Bytes that came: Git packs and idx."""
+    state: State
+    """The remote's, as read: `state.head` is the branch that a clone checks out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A ref of the remote, and where it is to go ("" nowhere)."""
+
+    source: str
+    target: str
+    id: str
+    force: bool
+
+
+def fetch(
+    remote: Remote,
+    refspecs: Sequence[Refspec] | None = None,
+    *,
+    who: Signature,
+    prune: bool = False,
+    tags: Tags = "follow",
+    dry_run: bool = False,
+    progress: Progress = SILENT,
+) -> FetchResult:
+    """Fetch what `refspecs` name (default: the remote's own), and move the local refs they map to, last.
+
+    `tags`: "follow" takes tags that point into what is here afterwards. `prune` deletes local refs that a refspec
+    maps to and whose source is gone. A rejected ref is in the result. `dry_run` throws away what came. Raises
+    NotFound (a refspec without `*` whose source is not there; no such remote), IntegrityError, UnsafePath (a
+    hostile tree), NetworkError, AuthError.
+    """
+    specs = tuple(remote.config.fetch if refspecs is None else refspecs)
+    state = remote.state()
+    wishes = _wishes(state, specs, tags)
+    gone = _gone(remote.repo, state, specs) if prune else []
+    with intents.register(remote.repo.intents_dir, "fetch"):
+        run = _Fetch(remote, state, wishes, who, progress)
+        try:
+            refs = run.go(gone, follow=tags == "follow", again=False, dry_run=dry_run)
+        except MissingObject:
+            # A pack that was taken for absorbed is not here any more (gc took what no ref reached).
+            run = _Fetch(remote, state, wishes, who, progress)
+            refs = run.go(gone, follow=tags == "follow", again=True, dry_run=dry_run)
+    moved = run.moved
+    if not dry_run:
+        moved += RemoteIndex.of(remote, state, progress)[1]
+    return FetchResult(tuple(refs), run.objects, moved, state)
+
+
+def _wishes(state: State, specs: Sequence[Refspec], tags: Tags) -> list[_Wish]:
+    """Which of the remote's refs go where. Raises NotFound for one that is named and not there."""
+    found: dict[tuple[str, str], _Wish] = {}
+    for spec in specs:
+        if not spec.negative and not spec.is_pattern and not mapped([spec], state.refs):
+            raise NotFound(f"couldn't find remote ref {spec.source}", hint="mvc ls-remote")
+    pairs = mapped(specs, state.refs)
+    if tags == "all":
+        pairs += [(name, name, False) for name in state.refs if name.startswith(_TAGS)]
+    for source, target, force in pairs:
+        found.setdefault((source, target or ""), _Wish(source, target or "", state.refs[source], force))
+    return list(found.values())
+
+
+class _Fetch:
+    def __init__(
+        self, remote: Remote, state: State, wishes: Sequence[_Wish], who: Signature, progress: Progress
+    ) -> None:
+        self._remote, self._state, self._wishes = remote, state, wishes
+        self._who, self._progress = who, progress
+        self._repo: Repository = remote.repo
+        self.objects = 0
+        self.moved = 0
+
+    def go(self, gone: Sequence[FetchedRef], *, follow: bool, again: bool, dry_run: bool) -> list[FetchedRef]:
+        """Bring objects, then move refs; `gone` are deleted first. `again`: also the packs that were brought before."""
+        objects = self._repo.objects
+        have = self._have()
+        tips = list(dict.fromkeys(wish.id for wish in self._wishes))
+        loose_tags = self._unknown_tags() if follow and self._wishes else []
+        absorbed = Absorbed(self._remote.memory)
+        packs: list[GitPack] = []
+        if again or not all(objects.contains(one) for one in (*tips, *(wish.id for wish in loose_tags))):
+            known = set() if again else absorbed.ids()
+            packs = [pack for pack in self._state.git_packs if pack.id not in known]
+        with Incoming(objects) as incoming:
+            self._take(incoming, packs)
+            self._progress.begin("connectivity", None, "objects")
+            try:
+                check_connected(incoming, tips, have)
+                wishes = [*self._wishes, *self._followed(incoming, loose_tags, [*tips, *have])]
+            finally:
+                self._progress.end()
+            self.objects = len(incoming)
+            changes = [self._judge(incoming, wish) for wish in wishes]
+            if dry_run:
+                return [*changes, *gone]
+            incoming.seal()
+        if packs:
+            absorbed.add(self._state, [pack.id for pack in packs])
+        for one in gone:
+            change = RefChange(one.target, one.old, None)
+            self._repo.refs.update([change], message="fetch: prune", author=self._who, head_follows=False)
+        return [*self._move(changes), *gone]
+
+    def _have(self) -> list[str]:
+        """Commits and tags here whose history is whole: what refs point to."""
+        refs = self._repo.refs
+        head = refs.read("HEAD")
+        return [one for one in {*refs.list().values(), *([head] if head else [])} if self._repo.objects.contains(one)]
+
+    def _take(self, incoming: Incoming, packs: Sequence[GitPack]) -> None:
+        if not packs:
+            return
+        self._progress.begin("history", sum(pack.size for pack in packs))
+        try:
+            for pack in packs:
+                with contextlib.ExitStack() as stack:
+                    path = self._download(pack)
+                    stack.callback(fsio.unlink, path, missing_ok=True)
+                    try:
+                        incoming.take(path)
+                    except MissingObject as error:
+                        raise IntegrityError(f"{self._place(pack)}: {error.message}") from error
+        finally:
+            self._progress.end()
+
+    def _place(self, pack: GitPack) -> str:
+        return f"{self._remote.backend.url} '{keys.git_pack(pack.id)}'"
+
+    def _download(self, pack: GitPack) -> Path:
+        """A Git pack as temporary file; its bytes are those that it is named by. Raises IntegrityError."""
+        digest = sha1(usedforsecurity=False)
+        tail = b""
+        with fsio.DurableFile(self._repo.tmp_dir) as out:
+            while out.size < pack.size:
+                try:
+                    part = self._remote.backend.get(keys.git_pack(pack.id), out.size, min(_PART, pack.size - out.size))
+                except NotFound as error:
+                    raise IntegrityError(f"{self._place(pack)} is not there", hint="repeat it") from error
+                if not part:
+                    break
+                out.write(part)
+                # All but the last 20 bytes are hashed: those are the hash.
+                digest.update((tail + part)[:-20])
+                tail = (tail + part)[-20:]
+                self._progress.advance(len(part))
+                self.moved += len(part)
+            if out.size != pack.size or tail != digest.digest() or tail.hex() != pack.id:
+                raise IntegrityError(f"{self._place(pack)} has not the bytes that it is named by")
+            path = out.path.with_name(out.path.name + ".pack")
+            out.commit(path, sync=False)
+        return path
+
+    # ---- tags that follow
+
+    def _unknown_tags(self) -> list[_Wish]:
+        here = self._repo.refs.list(_TAGS)
+        wished = {wish.target for wish in self._wishes}
+        return [
+            _Wish(name, name, value, False)
+            for name, value in self._state.refs.items()
+            if name.startswith(_TAGS) and name not in here and name not in wished
+        ]
+
+    def _followed(self, objects: ObjectReader, tags: Sequence[_Wish], tips: Iterable[str]) -> list[_Wish]:
+        """Those of the tags whose commit the refs reach that are here, or come now."""
+        commits: dict[str, list[_Wish]] = {}
+        for tag in tags:
+            with contextlib.suppress(MvcError):  # of a branch that was not asked for
+                commits.setdefault(objects.peel(tag.id, "commit"), []).append(tag)
+        if not commits:
+            return []
+        reached = [objects.peel(tip) for tip in tips]
+        unreached = ancestry.only_in(objects, commits, [one for one in reached if objects.kind(one) == "commit"])
+        return [tag for commit, found in commits.items() if commit not in unreached for tag in found]
+
+    # ---- refs
+
+    def _judge(self, objects: ObjectReader, wish: _Wish) -> FetchedRef:
+        old = self._repo.refs.read(wish.target) if wish.target else None
+
+        def verdict(status: FetchStatus, reason: str = "") -> FetchedRef:
+            return FetchedRef(wish.source, wish.target, old, wish.id, status, reason)
+
+        if old == wish.id:
+            return verdict("up-to-date")
+        if wish.target.startswith("refs/heads/"):
+            if wish.target in self._checked_out():
+                return verdict("rejected", "checked out")
+            if objects.kind(wish.id) != "commit":
+                return verdict("rejected", "not a commit")
+        if old is None:
+            return verdict("new")
+        if not wish.target.startswith(_TAGS) and _contains(objects, old, wish.id):
+            return verdict("fast-forward")
+        if wish.force:
+            return verdict("forced")
+        is_tag = wish.target.startswith(_TAGS)
+        return verdict("rejected", "would clobber existing tag" if is_tag else "non-fast-forward")
+
+    def _checked_out(self) -> set[str | None]:
+        common = self._repo.common_dir
+        bare = self._repo.worktree is None and self._repo.git_dir == common
+        homes = [home for home in all_git_dirs(self._repo) if not (bare and home == common)]
+        return {Refs(home, common).symbolic("HEAD") for home in homes}
+
+    def _move(self, wanted: Sequence[FetchedRef]) -> list[FetchedRef]:
+        """Move the refs, all at once if they can be; else one by one, so that one that cannot stops no other."""
+        changes = [one for one in wanted if one.target and one.status in {"new", "fast-forward", "forced"}]
+        try:
+            self._update(changes)
+            return list(wanted)
+        except Refused:
+            found: list[FetchedRef] = []
+            for one in wanted:
+                try:
+                    if one in changes:
+                        self._update([one])
+                    found.append(one)
+                except Refused as error:
+                    found.append(replace(one, status="rejected", reason=error.message))
+            return found
+
+    def _update(self, changes: Sequence[FetchedRef]) -> None:
+        if changes:
+            moves = [RefChange(one.target, one.old, one.new) for one in changes]
+            self._repo.refs.update(moves, message="fetch", author=self._who, head_follows=False)
+
+
+def _contains(objects: ObjectReader, old: str, new: str) -> bool:
+    """Whether `new` comes after `old`; no for what are no commits."""
+    with contextlib.suppress(MvcError):
+        return ancestry.is_ancestor(objects, objects.peel(old, "commit"), objects.peel(new, "commit"))
+    return False
+
+
+def _gone(repo: Repository, state: State, specs: Sequence[Refspec]) -> list[FetchedRef]:
+    """The local refs that a refspec maps to, and which the remote has no more."""
+    targets = {target for _, target, _ in mapped(specs, state.refs) if target is not None}
+    patterns = [spec for spec in specs if not spec.negative]
+    return [
+        FetchedRef("", name, value, None, "pruned")
+        for name, value in repo.refs.list().items()
+        if name not in targets
+        and any(spec.unmaps(name) is not None for spec in patterns)
+        and repo.refs.symbolic(name) is None
+    ]

@@ -1,0 +1,39 @@
+"""Where things stand in a remote: its keys. docs/format/remote.md."""
+
+from __future__ import annotations
+
+FORMAT = "mvc-remote"
+"""Says that this is a remote, of what format, and how its chunks are named."""
+LATEST = "latest"
+"""A hint at the newest entry of the log."""
+LOG = "txn/"
+
+
+def entry(seq: int) -> str:
+    """An entry of the log."""
+    return f"{LOG}{seq:012d}"
+
+
+def git_pack(pack_id: str) -> str:
+    """A Git pack; its idx beside it ends in `.idx`."""
+    return f"git/{pack_id}.pack"
+
+
+def git_idx(pack_id: str) -> str:
+    """The idx of a Git pack."""
+    return f"git/{pack_id}.idx"
+
+
+def chunk_pack(pack_id: str) -> str:
+    """A pack of chunks."""
+    return f"packs/{pack_id[:2]}/{pack_id}.pack"
+
+
+def chunk_idx(idx_id: str) -> str:
+    """An idx of packs of chunks."""
+    return f"idx/{idx_id}.idx"
+
+
+def lease(nonce: str) -> str:
+    """The sign of a push under way."""
+    return f"leases/{nonce}"

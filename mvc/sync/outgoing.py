@@ -1,0 +1,275 @@
+"""The chunks of a push on their way: packs are built beside, uploaded by several threads, listed in one idx.
+
+What was uploaded is remembered by its idx, in the folder `pending`, until an entry of the log lists it: so a push
+that was killed goes on from there. What is found there is asked after (its size), and must be closed under bases.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+from mvc import fsio
+from mvc.codecs.encode import encode
+from mvc.errors import IntegrityError
+from mvc.progress import Progress
+from mvc.store import idxbuild
+from mvc.store.chunkstore import ChunkStore
+from mvc.store.idx import Idx
+from mvc.store.idxwrite import write_pack_idx
+from mvc.store.packfile import PackBuilder
+from mvc.store.records import Buffer, Location, make_lead, parse_lead
+from mvc.sync import keys
+from mvc.sync.remoteindex import RemoteIndex, idx_folder
+from mvc.sync.remotes import Remote
+from mvc.sync.state import ChunkPack, State
+
+MANY_IDX = 16
+"""When a remote has more idx files than this, a push merges the smaller ones."""
+_LEAST_PACK = 32 * 1024 * 1024
+_PACKS = 16
+"""A push is cut into about so many packs, if they are not too small or too large then."""
+
+
+class Outgoing:
+    """Chunks that go to a remote whose state and index are given."""
+
+    def __init__(
+        self, remote: Remote, state: State, index: RemoteIndex, chunks: ChunkStore, jobs: int, progress: Progress
+    ) -> None:
+        self._remote, self._state, self._index, self._chunks = remote, state, index, chunks
+        self._jobs, self._progress = max(1, jobs), progress
+        self._settings = remote.repo.settings.store
+        self._pending = remote.memory / "pending"
+        self._uploaded: dict[Path, Idx] = {}
+        self._depths: dict[bytes, int] = {}
+        """The chunks that are uploaded or on their way, and how deep they lie."""
+        self._lock = threading.Lock()
+        self.sent = 0
+        """Bytes that were put."""
+        self.chunks = 0
+        """Chunks that went, now or in the push that was killed."""
+
+    # ---- what an earlier push left
+
+    def resume(self, wanted: Iterable[bytes]) -> None:
+        """Take up what an earlier push has uploaded, if some of it is `wanted`."""
+        live = {pack.id for pack in self._state.chunk_packs}
+        found: dict[Path, Idx] = {}
+        for path in sorted(self._pending.glob("*.idx")):
+            idx = _sound(path)
+            if idx is None or len(idx.packs) != 1 or idx.packs[0][0].hex() in live:
+                fsio.unlink(path, missing_ok=True)
+                continue
+            pack_id, size = idx.packs[0]
+            if self._remote.backend.size(keys.chunk_pack(pack_id.hex())) == size:
+                found[path] = idx
+        closed = self._closed(found)
+        if any(idx.find(name) >= 0 for name in wanted for idx in closed.values()):
+            self._uploaded.update(closed)
+            for idx in closed.values():
+                self._note(idx)
+
+    def _closed(self, found: dict[Path, Idx]) -> dict[Path, Idx]:
+        """Those of the packs whose bases are in the remote or in others of them."""
+        while True:
+            depths: dict[bytes, int] = {}
+            for idx in found.values():
+                for name, place in idx:
+                    depths[name] = min(place.depth, depths.get(name, place.depth))
+            open_ones = [
+                path
+                for path, idx in found.items()
+                if not all(self._stands(base, place.depth, depths) for _, place in idx for base in place.bases)
+            ]
+            if not open_ones:
+                return found
+            for path in open_ones:
+                del found[path]
+
+    def _note(self, idx: Idx) -> None:
+        for name, place in idx:
+            self._depths[name] = min(place.depth, self._depths.get(name, place.depth))
+            self.chunks += 1
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._depths
+
+    def _stands(self, base: bytes, depth: int, depths: Mapping[bytes, int]) -> bool:
+        """Whether a record of that depth may rest on this chunk over there."""
+        if depths.get(base, depth) < depth:
+            return True
+        found = self._index.depth(base)
+        return found is not None and found < depth
+
+    # ---- sending
+
+    def send(self, names: Sequence[bytes], dtypes: Mapping[bytes, str], total: int) -> None:
+        """Upload these chunks: what others rest on comes before them. `total`: about so many bytes.
+
+        `dtypes` serve to encode anew a delta whose base stays at home. Raises what failed first.
+        """
+        limit = min(max(total // _PACKS, _LEAST_PACK), self._settings.pack_size)
+        builders: list[PackBuilder] = []
+        pack: _Pack | None = None
+        try:
+            with (
+                ThreadPoolExecutor(self._jobs, thread_name_prefix="send") as pool,
+                _Running(pool, self._jobs) as running,
+            ):
+                for name in names:
+                    if pack is None:
+                        pack = _Pack(PackBuilder(self._remote.repo.tmp_dir, self._settings.naming))
+                        builders.append(pack.builder)
+                    self._add(pack, name, dtypes.get(name))
+                    if pack.builder.size >= limit:
+                        running.submit(self._upload, pack)
+                        pack = None
+                if pack is not None:
+                    running.submit(self._upload, pack)
+        finally:
+            for builder in builders:
+                builder.discard()
+
+    def _add(self, pack: _Pack, name: bytes, dtype: str | None) -> None:
+        record = memoryview(self._chunks.read_stored(name))
+        header = parse_lead(record)
+        if all(self._stands(base, header.depth, self._depths) for base in header.bases):
+            lead: Buffer = record[: header.lead_size]
+            payload: tuple[Buffer, ...] = (record[header.lead_size :],)
+            place = header.located(b"", pack.builder.size)
+        else:
+            raw = self._chunks.read(name)
+            encoded = encode(raw, dtype, (), zstd_level=self._settings.zstd_level)
+            lead, stored = make_lead(name, len(raw), encoded.codec, 0, (), encoded.params, encoded.payload)
+            payload = encoded.payload
+            place = Location(b"", pack.builder.size, len(raw), stored, encoded.codec, 0, len(encoded.params), ())
+        pack.builder.append(lead, payload)
+        pack.records[name] = place
+        self._depths[name] = place.depth
+
+    def _upload(self, pack: _Pack) -> None:
+        builder = pack.builder
+        try:
+            pack_id = builder.finish()
+            backend = self._remote.backend
+            backend.put(keys.chunk_pack(pack_id.hex()), builder.path, progress=self._progress.advance)
+            path = write_pack_idx(pack_id, builder.size, pack.records, self._pending, self._remote.repo.tmp_dir)
+            with self._lock:
+                self.sent += builder.size
+                self.chunks += len(pack.records)
+                self._uploaded[path] = Idx(path)
+        finally:
+            builder.discard()
+
+    # ---- listing
+
+    def list_packs(self) -> list[ChunkPack]:
+        """Upload an idx of what was uploaded; what the next entry of the log is to list: the new packs, and those
+        of older ones whose idx was merged with it."""
+        if not self._uploaded:
+            return []
+        folder = idx_folder(self._remote.memory)
+        merged = self._small_idx()
+        if len(self._uploaded) == 1 and not merged:
+            (path,) = self._uploaded
+            fsio.make_dirs(folder)
+            made = folder / path.name
+            fsio.write_atomic(made, path.read_bytes(), tmp_dir=self._remote.repo.tmp_dir)
+        else:
+            live = {bytes.fromhex(pack.id) for pack in self._state.chunk_packs}
+            parts = [*self._uploaded.values(), *merged]
+            dead = {pack_id for idx in merged for pack_id, _ in idx.packs if pack_id not in live}
+            table = idxbuild.merge([idxbuild.from_idx(idx) for idx in parts], without=dead)
+            written = idxbuild.write(table, folder, self._remote.repo.tmp_dir)
+            assert written is not None  # what was uploaded holds records
+            made = written
+        idx = Idx(made)
+        self._remote.backend.put(keys.chunk_idx(made.stem), made)
+        self.sent += idx.size
+        return [ChunkPack(pack_id.hex(), size, made.stem, idx.size) for pack_id, size in idx.packs]
+
+    def _small_idx(self) -> list[Idx]:
+        """The idx files of the remote to be merged now: as in a log-structured tree, a record is merged seldom."""
+        sizes = {pack.idx_id: pack.idx_size for pack in self._state.chunk_packs}
+        if len(sizes) < MANY_IDX:
+            return []
+        chosen: list[str] = []
+        total = sum(idx.size for idx in self._uploaded.values())
+        for size, idx_id in sorted((size, idx_id) for idx_id, size in sizes.items()):
+            if size > 2 * total and len(sizes) - len(chosen) < MANY_IDX:
+                break
+            chosen.append(idx_id)
+            total += size
+        folder = idx_folder(self._remote.memory)
+        found = [Idx(folder / f"{idx_id}.idx") for idx_id in chosen]
+        for idx in found:
+            idx.check()  # it would get a new name over old damage
+        return found
+
+    def published(self) -> None:
+        """An entry lists them: forget that they were pending."""
+        for path in self._uploaded:
+            fsio.unlink(path, missing_ok=True)
+
+
+class _Running:
+    """Uploads under way, no more than `most`. Leaving the block waits for them; raises what failed first."""
+
+    def __init__(self, pool: ThreadPoolExecutor, most: int) -> None:
+        self._pool, self._most = pool, most
+        self._futures: set[Future[None]] = set()
+
+    def __enter__(self) -> _Running:
+        return self
+
+    def submit(self, upload: Callable[[_Pack], None], pack: _Pack) -> None:
+        """Begin one; waits until there is room for it."""
+        self._wait(self._most - 1)
+        self._futures.add(self._pool.submit(upload, pack))
+
+    def _wait(self, most: int) -> None:
+        while len(self._futures) > most:
+            done, self._futures = wait(self._futures, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._wait(0)
+        else:
+            self._pool.shutdown(cancel_futures=True)
+
+
+class _Pack:
+    """A pack that is being built."""
+
+    def __init__(self, builder: PackBuilder) -> None:
+        self.builder = builder
+        self.records: dict[bytes, Location] = {}
+
+
+def with_packs(state: State, packs: Iterable[ChunkPack], before: State) -> State:
+    """A state that lists these packs too. `before` is the one that they were made for: where another has given a
+    pack of that another idx since, that one stays."""
+    was = {pack.id: pack for pack in before.chunk_packs}
+    now = {pack.id: pack for pack in state.chunk_packs}
+    for pack in packs:
+        if now.get(pack.id) == was.get(pack.id):
+            now[pack.id] = pack
+    return replace(state, chunk_packs=tuple(sorted(now.values())))
+
+
+def _sound(path: Path) -> Idx | None:
+    with contextlib.suppress(FileNotFoundError, IntegrityError):
+        idx = Idx(path)
+        idx.check()
+        return idx
+    return None

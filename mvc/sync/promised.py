@@ -1,0 +1,30 @@
+"""What remotes were seen to hold: so that a chunk which is not here is *promised*, and not lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote
+
+from mvc.repo.repository import Repository
+from mvc.sync.remoteindex import RemoteIndex
+from mvc.sync.remotelog import remembered_state, remembered_url
+from mvc.sync.remotes import memories
+
+
+class Promises:
+    """The chunks of all remotes, as last seen. Asks nobody."""
+
+    def __init__(self, repo: Repository) -> None:
+        self._held: list[tuple[str, RemoteIndex]] = []
+        for memory in memories(repo):
+            state = remembered_state(memory)
+            if state is not None:
+                self._held.append((_name(memory), RemoteIndex.cached(memory, state)))
+
+    def holder(self, name: bytes) -> str | None:
+        """The remote that was seen to hold this chunk; None: it is lost, unless it is here."""
+        return next((remote for remote, index in self._held if name in index), None)
+
+
+def _name(memory: Path) -> str:
+    return remembered_url(memory) if memory.name.startswith("@") else unquote(memory.name)

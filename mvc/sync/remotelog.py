@@ -1,0 +1,290 @@
+"""The log of a remote without a server: `txn/<seq>`, each written once (docs/format/remote.md).
+
+What was last seen is kept in a folder: the raw entries, so that they pass the same checks again. With it the newest
+state costs two small requests when nothing came: entry seq + 1, which is not there, and the head of entry seq,
+which tells that the remote is still the one that was seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mvc import fsio
+from mvc.backends.base import Backend
+from mvc.errors import IntegrityError, MvcError, NotFound, ParseError, RemoteUnavailable, UnsupportedFormat
+from mvc.hashing import chunk_namer
+from mvc.settings import ChunkNaming
+from mvc.sync import keys
+from mvc.sync.state import MAX_ENTRY, MAX_SEQ, NOTHING, Entry, State, base_of, dump, hash_of, parse
+
+_HEAD = 512
+"""So many bytes of an entry tell it from every other: its nonce is among them."""
+_FAR = 16
+"""Who is so many entries behind asks for the newest instead of reading on."""
+_SMALL = 16 * 1024
+_SHARE = 8
+"""Changes are written until they take more than _SMALL and this part of their snapshot."""
+_FORMAT = re.compile(rb"mvc-remote ([1-9][0-9]{0,8})\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An entry that was read: its state and text, and the snapshot that it rests on (None: it is one)."""
+
+    state: State
+    text: bytes
+    snapshot: _Seen | None
+
+    @property
+    def base(self) -> _Seen:
+        return self.snapshot or self
+
+
+class RemoteLog:
+    """Reads and appends entries. Not thread-safe."""
+
+    def __init__(self, backend: Backend, memory: Path | None, naming: ChunkNaming) -> None:
+        """`memory`: a folder of this remote's own. Reads what is remembered, and nothing of the remote."""
+        self._backend = backend
+        self._memory = memory
+        self._naming = naming
+        known = memory is not None and remembered_url(memory) == backend.url
+        self._seen = _seen_in(memory) if known and memory is not None else None
+
+    def remembered(self) -> State | None:
+        """The state as last seen; None if nothing ever was."""
+        return self._seen.state if self._seen is not None else None
+
+    def latest(self, *, create: bool = False) -> State:
+        """The newest state. A remote that nobody has pushed to raises NotFound, or with `create` is made ready.
+
+        Raises UnsupportedFormat, IntegrityError for a log that does not hold together, NetworkError, AuthError.
+        """
+        try:
+            found = self._forward(self._seen) if self._seen is not None else None
+            if found is None:
+                self._check_format(create)
+                found = self._cold()
+        except ParseError as error:
+            raise IntegrityError(f"{self._backend.url}: {error.message}") from error
+        if found is None:
+            self._seen = None
+            return State()
+        self._remember(found)
+        return found.state
+
+    def append(self, after: State, *, by: str, at: int | None = None) -> bool:
+        """Publish `after` as the entry behind the state that `latest` gave last; False if another came first.
+
+        The seq of `after` does not matter. Raises RemoteUnavailable where it cannot be told what happened.
+        """
+        seen = self._seen
+        seq = (seen.state.seq if seen else 0) + 1
+        if seq > MAX_SEQ:
+            raise IntegrityError(f"the log of {self._backend.url} is full")
+        entry = Entry(
+            replace(after, seq=seq),
+            before=hash_of(seen.text) if seen else NOTHING,
+            nonce=os.urandom(16).hex(),
+            at=int(time.time()) if at is None else at,
+            by=by,
+        )
+        snapshot = seen.base if seen else None
+        text = b""
+        if snapshot is not None:
+            entry = replace(entry, base=(snapshot.state.seq, hash_of(snapshot.text)))
+            text = dump(entry, snapshot.state)
+            if len(text) > max(_SMALL, len(snapshot.text) // _SHARE):
+                snapshot, entry = None, replace(entry, base=None)
+        if snapshot is None:
+            text = dump(entry)
+        if len(text) > MAX_ENTRY:
+            raise IntegrityError(f"the log of {self._backend.url} would have an entry that nobody reads")
+        if not self._publish(keys.entry(seq), text):
+            return False
+        self._remember(_Seen(entry.state, text, snapshot))
+        with contextlib.suppress(MvcError):  # a hint: who reads finds the entry without it
+            self._backend.put(keys.LATEST, b"%d\n" % seq)
+        return True
+
+    def _publish(self, key: str, text: bytes) -> bool:
+        """Write an entry. What stands there may be ours, if an answer was lost: the nonce tells."""
+        try:
+            if self._backend.put_if_absent(key, text):
+                return True
+        except RemoteUnavailable:
+            # It may have been written or not, and if not, it may yet be: so only a sight of it decides.
+            if self._get(key) != text:
+                raise
+            return True
+        return self._get(key) == text
+
+    # ---- the remote's format
+
+    def _format_text(self) -> bytes:
+        if self._naming.key is None:
+            return b"mvc-remote 1\nnaming plain\n"
+        # Who has another key would name the same chunks otherwise; this tells without telling the key.
+        return b"mvc-remote 1\nnaming keyed %s\n" % chunk_namer(self._naming)(b"mvc-remote")[:16].hex().encode()
+
+    def _check_format(self, create: bool) -> None:
+        wanted = self._format_text()
+        found = self._get(keys.FORMAT, 4096)
+        if found is None and create:
+            if self._backend.put_if_absent(keys.FORMAT, wanted):
+                return
+            found = self._get(keys.FORMAT, 4096)
+        if found is None:
+            raise NotFound(
+                f"there is no mvc remote at {self._backend.url}", hint="check the URL; the first push makes one"
+            )
+        if found == wanted:
+            return
+        version = _FORMAT.match(found)
+        if version is None:
+            raise IntegrityError(f"{self._backend.url} is no mvc remote: its '{keys.FORMAT}' is something else")
+        if int(version[1]) > 1:
+            raise UnsupportedFormat(
+                f"{self._backend.url} has format {int(version[1])}; this mvc knows up to 1", hint="upgrade mvc"
+            )
+        if found.split(b"\n")[1].startswith(b"naming "):
+            raise UnsupportedFormat(
+                f"{self._backend.url} names its chunks by another key than this repository",
+                hint="mvc.chunkKey must be the same on both sides",
+            )
+        raise UnsupportedFormat(f"{self._backend.url} uses what this mvc does not know", hint="upgrade mvc")
+
+    # ---- finding the newest entry
+
+    def _forward(self, seen: _Seen) -> _Seen | None:
+        """The newest entry behind a known one; None if the remote is no longer what was seen."""
+        for _ in range(_FAR):
+            found = self._read(seen.state.seq + 1, seen)
+            if found is None:
+                return seen if self._stands(seen) else None
+            if found.text.split(b"\n", 3)[2] != b"before " + hash_of(seen.text).encode():
+                return None
+            seen = found
+        return self._behind_hint(seen)
+
+    def _stands(self, seen: _Seen) -> bool:
+        return self._get(keys.entry(seen.state.seq), _HEAD) == seen.text[:_HEAD]
+
+    def _cold(self) -> _Seen | None:
+        found = self._behind_hint(None)
+        if found is None:
+            # No hint, or one to an entry that is gone.
+            last = 0
+            for listed in self._backend.list(keys.LOG):
+                number = listed.key.removeprefix(keys.LOG)
+                if re.fullmatch("[0-9]{12}", number):
+                    last = max(last, int(number))
+            found = self._read(last, None) if last else None
+        return found
+
+    def _behind_hint(self, seen: _Seen | None) -> _Seen | None:
+        """From the hint on, if it leads further than `seen`, else from `seen`."""
+        hint = self._get(keys.LATEST, 32)
+        number = int(hint) if hint is not None and re.fullmatch(rb"[1-9][0-9]{0,11}\n", hint) else 0
+        if number > (seen.state.seq if seen is not None else 0):
+            seen = self._read(number, seen) or seen
+        while seen is not None:
+            following = self._read(seen.state.seq + 1, seen)
+            if following is None:
+                break
+            seen = following
+        return seen
+
+    def _read(self, seq: int, near: _Seen | None) -> _Seen | None:
+        """The entry of that number, or None. `near`: one whose snapshot is likely the same."""
+        text = self._get(keys.entry(seq), MAX_ENTRY + 1)
+        if text is None:
+            return None
+        if len(text) > MAX_ENTRY:
+            raise ParseError(f"entry {seq} of the log is too long")
+        wanted = base_of(text)
+        snapshot: _Seen | None = None
+        if wanted is not None:
+            if wanted[0] >= seq:
+                raise ParseError(f"entry {seq} of the log rests on one that is not before it")
+            for known in (near, near.snapshot if near else None):
+                if known is not None and known.snapshot is None and known.state.seq == wanted[0]:
+                    snapshot = known
+            if snapshot is None:
+                snapshot = self._snapshot(wanted[0])
+            if hash_of(snapshot.text) != wanted[1]:
+                raise ParseError(f"entry {seq} of the log rests on another snapshot than the one that is there")
+        entry = parse(text, snapshot.state if snapshot else None)
+        if entry.state.seq != seq:
+            raise ParseError(f"entry {seq} of the log says that it is {entry.state.seq}")
+        return _Seen(entry.state, text, snapshot)
+
+    def _snapshot(self, seq: int) -> _Seen:
+        text = self._get(keys.entry(seq), MAX_ENTRY + 1)
+        if text is None or len(text) > MAX_ENTRY or base_of(text) is not None:
+            raise ParseError(f"snapshot {seq} of the log is not there")
+        return _Seen(parse(text).state, text, None)
+
+    def _get(self, key: str, length: int | None = None) -> bytes | None:
+        try:
+            return self._backend.get(key, 0, length)
+        except NotFound:
+            return None
+
+    # ---- memory
+
+    def _remember(self, seen: _Seen) -> None:
+        before, self._seen = self._seen, seen
+        if self._memory is None or (before is not None and before.text == seen.text):
+            return
+        fsio.make_dirs(self._memory)
+        if remembered_url(self._memory) != self._backend.url:
+            # What is of another remote goes first: it must not come to stand under the new URL.
+            fsio.unlink(self._memory / "entry", missing_ok=True)
+            address = self._backend.url.encode("utf-8", "surrogateescape")
+            fsio.write_atomic(self._memory / "url", address, sync=False)
+        held = before.snapshot if before is not None else None
+        if seen.snapshot is not None and (held is None or held.text != seen.snapshot.text):
+            fsio.write_atomic(self._memory / "snapshot", seen.snapshot.text, sync=False)
+        fsio.write_atomic(self._memory / "entry", seen.text, sync=False)
+
+
+def remembered_state(memory: Path) -> State | None:
+    """The state as last seen, from the folder of a remote's memory alone."""
+    seen = _seen_in(memory)
+    return seen.state if seen is not None else None
+
+
+def remembered_url(memory: Path) -> str:
+    """The URL that the memory is of, "" if it is of none."""
+    return (_load(memory / "url") or b"").decode("utf-8", "surrogateescape")
+
+
+def _seen_in(memory: Path) -> _Seen | None:
+    """What does not fit together (a crash between two files) counts as nothing."""
+    text = _load(memory / "entry")
+    if text is None:
+        return None
+    try:
+        base = base_of(text)
+        if base is None:
+            return _Seen(parse(text).state, text, None)
+        beneath = _load(memory / "snapshot")
+        if beneath is None or hash_of(beneath) != base[1]:
+            return None
+        snapshot = _Seen(parse(beneath).state, beneath, None)
+        return _Seen(parse(text, snapshot.state).state, text, snapshot)
+    except (ParseError, UnsupportedFormat):
+        return None
+
+
+def _load(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
