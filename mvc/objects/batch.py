@@ -54,12 +54,11 @@ class ObjectBatch:
 
     def add(self, kind: Kind, data: bytes) -> str:
         """Add an object by its content, and return its id. One that exists is not written again."""
-        object_id = encoding.object_id(kind, data)
-        raw_id = bytes.fromhex(object_id)
+        raw_id = encoding.raw_object_id(kind, data)
         writer = self._writer
         if (writer is None or raw_id not in writer) and not self._known(raw_id):
             (writer or self._pack()).add(raw_id, kind, data)
-        return object_id
+        return raw_id.hex()
 
     def _pack(self) -> PackWriter:
         with self._lock:

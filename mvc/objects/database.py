@@ -221,7 +221,9 @@ class Objects(ObjectReader):
         if keep is not None:
             mine = [name for name, label in self.packs.labels().items() if label == keep]
             kept = [pack for pack in self.packs.packs() if pack.name in mine]
-            return lambda raw_id: bool(kept) and any(pack.find(raw_id) is not None for pack in kept)
+            if not kept:
+                return lambda raw_id: False
+            return lambda raw_id: any(pack.find(raw_id) is not None for pack in kept)
         return _Known(self._sets, self._folders)
 
     def sealed(self, idx_path: Path, keep: str | None) -> None:

@@ -20,6 +20,8 @@ Buffer = bytes | bytearray | memoryview
 KINDS: tuple[Kind, ...] = ("commit", "tree", "blob", "tag")
 
 _SMALL = 16 * 1024
+_SHA1 = sha1(usedforsecurity=False)
+"""Copied, never fed: OpenSSL takes longer to find the function by its name than to hash a small file."""
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _SIGNATURE = re.compile(rb"^(.*?) ?<([^>]*)>(?: +(-?\d+)(?: ([+-]\d+))?)?", re.DOTALL)
@@ -34,12 +36,19 @@ _STRIP = " .,:;<>\"\\'\n\t\r" + "".join(map(chr, range(0x20)))
 
 def object_id(kind: Kind, data: Buffer) -> str:
     """The id of an object: SHA-1 over "<kind> <size>\\0" and its content, as hex."""
+    return raw_object_id(kind, data).hex()
+
+
+def raw_object_id(kind: Kind, data: Buffer) -> bytes:
+    """The id as 20 bytes."""
     head = b"%s %d\0" % (kind.encode(), len(data))
+    h = _SHA1.copy()
     if len(data) < _SMALL:
-        return sha1(head + data, usedforsecurity=False).hexdigest()
-    h = sha1(head, usedforsecurity=False)
-    h.update(data)
-    return h.hexdigest()
+        h.update(head + data)
+    else:
+        h.update(head)
+        h.update(data)
+    return h.digest()
 
 
 def blob_id(data: Buffer) -> str:

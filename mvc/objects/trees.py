@@ -57,9 +57,11 @@ def _diff(
 ) -> Iterator[TreeChange]:
     if old == new:
         return
+    if old is None or new is None:
+        yield from _one_sided(objects, old or new or EMPTY_TREE, new is None, prefix, depth, metadata)
+        return
     _check_depth(depth, prefix)
-    before = objects.tree(old) if old is not None else []
-    after = objects.tree(new) if new is not None else []
+    before, after = objects.tree(old), objects.tree(new)
     rows: dict[str, list[TreeItem | None]] = {}
     for name, mode, object_id in set(before).difference(after):
         rows[name] = [TreeItem(mode, object_id), None]
@@ -75,6 +77,22 @@ def _diff(
         if file_one != file_two:
             yield TreeChange(path, file_one, file_two)
         yield from _diff(objects, tree_one, tree_two, path + "/", depth + 1, metadata)
+
+
+def _one_sided(
+    objects: ObjectReader, tree_id: str, is_old: bool, prefix: str, depth: int, metadata: bool
+) -> Iterator[TreeChange]:
+    """As `_diff` where the other side has nothing: all of a tree, in its order."""
+    _check_depth(depth, prefix)
+    for name, mode, object_id in objects.tree(tree_id):
+        path = prefix + name
+        if path == METADATA_DIR and not metadata:
+            continue
+        if mode == TREE:
+            yield from _one_sided(objects, object_id, is_old, path + "/", depth + 1, metadata)
+        else:
+            item = TreeItem(mode, object_id)
+            yield TreeChange(path, item, None) if is_old else TreeChange(path, None, item)
 
 
 def _order(name: str, sides: list[TreeItem | None]) -> bytes:

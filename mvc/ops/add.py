@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from mvc.errors import NotFound, Refused, UsageError
 from mvc.gitlink.ignorefile import update_ignore_file
 from mvc.objects import portability
-from mvc.objects.model import TreeItem
 from mvc.objects.paths import check_path
 from mvc.progress import SILENT, Progress
 from mvc.repo.chunks import open_chunks
@@ -91,7 +90,7 @@ def _store(
     repo: Repository, stage: Stage, read: list[str], gone: Sequence[str], wait: float, progress: Progress
 ) -> dict[str, Ingested]:
     """Chunks, then Git objects, then the stage: each durable before the next (docs/architecture.md, "Writing")."""
-    standing = {path: TreeItem(*item) for path, item in stage.items().items()}
+    standing = stage.items()
     chunks = open_chunks(repo)
     started = time.time_ns()
     with chunks.intend("add") as intent:

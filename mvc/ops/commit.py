@@ -107,7 +107,7 @@ def commit(
     with edit_stage(repo, wait=caller.wait) as now:
         old = origin.before.id if origin.before else None
         advance(repo, new, old=old, message=f"{origin.reflog}: {subject}", caller=caller)
-        if now.items() == stage.items() and not now.conflicts():
+        if now.same_items(stage) and not now.conflicts():
             now.tree = tree
             keeping.release(repo, kept)
         note_head(repo, now)
@@ -186,7 +186,7 @@ def _result(
     batch: ObjectBatch, origin: _Origin, new: str, old_tree: str | None, tree: str, stage: Stage
 ) -> CommitResult:
     changes = list(trees.diff(batch.reader, old_tree, tree))
-    there = [entry for change in changes if change.new and (entry := stage.get(change.path))]
+    sizes = [stage.sizes(change.path) for change in changes if change.new and change.path in stage]
     made = batch.reader.commit(new)
     return CommitResult(
         id=new,
@@ -196,8 +196,8 @@ def _result(
         added=tuple(change.path for change in changes if change.old is None),
         changed=tuple(change.path for change in changes if change.old and change.new),
         removed=tuple(change.path for change in changes if change.new is None),
-        raw_bytes=sum(entry.size for entry in there),
-        stored_bytes=sum(entry.size if entry.blake3 is None else entry.stored for entry in there),
+        raw_bytes=sum(raw for raw, _ in sizes),
+        stored_bytes=sum(stored for _, stored in sizes),
     )
 
 

@@ -139,6 +139,21 @@ class Columns:
         digest, stored = self.chunked(row)
         return StageEntry(self.paths()[row], mode, blob_id, stat[3], digest, known, 0, stored)
 
+    def sizes(self, row: int) -> tuple[int, int]:
+        """(bytes of the file, bytes that it took to store): a plain blob takes what it holds."""
+        size: int = STAT.unpack_from(self.column(STATS), STAT.size * row)[3]
+        return size, self.chunked(row)[1] if self.column(KINDS)[row] & _IS_CHUNKED else size
+
+    def same_items(self, other: Columns) -> bool:
+        """Do both hold the same paths, modes and blobs, and the same conflicts?"""
+        return all(self.column(number) == other.column(number) for number in (PATHS, KINDS, IDS, CONFLICTS))
+
+    def with_tree(self, tree: str | None) -> Columns:
+        """The same rows, known to equal another tree."""
+        made = Columns(self.rows, tree, [self.column(number) for number in range(6)])
+        made._paths, made._ranks = self._paths, self._ranks
+        return made
+
     def conflicts(self) -> list[StageEntry]:
         """The versions of paths in conflict, ordered by path and number."""
         data = self.column(CONFLICTS)

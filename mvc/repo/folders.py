@@ -23,7 +23,7 @@ from typing import Protocol
 
 from mvc.errors import UnsafePath, WouldOverwrite
 from mvc.fsio import step
-from mvc.repo.pathbytes import decode, encode, list_names, to_system
+from mvc.repo.pathbytes import decode, encode, list_kinds, list_names, to_system
 
 HAS_DESCRIPTORS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW") and hasattr(os, "O_DIRECTORY")
 
@@ -31,6 +31,7 @@ _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _AS_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NOFOLLOW | _CLOEXEC
 _BINARY = getattr(os, "O_BINARY", 0)
+_TO_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 _NOT_A_FOLDER = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
 """What opening a link or file as a folder gives (EMLINK on FreeBSD)."""
 _REPARSE_POINT = getattr(stat, "FILE_ATTRIBUTE_REPARSE_POINT", 0x400)
@@ -47,6 +48,9 @@ class Folder(Protocol):
 
     def names(self) -> list[str]:
         """What is in it, in no order."""
+
+    def kinds(self) -> list[tuple[str, int]]:
+        """As `names`, each with its S_IFMT (0 for what is neither file, folder nor link)."""
 
     def lstat(self, name: str) -> os.stat_result:
         """Raises FileNotFoundError."""
@@ -96,6 +100,9 @@ class DescriptorFolder:
 
     def names(self) -> list[str]:
         return list_names(self.fd)
+
+    def kinds(self) -> list[tuple[str, int]]:
+        return list_kinds(self.fd)
 
     def lstat(self, name: str) -> os.stat_result:
         return os.lstat(to_system(name), dir_fd=self.fd)
@@ -156,6 +163,9 @@ class CheckedFolder:
 
     def names(self) -> list[str]:
         return list_names(self.path)
+
+    def kinds(self) -> list[tuple[str, int]]:
+        return list_kinds(self.path)
 
     def lstat(self, name: str) -> os.stat_result:
         return os.lstat(self._of(name))
@@ -272,28 +282,34 @@ class Folders:
 
     def lstat(self, path: str) -> os.stat_result | None:
         """Of what stands at `path`; None if nothing does, or a link or file is on the way."""
+        above, _, name = path.rpartition("/")
         with self.lock:
             try:
-                folder, name = self.parent(path)
-                return folder.lstat(name)
+                return self.get(above).lstat(name)
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
     def open_file(self, path: str) -> int:
         """A descriptor to read a regular file. Raises FileNotFoundError, NotADirectoryError; UnsafePath if
         something else stands there (opening a pipe would hang, so it is opened without waiting)."""
+        return self.open_known(path)[0]
+
+    def open_known(self, path: str) -> tuple[int, os.stat_result]:
+        """As `open_file`, with the stat of what was opened."""
+        above, _, name = path.rpartition("/")
         with self.lock:
-            folder, name = self.parent(path)
+            folder = self.get(above)
             try:
-                fd = folder.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+                fd = folder.open(name, _TO_READ)
             except OSError as error:
                 if error.errno in _NOT_A_FOLDER:
                     raise UnsafePath(f"{path} is a link, not a file") from None
                 raise
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
             os.close(fd)
             raise UnsafePath(f"{path} is not a regular file")
-        return fd
+        return fd, found
 
     def read_file(self, path: str, limit: int) -> bytes | None:
         """Up to `limit` bytes of a regular file; None if none can be opened there."""

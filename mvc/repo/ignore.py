@@ -78,7 +78,8 @@ class Ignore:
         """The rule lists that count in a folder, the deepest first."""
         chain = self._chains.get(folder)
         if chain is None:
-            above = self._chain(folder.rpartition("/")[0]) if folder else (self._extra,)
+            outermost = (self._extra,) if self._extra[1] else ()
+            above = self._chain(folder.rpartition("/")[0]) if folder else outermost
             rules = self._read(folder)
             chain = ((folder, rules), *above) if rules else above
             self._chains[folder] = chain

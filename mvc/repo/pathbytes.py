@@ -8,6 +8,7 @@ UTF-8 (an old locale), they go to the system as bytes.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterable
 
@@ -41,6 +42,25 @@ def in_order(paths: Iterable[str]) -> list[str]:
 def to_system(path: str) -> str | bytes:
     """A path as the system's calls take it."""
     return path if _SYSTEM_IS_UTF8 else encode(path)
+
+
+def list_kinds(folder: str | int) -> list[tuple[str, int]]:
+    """The names in a folder, in no order, each with what it is (stat.S_IFMT: S_IFDIR, S_IFREG, S_IFLNK; 0 if none
+    of these). Most file systems tell it with the name, so nothing is stat'ed."""
+    found: list[tuple[str, int]] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name if _SYSTEM_IS_UTF8 else decode(os.fsencode(entry.name))
+            found.append((name, _kind(entry)))
+    return found
+
+
+def _kind(entry: os.DirEntry[str]) -> int:
+    if entry.is_file(follow_symlinks=False):
+        return stat.S_IFREG
+    if entry.is_dir(follow_symlinks=False):
+        return stat.S_IFDIR
+    return stat.S_IFLNK if entry.is_symlink() else 0
 
 
 def list_names(folder: str | int) -> list[str]:

@@ -196,6 +196,10 @@ class Placer:
         """
         return self._folders.open_file(path)
 
+    def open_known(self, path: str) -> tuple[int, os.stat_result]:
+        """As `open_read`, with the stat of what was opened."""
+        return self._folders.open_known(path)
+
     def readlink(self, path: str) -> bytes:
         """A link's target; OSError if there is none."""
         return self._folders.read_link(path)

@@ -20,6 +20,9 @@ class SourceFiles(Protocol):
 
     def open_read(self, path: str) -> int: ...
 
+    def open_known(self, path: str) -> tuple[int, os.stat_result]:
+        """As `open_read`, with the stat of what was opened."""
+
     def readlink(self, path: str) -> bytes: ...
 
     def names(self, folder: str) -> Sequence[str]:
@@ -40,6 +43,10 @@ class NamedFiles:
 
     def open_read(self, path: str) -> int:
         return os.open(self._files[path], os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+
+    def open_known(self, path: str) -> tuple[int, os.stat_result]:
+        fd = self.open_read(path)
+        return fd, os.fstat(fd)
 
     def readlink(self, path: str) -> bytes:
         return os.fsencode(os.readlink(self._files[path]))

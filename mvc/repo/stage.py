@@ -39,6 +39,8 @@ class Stage:
         self._folders: set[str] | None = None
         """All folders that hold an entry, and perhaps some that did."""
         self._changed = False
+        self._rows_changed = False
+        """Does it differ from the base in more than the tree?"""
         self._built: Columns | None = base
         """The stage as columns; None since a change."""
 
@@ -76,6 +78,11 @@ class Stage:
         """The stage as columns; with `written_at` (ns), new stats too fresh at that time become unknown."""
         if self._built is not None and (written_at is None or self._built is self._base):
             return self._built
+        if not self._rows_changed:
+            built = self._base.with_tree(self._tree)
+            if written_at is None:
+                self._built = built
+            return built
         entries = self._by_path()
         builder = Builder(self._base)
         for path in self.paths():
@@ -103,7 +110,8 @@ class Stage:
     def tree(self, tree: str | None) -> None:
         if tree != self._tree:
             self._tree = tree
-            self._touch()
+            self._changed = True
+            self._built = None
 
     def forget_tree(self) -> None:
         """The tree is not there any more: say that none is known. No change worth saving."""
@@ -167,6 +175,17 @@ class Stage:
         columns = self.columns()
         return dict(zip(columns.paths(), map(TreeItem, columns.modes(), columns.ids()), strict=True))
 
+    def sizes(self, path: str) -> tuple[int, int]:
+        """(bytes of the file, bytes that it took to store) of a path with an entry of conflict 0."""
+        value = self._by_path()[path]
+        if isinstance(value, int):
+            return self._base.sizes(value)
+        return value.size, value.size if value.blake3 is None else value.stored
+
+    def same_items(self, other: Stage) -> bool:
+        """Would both make the same commit?"""
+        return self.columns().same_items(other.columns())
+
     # -- changing
 
     def put(self, entry: StageEntry) -> None:
@@ -228,7 +247,7 @@ class Stage:
         self._touch()
 
     def _touch(self) -> None:
-        self._changed = True
+        self._changed = self._rows_changed = True
         self._built = None
 
     def _ended_conflict(self, path: str) -> bool:

@@ -23,6 +23,9 @@ LOCK_FILE = "mvc.lock"
 """In a Git project: which mvc commit goes with a Git commit. For Git to track, not for mvc."""
 
 
+_VERSIONED = (modes.S_IFREG, modes.S_IFLNK)
+
+
 class Untracked(Enum):
     """Which files that are not staged are listed."""
 
@@ -38,6 +41,7 @@ class _Kind(Enum):
     ODD = 2
 
 
+_UNTRACKED, _IGNORED, _ODD = _Kind
 Finding = tuple[_Kind, str]
 
 
@@ -45,22 +49,26 @@ class Found:
     """What a walk found, by kind; ordered."""
 
     def __init__(self) -> None:
-        self._lists: dict[_Kind, list[str]] = {kind: [] for kind in _Kind}
+        self._untracked: list[str] = []
+        self._ignored: list[str] = []
+        self._odd: list[str] = []
 
     def add(self, finding: Finding) -> None:
-        self._lists[finding[0]].append(finding[1])
+        kind, path = finding
+        found = self._untracked if kind is _UNTRACKED else self._ignored if kind is _IGNORED else self._odd
+        found.append(path)
 
     @property
     def untracked(self) -> tuple[str, ...]:
-        return tuple(in_order(self._lists[_Kind.UNTRACKED]))
+        return tuple(in_order(self._untracked))
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        return tuple(in_order(self._lists[_Kind.IGNORED]))
+        return tuple(in_order(self._ignored))
 
     @property
     def odd(self) -> tuple[str, ...]:
-        return tuple(in_order(self._lists[_Kind.ODD]))
+        return tuple(in_order(self._odd))
 
 
 class Walk:
@@ -137,33 +145,34 @@ class Walk:
 
     def _report(self, path: str, found: Found) -> None:
         """Say what `path` is, which is not staged: a file, or a folder with nothing staged in it."""
-        for finding in self._look(path):
-            if finding[0] is _Kind.IGNORED and not self._list_ignored:
-                continue
-            if self._pathspec.matches(finding[1].rstrip("/")):
-                found.add(finding)
-
-    def _look(self, path: str) -> Iterator[Finding]:
-        name = path.rpartition("/")[2]
-        if name == MVC_DIR or self._is_gits(path, name):
-            return
         there = self._folders.lstat(path)
         if there is None:
             return
-        is_folder = modes.S_ISDIR(there.st_mode)
+        for finding in self._look(path, modes.S_IFMT(there.st_mode)):
+            if finding[0] is _IGNORED and not self._list_ignored:
+                continue
+            if self._pathspec.everything or self._pathspec.matches(finding[1].rstrip("/")):
+                found.add(finding)
+
+    def _look(self, path: str, kind: int) -> Iterator[Finding]:
+        """`kind` is its S_IFMT."""
+        name = path.rpartition("/")[2]
+        if name == MVC_DIR or self._is_gits(path, name):
+            return
+        is_folder = kind == modes.S_IFDIR
         try:
             check_name(name)
         except UnsafePath:
             if name != ".git":
-                yield _Kind.ODD, path
+                yield _ODD, path
             return
         ignored = self._ignore.matches(path, is_folder=is_folder)
         if is_folder:
             yield from self._look_into(path, ignored)
-        elif modes.S_ISREG(there.st_mode) or modes.S_ISLNK(there.st_mode):
-            yield (_Kind.IGNORED if ignored else _Kind.UNTRACKED), path
+        elif kind in _VERSIONED:
+            yield (_IGNORED if ignored else _UNTRACKED), path
         elif not ignored:
-            yield _Kind.ODD, path
+            yield _ODD, path
 
     def _look_into(self, folder: str, ignored: bool) -> Iterator[Finding]:
         """A folder with nothing staged in it; in the normal mode named as a whole where that is true of it."""
@@ -173,10 +182,10 @@ class Walk:
             return
         whole = self._mode is not Untracked.ALL and self._pathspec.covers(folder)
         if ignored:
-            inside = ((_Kind.IGNORED, path) for path in self._all_files(folder))
+            inside = ((_IGNORED, path) for path in self._all_files(folder))
             first = next(inside, None)
             if first is not None:
-                yield from ((_Kind.IGNORED, folder + "/"),) if whole else (first, *inside)
+                yield from ((_IGNORED, folder + "/"),) if whole else (first, *inside)
             return
         findings = self._inside(folder)
         if not whole:
@@ -185,38 +194,39 @@ class Walk:
         rest: list[Finding] = []
         untracked = False
         for finding in findings:
-            untracked = untracked or finding[0] is _Kind.UNTRACKED
+            untracked = untracked or finding[0] is _UNTRACKED
             if untracked and not self._list_ignored:
                 break
             rest.append(finding)
         if untracked:
-            yield _Kind.UNTRACKED, folder + "/"
-            yield from (finding for finding in rest if finding[0] is not _Kind.UNTRACKED)
-        elif any(kind is _Kind.IGNORED for kind, _ in rest):
-            yield _Kind.IGNORED, folder + "/"
-        yield from (finding for finding in rest if finding[0] is _Kind.ODD and not untracked)
+            yield _UNTRACKED, folder + "/"
+            yield from (finding for finding in rest if finding[0] is not _UNTRACKED)
+        elif any(kind is _IGNORED for kind, _ in rest):
+            yield _IGNORED, folder + "/"
+        yield from (finding for finding in rest if finding[0] is _ODD and not untracked)
 
     def _inside(self, folder: str) -> Iterator[Finding]:
-        for name in in_order(self._names(folder)):
-            yield from self._look(f"{folder}/{name}")
+        for path, kind in self._kinds(folder):
+            yield from self._look(path, kind)
 
     def _all_files(self, folder: str) -> Iterator[str]:
         """Every file below an ignored folder."""
-        for name in in_order(self._names(folder)):
-            path = f"{folder}/{name}"
-            there = self._folders.lstat(path)
-            if there is None or name in (MVC_DIR, ".git") or self._is_gits(path, name):
+        for path, kind in self._kinds(folder):
+            name = path.rpartition("/")[2]
+            if name in (MVC_DIR, ".git") or self._is_gits(path, name):
                 continue
-            if modes.S_ISDIR(there.st_mode):
+            if kind == modes.S_IFDIR:
                 yield from self._all_files(path)
-            elif modes.S_ISREG(there.st_mode) or modes.S_ISLNK(there.st_mode):
+            elif kind in _VERSIONED:
                 yield path
 
-    def _names(self, folder: str) -> list[str]:
+    def _kinds(self, folder: str) -> list[tuple[str, int]]:
+        """What is in a folder: paths in order, each with its S_IFMT."""
         try:
-            return self._folders.get(folder).names()
+            kinds = dict(self._folders.get(folder).kinds())
         except (FileNotFoundError, NotADirectoryError):
             return []
+        return [(f"{folder}/{name}", kinds[name]) for name in in_order(kinds)]
 
     def _is_gits(self, path: str, name: str) -> bool:
         """Does the path belong to an outer Git project?"""
