@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 from mvc.objects.model import Signature
 
@@ -20,14 +21,25 @@ _UNITS = (
 
 def git_date(who: Signature) -> str:
     """As Git's default: "Thu Jan 1 12:00:00 2026 +0100", in the signer's own zone."""
-    at = _in_zone(who)
-    clock = f"{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}"
-    return f"{_DAYS[at.tm_wday]} {_MONTHS[at.tm_mon - 1]} {at.tm_mday} {clock} {at.tm_year} {_zone(who, '')}"
+    day, second = divmod(who.time + 60 * who.offset_minutes, 86400)
+    date, year = _day(day)
+    minute, second = divmod(second if year else 0, 60)
+    return f"{date} {minute // 60:02d}:{minute % 60:02d}:{second:02d} {year or 1970} {_zone(who.offset_minutes, '')}"
+
+
+@lru_cache(maxsize=64)
+def _day(number: int) -> tuple[str, int]:
+    """ "Thu Jan 1" and the year, of a day counted from 1970 (commits come many to a day); no year: out of range."""
+    try:
+        at = time.gmtime(86400 * number)
+    except (OverflowError, ValueError, OSError):
+        return "Thu Jan 1", 0
+    return f"{_DAYS[at.tm_wday]} {_MONTHS[at.tm_mon - 1]} {at.tm_mday}", at.tm_year
 
 
 def iso_date(who: Signature) -> str:
     """As in JSON: "2026-01-01T12:00:00+01:00"."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", _in_zone(who)) + _zone(who, ":")
+    return time.strftime("%Y-%m-%dT%H:%M:%S", _in_zone(who)) + _zone(who.offset_minutes, ":")
 
 
 def relative_date(seconds: int, now: int) -> str:
@@ -47,6 +59,7 @@ def _in_zone(who: Signature) -> time.struct_time:
         return time.gmtime(0)
 
 
-def _zone(who: Signature, colon: str) -> str:
-    hours, minutes = divmod(abs(who.offset_minutes), 60)
-    return f"{'-' if who.offset_minutes < 0 else '+'}{hours:02d}{colon}{minutes:02d}"
+@lru_cache(maxsize=64)
+def _zone(east: int, colon: str) -> str:
+    hours, minutes = divmod(abs(east), 60)
+    return f"{'-' if east < 0 else '+'}{hours:02d}{colon}{minutes:02d}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mvc.errors import ParseError
 from mvc.lazy import load
-from mvc.metadata.lean import loads
+from mvc.metadata.lean import loads, loads_flat
 from mvc.metadata.model import NOTHING, CommitMetadata, Dataset
 from mvc.metadata.values import MAX_BYTES, flatten, nest
 from mvc.objects import trees
@@ -48,16 +48,43 @@ def read_metadata(objects: ObjectReader, tree_id: str, *, files: Collection[str]
     Raises ParseError for a file that cannot be read (a person may have written it with git), and
     what reading an object raises.
     """
-    folder = trees.metadata_tree(objects, tree_id)
-    if folder is None:
-        return NOTHING
-    found = {entry.name: entry.id for entry in objects.tree(folder) if entry.name in files and entry.mode == FILE}
-    return CommitMetadata(
-        params=_flat(objects, PARAMS, found[PARAMS]) if PARAMS in found else {},
-        metrics=_flat(objects, METRICS, found[METRICS]) if METRICS in found else {},
-        datasets=_datasets(objects, found[DATASETS]) if DATASETS in found else (),
-        environment=_flat(objects, ENVIRONMENT, found[ENVIRONMENT]) if ENVIRONMENT in found else {},
-    )
+    return MetadataReader(objects, files).read(tree_id)
+
+
+class MetadataReader:
+    """Reads the metadata of many commits: what a commit says as the one before is read once."""
+
+    def __init__(self, objects: ObjectReader, files: Collection[str] = FILES) -> None:
+        self._objects = objects
+        self._files = files
+        self._folder: tuple[str, CommitMetadata] = ("", NOTHING)
+        self._last: dict[str, tuple[str, Any]] = {}
+        """By file: the id of the last one, and what it says."""
+
+    def read(self, tree_id: str) -> CommitMetadata:
+        """As `read_metadata`. What it returns is shared: do not change it."""
+        folder = trees.metadata_tree(self._objects, tree_id)
+        if folder is None:
+            return NOTHING
+        if folder != self._folder[0]:
+            found = {name: blob for name, mode, blob in self._objects.tree(folder) if mode == FILE}
+            made = CommitMetadata(
+                params=self._part(PARAMS, found, _flat) or {},
+                metrics=self._part(METRICS, found, _flat) or {},
+                datasets=self._part(DATASETS, found, _datasets) or (),
+                environment=self._part(ENVIRONMENT, found, _flat) or {},
+            )
+            self._folder = (folder, made)
+        return self._folder[1]
+
+    def _part(self, name: str, found: Mapping[str, str], read: Callable[[ObjectReader, str, str], Any]) -> Any:
+        blob = found.get(name)
+        if blob is None or name not in self._files:
+            return None
+        last = self._last.get(name)
+        if last is None or last[0] != blob:
+            last = self._last[name] = (blob, read(self._objects, name, blob))
+        return last[1]
 
 
 def _encoded(name: str, values: Mapping[str, Any]) -> bytes:
@@ -86,8 +113,7 @@ def _blob(objects: ObjectReader, name: str, blob_id: str) -> bytes:
     return objects.blob(blob_id)
 
 
-def _groups(objects: ObjectReader, name: str, blob_id: str) -> dict[str, Any]:
-    data = _blob(objects, name, blob_id)
+def _groups(name: str, data: bytes) -> dict[str, Any]:
     try:
         groups = loads(data.decode())
     except UnicodeDecodeError:
@@ -98,16 +124,19 @@ def _groups(objects: ObjectReader, name: str, blob_id: str) -> dict[str, Any]:
 
 
 def _flat(objects: ObjectReader, name: str, blob_id: str) -> dict[str, Any]:
+    data = _blob(objects, name, blob_id)
+    if data.isascii() and (flat := loads_flat(data.decode())) is not None:
+        return flat
     try:
-        return flatten(_groups(objects, name, blob_id))
+        return flatten(_groups(name, data))
     except ParseError as error:
         prefix = f".mvcmeta/{name}: "
         raise ParseError(prefix + error.message.removeprefix(prefix)) from error
 
 
-def _datasets(objects: ObjectReader, blob_id: str) -> tuple[Dataset, ...]:
+def _datasets(objects: ObjectReader, name: str, blob_id: str) -> tuple[Dataset, ...]:
     # A dataset's name may hold dots, so the groups are taken as they stand.
-    return tuple(_dataset(name, fields) for name, fields in _groups(objects, DATASETS, blob_id).items())
+    return tuple(_dataset(one, fields) for one, fields in _groups(name, _blob(objects, name, blob_id)).items())
 
 
 def _dataset(name: str, fields: Any) -> Dataset:

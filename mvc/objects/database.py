@@ -12,8 +12,7 @@ from mvc import fsio
 from mvc.errors import IntegrityError, UsageError
 from mvc.lazy import load
 from mvc.objects import loose, packset
-from mvc.objects.encoding import is_id
-from mvc.objects.encoding import object_id as id_of
+from mvc.objects.encoding import is_id, raw_object_id
 from mvc.objects.model import EMPTY_TREE, Kind
 from mvc.objects.pack import Pack
 from mvc.objects.packindex import common_digits
@@ -61,8 +60,9 @@ class Objects(ObjectReader):
 
     def raw(self, object_id: str) -> tuple[Kind, bytes]:
         """The kind and the content of an object, verified against its id."""
+        raw_id = _raw_id(object_id)
         for _ in range(PATIENCE):
-            where = self._find(object_id)
+            where = self.packs.find(raw_id) or self._find(object_id)
             if where is None:
                 break
             try:
@@ -71,7 +71,7 @@ class Objects(ObjectReader):
                 # It moved to another pack since it was found.
                 self.reload()
                 continue
-            if id_of(kind, data) != object_id:
+            if raw_object_id(kind, data) != raw_id:
                 raise IntegrityError(f"object {object_id} is damaged in {_place(where, object_id)}", hint="mvc fsck")
             return kind, data
         if object_id == EMPTY_TREE:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from hashlib import sha1
 from itertools import starmap
 
@@ -27,8 +28,8 @@ _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _SIGNATURE = re.compile(rb"^(.*?) ?<([^>]*)>(?: +(-?\d+)(?: ([+-]\d+))?)?", re.DOTALL)
 _USUAL_COMMIT = re.compile(
     rb"tree ([0-9a-f]{40})\n((?:parent [0-9a-f]{40}\n)*)"
-    rb"author (([^\n<>]*) <([^\n<>]*)> ([0-9]{1,18}) ([+-][0-9]{4}))\n"
-    rb"committer (([^\n<>]*) <([^\n<>]*)> ([0-9]{1,18}) ([+-][0-9]{4}))\n\n"
+    rb"author (([^\n<>]* <[^\n<>]*)> ([0-9]{1,18}) ([+-][0-9]{4}))\n"
+    rb"committer (([^\n<>]* <[^\n<>]*)> ([0-9]{1,18}) ([+-][0-9]{4}))\n\n"
 )
 _ID = re.compile(r"[0-9a-f]{40}\Z")
 _STRIP = " .,:;<>\"\\'\n\t\r" + "".join(map(chr, range(0x20)))
@@ -126,6 +127,9 @@ def _offset(zone: bytes | None) -> int:
     return -minutes if zone[:1] == b"-" else minutes
 
 
+_usual_offset = lru_cache(maxsize=64)(_offset)
+
+
 def _clean(text: str) -> str:
     return re.sub("[<>\n\0]", "", text).strip(_STRIP)
 
@@ -138,15 +142,22 @@ def parse_commit(commit_id: str, data: bytes) -> Commit:
     match = _USUAL_COMMIT.match(data)
     if match is None:
         return _parse_unusual_commit(commit_id, data)
-    tree, block, by, name, email, seconds, zone, same, *committer_parts = match.groups()
-    author = Signature(_text(name).strip(" "), _text(email), int(seconds), _offset(zone))
+    tree, block, by, who, seconds, zone, same, *committer_parts = match.groups()
+    author = Signature(*_person(who), int(seconds), _usual_offset(zone))
     committer = author
     if same != by:
-        name, email, seconds, zone = committer_parts
-        committer = Signature(_text(name).strip(" "), _text(email), int(seconds), _offset(zone))
+        who, seconds, zone = committer_parts
+        committer = Signature(*_person(who), int(seconds), _usual_offset(zone))
     # "parent ", 40 digits, a newline: 48 bytes each.
     parents = tuple([block[at + 7 : at + 47].decode() for at in range(0, len(block), 48)])
     return Commit(commit_id, tree.decode(), parents, author, committer, _text(data[match.end() :]))
+
+
+@lru_cache(maxsize=256)
+def _person(who: bytes) -> tuple[str, str]:
+    """Name and address; the same few people make all commits of a history."""
+    name, _, email = who.partition(b" <")
+    return _text(name).strip(" "), _text(email)
 
 
 def _parse_unusual_commit(commit_id: str, data: bytes) -> Commit:

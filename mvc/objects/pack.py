@@ -70,7 +70,7 @@ class Pack:
 
     def find(self, raw_id: bytes) -> int | None:
         """The offset of an object, or None."""
-        return self.index.find(raw_id)
+        return (self._index or self.index).find(raw_id)
 
     def read(self, offset: int, external: External | None = None) -> tuple[Kind, bytes]:
         """The object at `offset`. Raises IntegrityError, naming the pack, if it cannot be read."""
@@ -80,16 +80,18 @@ class Pack:
             raise IntegrityError(f"{self.path.name} at {offset}: {error.message}", hint="mvc fsck") from error
 
     def _read(self, offset: int, external: External | None) -> tuple[Kind, bytes]:
-        deltas: list[tuple[int, bytes]] = []
-        place: int | bytes = offset
+        entry = self._entry(offset)
+        if entry.base is None:
+            return KIND_OF[entry.type], entry.data
+        deltas = [(offset, entry.data)]
+        place = self._base_offset(entry.base)
         for _ in range(_MAX_CHAIN):
             if isinstance(place, bytes):
                 kind, data = _beyond(external)(place)
                 return kind, self._unwind(deltas, TYPES[kind], data)
             entry = self._entry(place)
             if entry.base is None:
-                if deltas:
-                    self._remember(place, entry.type, entry.data)
+                self._remember(place, entry.type, entry.data)
                 return KIND_OF[entry.type], self._unwind(deltas, entry.type, entry.data)
             deltas.append((place, entry.data))
             place = self._base_offset(entry.base)
@@ -106,7 +108,7 @@ class Pack:
 
     def _entry(self, offset: int) -> Entry:
         cached = self._bases.get(offset)
-        return Entry(cached[0], None, cached[1]) if cached else read_entry(self.file().read_at, offset)
+        return Entry(cached[0], None, cached[1]) if cached else read_entry((self._file or self.file()).read_at, offset)
 
     def _base_offset(self, base: int | bytes) -> int | bytes:
         """Where in this pack a base is; its id, if it is not in this pack."""

@@ -76,16 +76,17 @@ def parse_head(data: bytes, offset: int) -> EntryHead:
         raise IntegrityError("an object's header is cut short") from error
 
 
+@lru_cache(maxsize=4096)
+def _short_head(first: bytes) -> tuple[int, int, int] | None:
+    """(type, size, length) of a header that takes up one byte or two, as that of most objects (they are small)."""
+    if len(first) < 2 or first[0] & first[1] & 0x80:
+        return None
+    type_number, size = (first[0] >> 4) & 7, first[0] & 0x0F
+    return (type_number, size | first[1] << 4, 2) if first[0] & 0x80 else (type_number, size, 1)
+
+
 def _parse_head(data: bytes, offset: int) -> EntryHead:
-    byte = data[0]
-    type_number, size, shift, at = (byte >> 4) & 7, byte & 0x0F, 4, 1
-    while byte & 0x80:
-        byte = data[at]
-        at += 1
-        size |= (byte & 0x7F) << shift
-        shift += 7
-        if shift > 67:
-            raise IntegrityError("an object's size is out of range")
+    type_number, size, at = _short_head(data[:2]) or _long_head(data)
     base: int | bytes | None = None
     if type_number == OFS_DELTA:
         byte = data[at]
@@ -110,11 +111,24 @@ def _parse_head(data: bytes, offset: int) -> EntryHead:
     return EntryHead(type_number, size, base, at)
 
 
+def _long_head(data: bytes) -> tuple[int, int, int]:
+    byte = data[0]
+    type_number, size, shift, at = (byte >> 4) & 7, byte & 0x0F, 4, 1
+    while byte & 0x80:
+        byte = data[at]
+        at += 1
+        size |= (byte & 0x7F) << shift
+        shift += 7
+        if shift > 67:
+            raise IntegrityError("an object's size is out of range")
+    return type_number, size, at
+
+
 def read_entry(read_at: ReadAt, offset: int) -> Entry:
     """The entry at `offset`, inflated. Bounded by the size its header tells. Raises IntegrityError."""
     data = read_at(offset, _FIRST_READ)
-    head = parse_head(data, offset)
-    return Entry(head.type, head.base, inflate(read_at, offset, data[head.length :], head.length, head.size))
+    type_number, size, base, length = parse_head(data, offset)
+    return Entry(type_number, base, inflate(read_at, offset, data[length:], length, size))
 
 
 def read_head(read_at: ReadAt, offset: int, extra: int = 0) -> tuple[EntryHead, bytes]:

@@ -16,6 +16,10 @@ from mvc.errors import IntegrityError
 _MAGIC = b"\xfftOc\0\0\0\x02"
 _IDS = 8 + 1024
 _LARGE = 0x80000000
+_MOST_IN_TABLE = 1 << 18
+"""An index of at most so many objects is made a table of (some 40 MB) when much is looked up."""
+_TABLE_PAYS = 16
+"""To look an object up in the file takes as long as to put so many into the table."""
 
 Row = tuple[bytes, int, int]
 """What an index says of an object: its id (20 bytes), the CRC-32 of its bytes in the pack, its offset."""
@@ -45,9 +49,18 @@ class PackIndex:
         extra = size - 40 - self._large
         if extra < 0 or extra % 8 or any(a > b for a, b in pairwise(fanout)):
             raise IntegrityError(f"{path} does not hold together")
+        self._has_large = extra > 0
+        self._table: dict[bytes, int] | None = None
+        self._finds = 0
 
     def find(self, raw_id: bytes) -> int | None:
         """The offset of an object in the pack, or None."""
+        if self._table is not None:
+            return self._table.get(raw_id)
+        self._finds += 1
+        if self._finds * _TABLE_PAYS > self.count and self.count <= _MOST_IN_TABLE and not self._has_large:
+            offsets = struct.unpack_from(f">{self.count}I", self._data, self._offsets)
+            self._table = dict(zip(self.ids(), offsets, strict=True))
         at = self._position(raw_id)
         return None if at is None else self._offset(at)
 

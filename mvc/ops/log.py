@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, starmap
 from typing import NamedTuple
 
 from mvc.errors import NotFound, ParseError
 from mvc.lazy import load
 from mvc.metadata.model import NOTHING, CommitMetadata
-from mvc.metadata.tree import FILES, METRICS, PARAMS, read_metadata
+from mvc.metadata.tree import FILES, METRICS, PARAMS, MetadataReader
 from mvc.objects.model import Commit
 from mvc.objects.revparse import parse_range
 from mvc.objects.walk import Selection, walk, walk_graph
@@ -64,18 +64,15 @@ def log(repo: Repository, options: LogOptions) -> Iterator[LogEntry]:
         steps = ((commit, commit.parents) for commit in walk(repo.objects, selection))
     if options.reverse:
         steps = (step for step in reversed(list(steps)))
+    if not options.metadata:
+        yield from starmap(LogEntry, steps)
+        return
+    reader = MetadataReader(repo.objects, FILES if options.all_metadata else (PARAMS, METRICS))
     for commit, parents in steps:
-        metadata, problem = metadata_of(repo, commit, options) if options.metadata else (NOTHING, None)
-        yield LogEntry(commit, parents, metadata, problem)
-
-
-def metadata_of(repo: Repository, commit: Commit, options: LogOptions) -> tuple[CommitMetadata, str | None]:
-    """What a commit says of itself. What nobody can read hides no commit: it is told beside it."""
-    files = FILES if options.all_metadata else (PARAMS, METRICS)
-    try:
-        return read_metadata(repo.objects, commit.tree, files=files), None
-    except ParseError as error:
-        return NOTHING, error.message
+        try:
+            yield LogEntry(commit, parents, reader.read(commit.tree))
+        except ParseError as error:  # what nobody can read hides no commit: it is told beside it
+            yield LogEntry(commit, parents, problem=error.message)
 
 
 def _selection(repo: Repository, options: LogOptions) -> Selection:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mvc.errors import ParseError
 from mvc.metadata.canonical import dumps, flow
 from mvc.metadata.files import grouped_values
-from mvc.metadata.lean import loads
+from mvc.metadata.lean import loads, loads_flat
 from mvc.metadata.values import MAX_DEPTH, MAX_VALUES, flatten, nest, scalar, split_name
 from tests.metadata.strategies import TEXT, nested, same
 
@@ -152,6 +152,43 @@ def test_the_lean_reader_never_disagrees_on_yaml_like_text(text: str) -> None:
     lean = loads(text)
     if lean is not None:
         assert same(grouped_values(text.encode(), "yaml", "x"), lean)
+
+
+def flattened(text: str) -> Any:
+    try:
+        return flatten(loads(text) or {})
+    except ParseError:
+        return None
+
+
+@given(nested())
+def test_the_flat_reader_never_disagrees_with_the_lean_one(groups: dict[str, Any]) -> None:
+    text = dumps(groups)
+    flat = loads_flat(text)
+    assert flat is None or same(flat, flattened(text))
+
+
+ROWS = st.tuples(
+    st.sampled_from(["", "", "  ", "    ", " ", "      "]),
+    st.sampled_from(["a", "b", "a.b", "a@b.c", "1", "no", "null", '"a"', "b ", "-", ""]),
+    st.sampled_from(
+        [":", ":", ": 1", ": 0.5", ": word", ': "x: y"', ": [1]", ": {}", ": ", ":  1", ": 1 # c"]
+    ),
+)
+
+
+@given(st.lists(ROWS.map("".join), max_size=7).map(lambda rows: "".join(f"{row}\n" for row in rows)))
+def test_the_flat_reader_never_disagrees_on_any_shape(text: str) -> None:
+    flat = loads_flat(text)
+    assert flat is None or (loads(text) is not None and same(flat, flattened(text)))
+
+
+def test_the_flat_reader_reads_the_usual() -> None:
+    values = {"lr": 3e-05, "epochs": 3, "optimizer.name": "adamw", "optimizer.decay.rate": 0.01, "acc@m.v1.bin": 0.5}
+    assert loads_flat(dumps(nest(values))) == values
+    deep = "".join(f"{'  ' * depth}a:\n" for depth in range(MAX_DEPTH + 2)) + "  " * (MAX_DEPTH + 2) + "a: 1\n"
+    assert loads_flat(deep) is None
+    assert loads_flat("".join(f"a{number}: 1\n" for number in range(MAX_VALUES + 1))) is None
 
 
 def test_what_cannot_be_written_is_refused() -> None:

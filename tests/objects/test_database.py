@@ -17,6 +17,7 @@ from mvc.objects.database import Objects
 from mvc.objects.delta import apply_delta
 from mvc.objects.encoding import blob_id
 from mvc.objects.model import EMPTY_TREE, FILE, TreeEntry
+from mvc.objects.packindex import PackIndex, dump_index
 from mvc.objects.refs import RefChange
 from tests.objects.realgit import WHO, RealGit
 
@@ -61,6 +62,18 @@ def test_packs_of_git(git: RealGit, options: list[str], mapped: bool) -> None:
     pack = objects.packs.packs()[0]
     types = {packentry.read_entry(pack.file().read_at, offset).type for _, _, offset, _ in pack.spans()}
     assert types & {packentry.OFS_DELTA, packentry.REF_DELTA}
+
+
+def test_an_index_finds_the_same_by_search_and_in_its_table(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    rows = [(chance.randbytes(20), number, 12 + 30 * number) for number in range(600)]
+    (tmp_path / "x.idx").write_bytes(dump_index(rows, bytes(20)))
+    searching, looking = PackIndex(tmp_path / "x.idx"), PackIndex(tmp_path / "x.idx")
+    others = [(chance.randbytes(20), 0, None) for _ in range(50)]
+    for at, (name, _, offset) in enumerate([*rows, *others]):
+        if at % 30 == 0:
+            searching = PackIndex(tmp_path / "x.idx")
+        assert looking.find(name) == searching.find(name) == offset
 
 
 def test_git_reads_a_batch(git: RealGit) -> None:
