@@ -130,9 +130,23 @@ class Noun(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         help_wanted = args[:1] in (["-h"], ["--help"])
-        if self.default is not None and not help_wanted and (not args or args[0] not in self.commands):
+        completing = ctx.resilient_parsing and not args  # the verb itself is being typed
+        named = bool(args) and args[0] in self.commands
+        if self.default is not None and not (named or help_wanted or completing):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Its verbs; where none begins so, what the default verb takes."""
+        found = super().shell_complete(ctx, incomplete)
+        default = self.commands.get(self.default or "")
+        if default is None or (found and not incomplete.startswith("-")):
+            return found
+        inner = default.make_context(self.default, [], parent=ctx, resilient_parsing=True)
+        if incomplete.startswith("-"):
+            return default.shell_complete(inner, incomplete)
+        arguments = (parameter for parameter in default.params if isinstance(parameter, click.Argument))
+        return [item for argument in arguments for item in argument.shell_complete(inner, incomplete)]
 
     def verb(self, function: Callable[..., int | None]) -> click.Command:
         """Declare a verb under this noun; its name is the function's, "_" read as "-"."""

@@ -26,7 +26,7 @@ import click
 
 from mvc import errors
 from mvc.cli.session import Session
-from mvc.cli.text import printable, printable_path
+from mvc.cli.text import one_line, printable, printable_path
 from mvc.lazy import load
 
 _CRASH_LOG = "mvc.cli.crash:write_log"
@@ -132,7 +132,7 @@ def _line(session: Session, message: str, hint: str | None, code: int) -> int:
     # The output may be gone; the error still has to be told.
     with contextlib.suppress(OSError):
         session.settle()
-    session.err.write(f"{session.paint_err('error:', 'red bold')} {printable(message)}\n")
+    session.err.write(f"{session.paint_err('error:', 'red bold')} {one_line(message)}\n")
     _hint(session, hint)
     return code
 

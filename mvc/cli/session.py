@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from mvc.cli.colours import Painter
-from mvc.cli.text import printable
+from mvc.cli.text import one_line
 from mvc.errors import MvcError, UsageError
 from mvc.lazy import load
 from mvc.progress import SILENT, Progress
@@ -181,7 +181,7 @@ class Session:
 
     def warn(self, text: str) -> None:
         """A warning on stderr, also with --quiet."""
-        self._say(f"{self.paint_err('warning:', 'yellow bold')} {printable(text)}")
+        self._say(f"{self.paint_err('warning:', 'yellow bold')} {one_line(text)}")
 
     def _say(self, text: str) -> None:
         if self._progress is not None:

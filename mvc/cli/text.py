@@ -30,6 +30,11 @@ def printable(text: str) -> str:
     return _pattern(_CONTROL).sub(lambda found: _escape(found[0]), text)
 
 
+def one_line(text: str) -> str:
+    """As `printable`, line ends and tabs shown as escapes too: for messages that quote names."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def printable_path(path: str) -> str:
     """`path` as it is, or quoted in C's style as Git does it when it holds odd characters."""
     if path.isprintable() and '"' not in path and "\\" not in path:

@@ -328,6 +328,11 @@ def test_completion(history: History, tmp_path: Path) -> None:
     assert complete(path, "log", "--one") == ["plain,--oneline"]
     assert complete(path, "log", "--contain") == []
     assert complete(path, "add", "m") == ["file,m"]
+    assert sorted(complete(path, "stash", "p")) == ["plain,pop", "plain,push"]
+    assert "plain,--include-untracked" in complete(path, "stash", "--")  # of push, which runs when none is named
+    assert complete(path, "stash", "README") == ["file,README"]
+    assert complete(path, "reflog", "e") == ["plain,expire"]
+    assert "plain,topic" in complete(path, "reflog", "to")
     assert complete(path, "branch", "--sort", "n") == ["plain,name"]
     assert complete(tmp_path, "log", "v") == ["file,v"]  # no repository: no trouble
     assert complete(tmp_path, "-C", "repo", "tag", "v") == ["plain,v1"]

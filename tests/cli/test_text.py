@@ -17,7 +17,7 @@ from mvc.cli.graph import Graph
 from mvc.cli.model_text import _fitted
 from mvc.cli.sizes import counted, human_bytes, human_count, human_seconds, percent, stored_line
 from mvc.cli.tables import table, text_width
-from mvc.cli.text import printable, printable_path
+from mvc.cli.text import one_line, printable, printable_path
 from mvc.objects.model import Signature
 
 
@@ -71,6 +71,7 @@ def test_nothing_printed_steers_a_terminal(text: str) -> None:
 
 
 def test_escapes() -> None:
+    assert one_line("'a\nb'\tc") == "'a\\nb'\\tc"
     assert printable("a\x1b[31mb\tc\n\x9b\u202e\udcff") == "a\\x1b[31mb\tc\n\\xc2\\x9b\\xe2\\x80\\xae\\xff"
     assert printable_path("plain ü/path.bin") == "plain ü/path.bin"
     assert printable_path('a"b\\c\n\x01\udcff') == '"a\\"b\\\\c\\n\\001\\377"'
