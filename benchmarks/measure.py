@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,6 +40,21 @@ class StepFailed(Exception):
     """A command ended with an error; the message holds the end of what it said."""
 
 
+_SPAWN = """
+import json, os, sys, time
+log, *argv = sys.argv[1:]
+onto = os.open(log, os.O_WRONLY | os.O_APPEND)
+nothing = os.open(os.devnull, os.O_RDONLY)
+actions = [(os.POSIX_SPAWN_DUP2, nothing, 0), (os.POSIX_SPAWN_DUP2, onto, 1), (os.POSIX_SPAWN_DUP2, onto, 2)]
+begin = time.perf_counter()
+pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions)
+_, status, usage = os.wait4(pid, 0)
+wall = time.perf_counter() - begin
+print(json.dumps([wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, status]))
+"""
+"""Runs argv[2:] with its output at the end of the file argv[1]; prints what it took."""
+
+
 def run(steps: Iterable[Step], log: Path) -> Took:
     """Run the steps one after the other; their output goes to the end of `log`. Raises StepFailed."""
     total = Took(0.0, 0.0, 0)
@@ -51,19 +66,21 @@ def run(steps: Iterable[Step], log: Path) -> Took:
 def _run(step: Step, log: Path) -> Took:
     with log.open("ab") as out:
         out.write(f"$ {' '.join(step.argv)}\n".encode())
-        out.flush()
-        begin = time.perf_counter()
-        process = subprocess.Popen(
-            step.argv, cwd=step.cwd, env=os.environ | dict(step.env), stdin=subprocess.DEVNULL, stdout=out, stderr=out
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begin
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    # Started by a small process: Linux counts what its parent had in memory towards a process's own peak.
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _SPAWN, str(log.resolve()), *step.argv],
+        cwd=step.cwd,
+        env=os.environ | dict(step.env),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    wall, cpu, peak, status = json.loads(done.stdout)
+    code = os.waitstatus_to_exitcode(status)
+    if code != 0:
         tail = log.read_bytes()[-2000:].decode(errors="replace")
-        raise StepFailed(f"{' '.join(step.argv)} ended with {process.returncode}:\n{tail}")
+        raise StepFailed(f"{' '.join(step.argv)} ended with {code}:\n{tail}")
     unit = 1 if sys.platform == "darwin" else 1024
-    return Took(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
+    return Took(wall, cpu, peak * unit)
 
 
 def median(runs: Sequence[Took]) -> Took:
