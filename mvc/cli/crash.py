@@ -14,7 +14,7 @@ from pathlib import Path
 from mvc import __version__
 from mvc.metadata.secrets import without_secrets
 
-_PACKAGES = ("blake3", "click", "dulwich", "numpy", "pyfastcdc", "PyYAML", "rich", "zstandard")
+_PACKAGES = ("blake3", "click", "numpy", "pyfastcdc", "PyYAML", "rich", "zstandard")
 
 
 def write_log(error: BaseException, home: Path, arguments: Sequence[str]) -> Path | None:
