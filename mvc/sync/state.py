@@ -24,6 +24,7 @@ NOTHING = "0" * 64
 _V = TypeVar("_V")
 _MAX_SIZE = 2**62
 _MAX_BY = 300
+_END = len("end \n") + 64
 
 _HEAD = re.compile(
     rb"mvc-txn 1\nseq ([1-9][0-9]{0,11})\nbefore ([0-9a-f]{64})\nnonce ([0-9a-f]{32})\n"
@@ -115,10 +116,10 @@ def dump(entry: Entry, snapshot: State | None = None) -> bytes:
         f"head {state.head}",
         f"base {entry.base[0]} {entry.base[1]}" if entry.base else "snapshot",
         *_changes(snapshot or State(), state),
-        "end",
         "",
     ]
-    return "\n".join(lines).encode("utf-8", "surrogateescape")
+    text = "\n".join(lines).encode("utf-8", "surrogateescape")
+    return text + b"end %s\n" % hash_of(text).encode()
 
 
 def _changes(old: State, new: State) -> Iterator[str]:
@@ -145,13 +146,16 @@ def parse(text: bytes, snapshot: State | None = None) -> Entry:
     Raises ParseError for anything that `dump` would not have written, UnsupportedFormat for a newer format.
     """
     match = _head(text)
+    end = len(text) - _END
+    if end < match.end() or text[end:] != b"end %s\n" % hash_of(text[:end]).encode():
+        raise ParseError("an entry of the remote's log is damaged or cut short")
     state = State(int(match[1]), int(match[4]), dict((snapshot or State()).refs), _decode(match[7]))
     base = (int(match[8]), match[9].decode()) if match[8] else None
     if (base is None) != (snapshot is None):
         raise ParseError("an entry of the remote's log goes with another snapshot")
     if state.head and not (state.head.startswith("refs/heads/") and is_valid(state.head)):
         raise ParseError("the remote's HEAD is no branch")
-    state = _apply(state, snapshot or State(), _decode(text[match.end() :]))
+    state = _apply(state, snapshot or State(), _decode(text[match.end() : end]))
     entry = Entry(state, match[2].decode(), match[3].decode(), int(match[5]), _decode(match[6]), base)
     if dump(entry, snapshot) != text:
         raise ParseError("an entry of the remote's log is not in its one right form")
@@ -162,10 +166,7 @@ def _apply(state: State, snapshot: State, body: str) -> State:
     refs = dict(snapshot.refs)
     git = {pack.id: pack for pack in snapshot.git_packs}
     chunks = {pack.id: pack for pack in snapshot.chunk_packs}
-    lines = body.split("\n")
-    if lines[-2:] != ["end", ""]:
-        raise ParseError("an entry of the remote's log is cut short")
-    for line in lines[:-2]:
+    for line in body.split("\n")[:-1]:
         if found := _REF.match(line):
             if not (found[3].startswith("refs/") and is_valid(found[3])):
                 raise ParseError("the remote has a ref whose name is none")
