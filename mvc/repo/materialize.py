@@ -15,7 +15,7 @@ from mvc.repo.place import Placer
 from mvc.repo.repository import Repository
 from mvc.repo.scan import is_equal
 from mvc.repo.stage import Stage, StageEntry, Stat, stat_of
-from mvc.repo.writing import write_items
+from mvc.repo.writing import remove_leftovers, write_items
 
 Flat = Mapping[str, TreeItem]
 
@@ -63,6 +63,7 @@ def switch_tree(
             paths=sorted(plan.blocked),
             hint="commit or stash them, or give them up with --force",
         )
+    _clear(repo, stage, plan.adopt)
     stats = write_items(repo, plan.write, force=force, progress=progress)
     for path in plan.unstage:
         stage.remove(path)
@@ -92,6 +93,7 @@ def restore_paths(
     stats: dict[str, Stat] = {}
     if to_worktree:
         wanted = {path: item for path, item in items.items() if not _stands(repo, path, item)}
+        _clear(repo, stage, [path for path in items if path not in wanted])
         stats = write_items(repo, wanted, force=True, progress=progress)
     with Placer(repo.require_worktree()) as placer:
         for path, item in items.items():
@@ -206,6 +208,15 @@ def _in_the_way(repo: Repository, placer: Placer, path: str, going: set[str]) ->
             relative = inside.relative_to(repo.require_worktree()).as_posix()
             if (inside.is_symlink() or not inside.is_dir()) and relative not in going:
                 yield relative
+
+
+def _clear(repo: Repository, stage: Stage, paths: Iterable[str]) -> None:
+    """Remove leftovers beside files that are as they shall be, but not as the stage knows them: a run may have
+    been killed right after it put them there. (Where something is to be written, `write_items` looks.)"""
+    entries = {path: stage.get(path) for path in paths}
+    with Placer(repo.require_worktree()) as placer:
+        changed = [path for path, entry in entries.items() if entry is None or entry.stat != _stat_of(placer, path)]
+    remove_leftovers(repo, changed)
 
 
 def _stat_of(placer: Placer, path: str) -> Stat | None:

@@ -2,8 +2,9 @@
 
 A file is written beside its place, then renamed over what stands there: whoever has the old file
 open or mapped keeps it. A large one has no name at all until it is whole (O_TMPFILE, on Linux), so
-that a killed checkout leaves nothing; elsewhere a name that begins with `.mvc-tmp-`, which
-`status` does not show, and the next run that writes there removes. Nothing is fsynced: the repository holds it all.
+that a killed checkout leaves nothing of it; elsewhere a name that begins with `.mvc-tmp-`. Under such a name, too,
+the old file stands for a moment where a large one takes its place (see `replacing`). `status` does not show
+them, and the next run that has to do there removes them. Nothing is fsynced: the repository holds it all.
 """
 
 from __future__ import annotations
@@ -183,7 +184,8 @@ class Placer:
             for name in place.names():
                 if name.startswith(LEFTOVER_PREFIX):
                     step("unlink", f"{self._folders.top}/{folder}/{name}")
-                    place.unlink(name)
+                    with suppress(OSError):  # it may be a folder, somebody's
+                        place.unlink(name)
 
     def lstat(self, path: str) -> os.stat_result | None:
         """Of what stands at `path`, no link on the way followed; None if nothing (or a link or file is on the way)."""

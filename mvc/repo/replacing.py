@@ -1,7 +1,8 @@
 """Putting a file in the place of a large one, or removing one, without the waits that file systems have for it.
 
 ext4 sends a file that is renamed over another to the disk first (`auto_da_alloc`; 0.5 s a GB, measured):
-so the two change names instead, and the old one goes. What freeing it takes is `outlived`'s business.
+so the two change names instead (`renameat2` of Linux), and the old one goes. What freeing it takes is
+`outlived`'s business. Elsewhere, and where the file system cannot do it, it is a rename like any other.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from mvc.fsio import step
 from mvc.repo import outlived
 from mvc.repo.folders import DescriptorFolder, Folder
 from mvc.repo.pathbytes import encode
@@ -29,11 +31,15 @@ def rename_over(folder: Folder, new: str, name: str, *, wait: bool) -> None:
 
     Unless `wait`, the space of a large one comes free only some time after the return. Killed in
     between, the old file may be left under the name `new`. Raises OSError as rename(2) does.
+    The caller has announced the change (`fsio.step`); the second step of an exchange is announced here.
     """
     with _outliving(folder, name, wait=wait) as large:
         if large and isinstance(folder, DescriptorFolder) and _exchange(folder.fd, new, name):
+            step("unlink", new)
             try:
                 folder.unlink(new)
+            except FileNotFoundError:
+                return  # somebody has cleaned up
             except OSError as error:
                 if error.errno not in (errno.EISDIR, errno.EPERM):
                     raise

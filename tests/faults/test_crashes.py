@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from mvc.ops.fsck import fsck
+from mvc.repo import replacing
+from mvc.repo.ignore import LEFTOVER_PREFIX
 from mvc.repo.repository import Repository
 from tests import forked
 from tests.models import fine_tuned, layers, to_bf16, write_model
@@ -19,6 +23,12 @@ from tests.models import fine_tuned, layers, to_bf16, write_model
 pytestmark = pytest.mark.skipif(not hasattr(forked.os, "fork"), reason="needs fork")
 
 REFUSED = 5
+
+
+@pytest.fixture(autouse=True)
+def every_file_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that files take others' places as large ones do (mvc.repo.replacing)."""
+    monkeypatch.setattr(replacing, "_LARGE", 1)
 
 
 @dataclass(frozen=True)
@@ -144,6 +154,61 @@ def _check(work: Path, chosen: Scenario, before: list[str], where: object) -> No
     assert code == 0 or (landed and code == REFUSED), (where, forked.output())
     chosen.expect(work)
     assert not fsck(Repository.discover(work)).findings, where
+    assert not _leftovers(work), where
+
+
+def _leftovers(work: Path) -> dict[str, bytes]:
+    return {name: data for name, data in _files(work).items() if name.startswith(LEFTOVER_PREFIX)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(replacing._renameat2 is None, reason="no exchange of names here")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("checkout", "-q", "v1"),
+        ("switch", "-q", "--detach", "v1"),
+        ("reset", "-q", "--hard", "v1"),
+        ("restore", "--source", "v1", "model.safetensors", "notes.txt"),
+        ("restore", "--source", "v1", "--staged", "--worktree", "model.safetensors", "notes.txt"),
+        ("stash", "-q"),
+    ],
+    ids=" ".join,
+)
+def test_killed_between_the_exchange_of_names_and_the_removal(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """The old file is left under another name, which nobody sees; the next run removes it."""
+    work = tmp_path / "work"
+    _first(work)
+    first = _files(work)
+    if arguments[0] != "stash":
+        _change(work)
+        for each in (("add", "-A"), ("commit", "-q", "-m", "two")):
+            _mvc(work, *each)
+    else:
+        write_model(work / "model.safetensors", fine_tuned(layers()))
+    second = _files(work)
+
+    def hook(operation: str, path: str) -> None:
+        if operation == "unlink" and path.startswith(LEFTOVER_PREFIX):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    runs = 0
+    while forked.run(arguments, work, hook) == forked.KILLED:
+        runs += 1
+        found = _leftovers(work)
+        assert len(found) == 1, "what the run before left is gone"
+        (left,) = found.values()
+        name = "model.safetensors" if len(left) > 1000 else "notes.txt"
+        assert left == second[name] and _files(work)[name] == first[name]
+        assert not fsck(Repository.discover(work)).findings
+        _mvc(work, "status", "--porcelain")
+        assert LEFTOVER_PREFIX not in forked.output()
+    assert _files(work)["model.safetensors"] == first["model.safetensors"]
+    assert runs == (1 if arguments[0] == "stash" else 2)
+    if arguments[0] == "stash":
+        _mvc(work, "stash", "pop", "-q")  # a repeat had nothing to do
+    assert not _leftovers(work)
+    assert not fsck(Repository.discover(work)).findings
 
 
 @pytest.mark.slow
