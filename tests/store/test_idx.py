@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.errors import IntegrityError
-from mvc.store import idxbuild
+from mvc.store import idxbuild, idxwrite
 from mvc.store.compact import MAX_IDX, choose
 from mvc.store.idx import Idx
 from mvc.store.idxset import IdxSet
@@ -153,3 +153,20 @@ def test_a_reload_sees_what_came_and_went(tmp_path: Path) -> None:
     first.unlink()
     assert idx.reload() and not idx.reload()
     assert idx.find(b"a" * 32) is None and idx.find(b"b" * 32) is not None
+
+
+@settings(max_examples=40, deadline=None)
+@given(found=st.dictionaries(names, records(), min_size=1, max_size=80), size=st.integers(64, 2**50))
+def test_that_of_one_pack_is_the_same_byte_for_byte(
+    tmp_path_factory: pytest.TempPathFactory, found: dict[bytes, Record], size: int
+) -> None:
+    """What is written without numpy, and what numpy makes of the same records."""
+    pack = b"\7" * 32
+    placed = {name: place._replace(pack=pack) for name, (_, place) in found.items()}
+    folder = tmp_path_factory.mktemp("idx")
+    quick = idxwrite.write_pack_idx(pack, size, placed, folder / "quick", folder)
+    table = idxbuild.from_records([(pack, size)], placed.items())
+    slow = idxbuild.write(idxbuild.merge([table]), folder / "slow", folder)
+    assert slow is not None and quick.name == slow.name
+    assert quick.read_bytes() == slow.read_bytes()
+    Idx(quick).check()
