@@ -122,7 +122,7 @@ def without_credentials(url: str) -> str:
 def _text(quoted: str, number: int) -> str:
     try:
         value = json.loads(quoted)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, str):
         raise ParseError(f"{LOCK_FILE}, line {number}: no quoted text")

@@ -33,6 +33,8 @@ _NAMES = ("stats", "paths", "kinds", "ids", "chunked", "conflicts")
 _MODES = (FILE, EXEC, LINK)
 _IS_CHUNKED = 4
 """Bit of a kind: the blob is a manifest, the file's BLAKE3 stands in the column of chunked files."""
+_KINDS = bytes(mode | chunked for mode in range(3) for chunked in (0, _IS_CHUNKED))
+"""All kinds that there are."""
 NO_TREE = bytes(20)
 UNKNOWN = (0, 0, 0)
 
@@ -85,8 +87,8 @@ class Columns:
         data = self._columns[number]
         expected = self._crcs[number]
         if expected is not None:
-            if crc32(data) != expected:
-                raise IntegrityError(f"the stage is damaged ({_NAMES[number]})", hint="mvc reset")
+            if crc32(data) != expected or (number == KINDS and data.translate(None, _KINDS)):
+                raise _damaged(_NAMES[number])
             self._crcs[number] = None
         return data
 
@@ -96,7 +98,7 @@ class Columns:
             blob = self.column(PATHS)
             self._paths = decode(blob).split("\0") if blob else []
             if len(self._paths) != self.rows:
-                raise IntegrityError("the stage is damaged (number of paths)", hint="mvc reset")
+                raise _damaged("number of paths")
         return self._paths
 
     def stats(self) -> Iterator[tuple[int, int, int, int]]:
@@ -117,6 +119,8 @@ class Columns:
         if self._ranks is None:
             rows = (i for i, kind in enumerate(self.column(KINDS)) if kind & _IS_CHUNKED)
             self._ranks = {row: rank for rank, row in enumerate(rows)}
+            if len(self.column(CHUNKED)) != _CHUNKED_ROW.size * len(self._ranks):
+                raise _damaged("number of chunked files")
         rank = self._ranks.get(row)
         if rank is None:
             return None, 0
@@ -160,8 +164,12 @@ class Columns:
         found: list[StageEntry] = []
         at = 0
         while at < len(data):
+            if at + _CONFLICT.size > len(data):
+                raise _damaged("conflicts")
             number, kind, raw_id, size, digest, length = _CONFLICT.unpack_from(data, at)
             at += _CONFLICT.size
+            if not 1 <= number <= 3 or kind not in _KINDS or at + length > len(data):
+                raise _damaged("conflicts")
             blake3 = digest if kind & _IS_CHUNKED else None
             path = decode(data[at : at + length])
             found.append(StageEntry(path, _MODES[kind & 3], raw_id.hex(), size, blake3, None, number))
@@ -183,16 +191,16 @@ def parse(data: bytes) -> Columns:
     """The stage that a file's bytes hold. Raises IntegrityError, UnsupportedFormat."""
     start = HEADER.size + _CRC.size
     if data[:8] != MAGIC or len(data) < start:
-        raise IntegrityError("the stage is damaged (header)", hint="mvc reset")
+        raise _damaged("header")
     _, version, flags, rows, raw_tree, *numbers = HEADER.unpack_from(data)
     if version != VERSION or flags:
         raise UnsupportedFormat(f"the stage has version {version}, written by a newer mvc", hint="upgrade mvc")
     if _CRC.unpack_from(data, HEADER.size)[0] != crc32(data[: HEADER.size]):
-        raise IntegrityError("the stage is damaged (header)", hint="mvc reset")
+        raise _damaged("header")
     crcs, lengths = numbers[:6], numbers[6:]
     fits = lengths[STATS] == STAT.size * rows and lengths[KINDS] == rows and lengths[IDS] == 20 * rows
     if not fits or start + sum(lengths) != len(data):
-        raise IntegrityError("the stage is damaged (lengths)", hint="mvc reset")
+        raise _damaged("lengths")
     columns: list[bytes] = []
     for length in lengths:
         columns.append(data[start : start + length])
@@ -242,6 +250,10 @@ class Builder:
             b"".join(map(_conflict, conflicts)),
         ]
         return Columns(len(self._paths), tree, columns)
+
+
+def _damaged(where: str) -> IntegrityError:
+    return IntegrityError(f"the stage is damaged ({where})", hint="mvc reset")
 
 
 def _kind(entry: StageEntry) -> int:

@@ -87,8 +87,8 @@ def has_ended(holder: Holder) -> bool | None:
         return None
     try:
         os.kill(holder.pid, 0)
-    except ProcessLookupError:
-        return True
+    except (ProcessLookupError, OverflowError):
+        return True  # (a number beyond what the system has for processes)
     except OSError:
         pass  # it runs, but is another user's
     started = _start_of(holder.pid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from mvc import fsio
 from mvc.errors import IntegrityError, UnsupportedFormat
 from mvc.objects.model import EXEC, FILE, LINK
-from mvc.repo.columns import parse
+from mvc.repo.columns import CHUNKED, CONFLICTS, KINDS, Columns, parse
 from mvc.repo.stage import Stage, StageEntry, Stat, is_fresh, stat_of
 from tests.golden import make_stage
 
@@ -293,3 +294,29 @@ def test_the_golden_stage_is_as_documented() -> None:
     number, kind, blob, size, digest, length = struct.unpack_from("<BB20sQ32sI", conflicts, 66 + 8)
     assert (number, kind, blob.hex(), size, digest) == (2, 4, "77" * 20, 1 << 20, bytes(range(32, 64)))
     assert len(conflicts) == 3 * (66 + length) and conflicts.endswith(b"head.bin")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda columns: {KINDS: b"\3"},
+        lambda columns: {KINDS: b"\x80"},
+        lambda columns: {KINDS: b"\4"},
+        lambda columns: {CHUNKED: bytes(40)},
+        lambda columns: {CONFLICTS: b"\1"},
+        lambda columns: {CONFLICTS: b"\4" + bytes(65)},
+        lambda columns: {CONFLICTS: b"\1\3" + bytes(64)},
+        lambda columns: {CONFLICTS: b"\1\0" + bytes(60) + b"\1\0\0\0"},
+    ],
+)
+def test_one_whose_checksums_are_right_but_not_its_rows(harm: Callable[[Columns], dict[int, bytes]]) -> None:
+    """As somebody may have made it who wants harm: an error of ours, whatever is asked."""
+    stage = Stage()
+    stage.put(StageEntry("a", FILE, "1" * 40, 3))
+    whole = parse(stage.columns().dump())
+    changed = harm(whole)
+    made = Columns(1, None, [changed.get(number, whole.column(number)) for number in range(6)])
+    found = parse(made.dump())
+    with pytest.raises(IntegrityError):
+        list(found.entries())
+        found.conflicts()

@@ -166,6 +166,7 @@ def test_a_process_id_that_was_given_again_is_not_the_holder(tmp_path: Path) -> 
     me = this_process("x")
     assert has_ended(me) is False
     assert has_ended(replace(me, started="1")) is True
+    assert has_ended(replace(me, pid=2**40)) is True, "the system has no such number"
     path = tmp_path / "a.lock"
     path.write_bytes(dump(replace(me, started="1")))
     with hold(path):
