@@ -6,6 +6,7 @@ import click
 
 from mvc.cli.command import complete, json_flag, quiet_flag, verb
 from mvc.cli.names import short_id
+from mvc.cli.ref_options import ref_filters
 from mvc.cli.session import Session
 from mvc.cli.tables import text_width
 from mvc.cli.text import printable, printable_path
@@ -31,17 +32,10 @@ from mvc.ops.tracking import unset_upstream as forget_upstream
 @click.option("-r", "--remotes", "remote", is_flag=True, help="Remote-tracking branches alone.")
 @click.option("-v", "--verbose", count=True, help="The commit of each, ahead and behind; -vv: its upstream, too.")
 @click.option("--show-current", is_flag=True, help="The name of the present branch.")
-@click.option("--contains", metavar="REV", help="Only branches that have REV.")
+@ref_filters("branches")
 @click.option("--merged", metavar="REV", is_flag=False, flag_value="HEAD", help="Only branches that REV has. [HEAD]")
 @click.option(
     "--no-merged", metavar="REV", is_flag=False, flag_value="HEAD", help="Only branches that REV lacks. [HEAD]"
-)
-@click.option("--points-at", metavar="REV", help="Only branches at REV.")
-@click.option(
-    "--sort",
-    type=click.Choice(["name", "-name", "date", "-date"]),
-    default="name",
-    help="By name, or by date of the commit; - turns it round.",
 )
 @click.option("-d", "--delete", is_flag=True, help="Delete branches that are merged.")
 @click.option("-D", "delete_anyway", is_flag=True, help="Delete branches, merged or not.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mvc.cli.command import json_flag, quiet_flag, verb
-from mvc.cli.picking import run_pick
+from mvc.cli.picking import pick_options, run_pick
 from mvc.cli.session import Session
 from mvc.ops.pick import PickOptions
 from mvc.ops.sequence import Policy, Verb
@@ -15,15 +15,8 @@ from mvc.ops.three_way import Favour
 @verb
 @click.argument("revisions", nargs=-1)
 @click.option("-x", "note_origin", is_flag=True, help="Say in the message where it was picked from.")
-@click.option("-n", "--no-commit", is_flag=True, help="Change stage and worktree alone.")
-@click.option("-m", "--mainline", type=click.IntRange(min=1), metavar="N", help="Take a merge against its parent N.")
 @click.option("--allow-empty", is_flag=True, help="Make commits that change nothing, too.")
-@click.option("--ours", "side", flag_value="ours", help="Of files in conflict keep ours, wholly.")
-@click.option("--theirs", "side", flag_value="theirs", help="Of files in conflict take the commit's, wholly.")
-@click.option("--continue", "action", flag_value="continue", help="All conflicts are resolved and staged: go on.")
-@click.option("--skip", "action", flag_value="skip", help="Leave out the commit that stopped it, and go on.")
-@click.option("--abort", "action", flag_value="abort", help="Give up: all is as it was before.")
-@click.option("--quit", "action", flag_value="quit", help="Forget what is left to do; all else stays.")
+@pick_options(mainline="Take a merge against its parent N.", theirs="Of files in conflict take the commit's, wholly.")
 @json_flag
 @quiet_flag
 def command(

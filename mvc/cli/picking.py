@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
 
 from mvc.cli.conflict_text import conflict_json, conflict_lines
 from mvc.cli.names import short_id
@@ -12,6 +15,31 @@ from mvc.cli.text import printable
 from mvc.errors import UsageError
 from mvc.ops.pick import PickOptions, PickResult, abort, give_up, pick, resume, skip
 from mvc.ops.sequence import Verb
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def pick_options(*, mainline: str, theirs: str) -> Callable[[F], F]:
+    """The options that both verbs have, as `no_commit`, `mainline`, `side` and `action`."""
+    options = (
+        click.option("-n", "--no-commit", is_flag=True, help="Change stage and worktree alone."),
+        click.option("-m", "--mainline", type=click.IntRange(min=1), metavar="N", help=mainline),
+        click.option("--ours", "side", flag_value="ours", help="Of files in conflict keep ours, wholly."),
+        click.option("--theirs", "side", flag_value="theirs", help=theirs),
+        click.option(
+            "--continue", "action", flag_value="continue", help="All conflicts are resolved and staged: go on."
+        ),
+        click.option("--skip", "action", flag_value="skip", help="Leave out the commit that stopped it, and go on."),
+        click.option("--abort", "action", flag_value="abort", help="Give up: all is as it was before."),
+        click.option("--quit", "action", flag_value="quit", help="Forget what is left to do; all else stays."),
+    )
+
+    def declare(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return declare
 
 
 def run_pick(

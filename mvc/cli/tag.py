@@ -8,6 +8,7 @@ import click
 
 from mvc.cli.command import Attached, complete, json_flag, verb
 from mvc.cli.names import short_id
+from mvc.cli.ref_options import ref_filters
 from mvc.cli.session import Session
 from mvc.cli.text import printable, printable_path
 from mvc.errors import UsageError
@@ -27,14 +28,7 @@ from mvc.ops.tag import Tag, TagFilter, create_tag, delete_tags, list_tags
     metavar="[LINES]",
     help="With the message's first LINES.",
 )
-@click.option("--contains", metavar="REV", help="Only tags that have REV.")
-@click.option("--points-at", metavar="REV", help="Only tags of REV.")
-@click.option(
-    "--sort",
-    type=click.Choice(["name", "-name", "date", "-date"]),
-    default="name",
-    help="By name or date; - turns it round.",
-)
+@ref_filters("tags")
 @click.option("-a", "--annotate", is_flag=True, help="Make an annotated tag: with author, date, message.")
 @click.option("-m", "--message", multiple=True, help="Its message (more than once: a paragraph each); implies -a.")
 @click.option("-F", "--file", type=click.Path(path_type=Path), help="Its message is in a file; implies -a.")
