@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -223,8 +224,6 @@ def test_memory_that_is_damaged_does_no_harm(data: st.DataObject) -> None:
     for number in range(3):
         writer.append(grown(writer.latest(create=True), number), by="w")
     state = writer.latest()
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         memory = Path(folder)
         log(backend, memory).latest()
