@@ -2,12 +2,17 @@
 
 After wildmatch.c of Git and gitignore(5), held against real git by tests. Matches characters where
 Git matches bytes, which differs for `?` and ranges on names beyond ASCII.
+
+Ignore files come with what others send, so no pattern may take time without end: what stands between
+two wildcards is taken where it is found first, and never looked for again (atomic groups). That
+loses no match: whatever the first could not take, the second can.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 
 _CLASSES = {
     "alnum": "a-zA-Z0-9",
@@ -24,6 +29,9 @@ _CLASSES = {
     "xdigit": "0-9a-fA-F",
 }
 _NEVER = "(?!)"
+_ANY, _IN_NAME, _FOLDERS = ".*", "[^/]*", "(?:[^/]*/)*?"
+"""What stars stand for: anything, anything in a name, any folders (`**/`)."""
+_WILD = frozenset((_ANY, _IN_NAME))
 GLOB_CHARACTERS = frozenset("*?[\\")
 
 
@@ -66,7 +74,31 @@ def _translate(pattern: str, by_folder: bool) -> str:
         else:
             part, at = re.escape(char), at + 1
         parts.append(part)
-    return "".join(parts)
+    return _join(parts)
+
+
+def _join(parts: list[str]) -> str:
+    """The expression. What comes between two `**/` ends with a slash, so where it begins tells where it ends."""
+    pieces: list[list[str]] = [[]]
+    for part in parts:
+        if part == _FOLDERS:
+            pieces.append([])
+        else:
+            pieces[-1].append(part)
+    first, *others = map(_piece, pieces)
+    if not others:
+        return first
+    return first + "".join(f"(?>{_FOLDERS}{piece})" for piece in others[:-1]) + _FOLDERS + others[-1]
+
+
+def _piece(parts: list[str]) -> str:
+    """The expression of parts without `**/`."""
+    starts = [at for at, part in enumerate(parts) if part in _WILD]
+    if not starts:
+        return "".join(parts)
+    between = ("".join(parts[start + 1 : end]) for start, end in pairwise(starts))
+    atoms = (f"(?>{parts[start]}?{fixed})" for start, fixed in zip(starts, between, strict=False))
+    return "".join((*parts[: starts[0]], *atoms, *parts[starts[-1] :]))
 
 
 def _stars(pattern: str, at: int, by_folder: bool) -> tuple[str, int]:
@@ -75,15 +107,15 @@ def _stars(pattern: str, at: int, by_folder: bool) -> tuple[str, int]:
     while end < len(pattern) and pattern[end] == "*":
         end += 1
     if not by_folder:
-        return ".*", end
+        return _ANY, end
     whole = end - at >= 2 and (at == 0 or pattern[at - 1] == "/")
     if whole and end == len(pattern):
-        return ".*", end
+        return _ANY, end
     if whole and pattern[end] == "/":
-        return "(?:.*/)?", end + 1
+        return _FOLDERS, end + 1
     if whole and pattern.startswith("\\/", end):
-        return "(?:.*/)?", end + 2
-    return "[^/]*", end
+        return _FOLDERS, end + 2
+    return _IN_NAME, end
 
 
 def _bracket(pattern: str, at: int, by_folder: bool) -> tuple[str, int]:

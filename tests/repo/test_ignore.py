@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from mvc.errors import UsageError
 from mvc.repo.folders import Folders
 from mvc.repo.ignore import Ignore
 from mvc.repo.pathspec import EVERYTHING, Pathspec
+from mvc.repo.wildmatch import compile_pattern
 from tests.repo.making import ENVIRONMENT, git
 
 TREE = [
@@ -209,3 +211,32 @@ def test_everything() -> None:
     assert not Pathspec.parse(["."], "a").everything
     assert Pathspec.parse([":!a"]).matches("b")
     assert not Pathspec.parse([":!a"]).matches("a/x")
+
+
+@pytest.mark.parametrize("by_folder", [False, True])
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 30 + "b", "a" * 4000),
+        ("**/a/" * 12 + "b", "a/" * 1000 + "c"),
+        ("*a*/**/" * 8 + "b", "aa/" * 500 + "c"),
+        ("*[a-c]?" * 20 + "/**/*a*a*a*a*b", "abc" * 80 + "/abc" * 500),
+    ],
+)
+def test_no_pattern_takes_time_without_end(pattern: str, path: str, by_folder: bool) -> None:
+    """Ignore files come with what others send. A regular expression that tries all ways would go on for years."""
+    began = time.process_time()
+    assert compile_pattern(pattern, by_folder=by_folder).fullmatch(path) is None
+    assert time.process_time() - began < 2
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(["*", "**", "**/", "/**/", "/", "a", "b", "?", "[ab]", "[!a]", "\\/"]), max_size=9),
+    st.text("ab/", max_size=10),
+    st.booleans(),
+)
+def test_what_is_never_looked_for_again_is_not_missed(parts: list[str], path: str, by_folder: bool) -> None:
+    """The same with the groups taken apart, so that all ways are tried."""
+    compiled = compile_pattern("".join(parts), by_folder=by_folder)
+    assert bool(compiled.fullmatch(path)) == bool(re.fullmatch(compiled.pattern.replace("(?>", "(?:"), path, re.DOTALL))
