@@ -71,6 +71,10 @@ class _Sums:
         self.step_square += other.step_square
 
 
+_BLOCK = 32_768
+"""Elements compared at a time: what is made of them stays in the processor's cache."""
+
+
 def comparable(change: TensorChange) -> bool:
     """Whether a change has numbers: both versions exist, with the same trailing dimensions."""
     if change.old is None or change.new is None or change.status is TensorStatus.RENAMED:
@@ -170,23 +174,50 @@ def _compare(old: _Values, new: _Values, start: int, stop: int) -> _Sums:
     before = old.read(start, stop)
     if old.width == new.width and old.names(start, stop) == new.names(start, stop):
         finite = before[np.isfinite(before)]
-        square = float(np.dot(finite, finite))
+        square = _square(finite)
         return _Sums(elements=stop - start, old_square=square, new_square=square)
     after = new.read(start, stop)
+    sums = _Sums()
+    with np.errstate(invalid="ignore", over="ignore"):
+        for at in range(0, stop - start, _BLOCK):
+            sums.add(_difference(before[at : at + _BLOCK], after[at : at + _BLOCK]))
+    return sums
+
+
+def _difference(before: Floats, after: Floats) -> _Sums:
     step = after - before
+    square = _square(step)
+    if not math.isfinite(square):  # a NaN or an infinite number is among them, or the sum is too large
+        return _with_nonfinite(before, after, step)
+    # Two numbers that differ have a difference: float64 is exact or denormal there, never zero.
+    return _Sums(
+        elements=step.size,
+        changed=int(np.count_nonzero(step)),
+        largest=max(float(np.max(step)), -float(np.min(step))),
+        old_square=_square(before),
+        new_square=_square(after),
+        step_square=square,
+    )
+
+
+def _square(values: Floats) -> float:
+    # Not np.dot: its library starts threads of its own for each call, which wait for each other in a busy loop.
+    return float(np.einsum("i,i->", values, values))
+
+
+def _with_nonfinite(before: Floats, after: Floats, step: Floats) -> _Sums:
     both = np.isfinite(step)
     nan_before, nan_after = np.isnan(before), np.isnan(after)
     changed = np.count_nonzero(after != before) - np.count_nonzero(nan_before & nan_after)
-    if not both.all():
-        before, after, step = before[both], after[both], step[both]
+    old, new, step = before[both], after[both], step[both]
     return _Sums(
-        elements=stop - start,
+        elements=before.size,
         changed=int(changed),
         new_nan=int(np.count_nonzero(nan_after & ~nan_before)),
         largest=float(np.max(np.abs(step), initial=0.0)),
-        old_square=float(np.dot(before, before)),
-        new_square=float(np.dot(after, after)),
-        step_square=float(np.dot(step, step)),
+        old_square=_square(old),
+        new_square=_square(new),
+        step_square=_square(step),
     )
 
 

@@ -270,3 +270,26 @@ def test_weights_beside_an_onnx_model(world: World) -> None:
     assert "1 of 3 tensors changed" in before and "~ layer.1  F32 128×256" in before
     world.mvc("add", "-u")
     assert world.mvc("diff", "--staged").out == before
+
+
+def test_figures_of_a_tensor_in_several_blocks(world: World) -> None:
+    """Each block is compared by itself; one with NaN and infinite numbers, on both sides, goes another way."""
+    rng = np.random.default_rng(3)
+    old = rng.standard_normal(200_000)
+    new = old + (rng.random(old.size) < 0.3) * rng.standard_normal(old.size) * 1e-3
+    old[:2], new[:4] = np.inf, (np.inf, -np.inf, np.nan, np.inf)
+    for number, values in enumerate((old, new)):
+        world.write("m.safetensors", safetensors_bytes({"w": values}))
+        world.mvc("add", ".")
+        world.mvc("commit", "-m", str(number), "--no-environment")
+    shown = world.mvc("diff", "--tensors", "--json", "HEAD~1", "HEAD")
+    assert shown.err == ""
+    (file,) = shown.json["files"]
+    delta = file["tensor_changes"][0]["delta"]
+    a, b = old[4:], new[4:]
+    assert (delta["elements"], delta["new_nan"]) == (old.size, 1)
+    assert delta["changed"] == 3 + np.count_nonzero(a != b)
+    assert delta["largest"] == np.abs(b - a).max()
+    assert delta["relative_norm"] == pytest.approx(np.linalg.norm(b - a) / np.linalg.norm(a))
+    assert delta["cosine"] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    assert file["layers"] == [{"name": "w", "tensors": 1, "relative_norm": delta["relative_norm"]}]
