@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,10 @@ class RefFiles:
                 text = file.read(8192).decode("utf-8", "surrogateescape").rstrip("\r\n ")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
             if path.is_file():
+                raise
+            return self.packed().get(ref)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
                 raise
             return self.packed().get(ref)
         if text.startswith(_SYMBOLIC):

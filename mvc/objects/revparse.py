@@ -15,7 +15,7 @@ from mvc.objects.model import Kind
 from mvc.objects.refs import Refs
 
 _HEX = re.compile(r"[0-9a-fA-F]{4,40}\Z")
-_STEP = re.compile(r"\^\{([^}]*)\}|\^(-?[0-9]*)|~([0-9]*)|@\{([^}]*)\}")
+_STEP = re.compile(r"\^\{([^}]*)\}|\^(-?[0-9]{0,9})|~([0-9]{0,9})|@\{([^}]*)\}")
 _DESCRIBED = re.compile(r".+-[0-9]+-g([0-9a-f]{4,40})\Z")
 _PLACES = ("{}", "refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD")
 _DATE = "mvc.objects.dates:parse_date"
@@ -285,7 +285,7 @@ class _Resolver:
         inner = spec[at + 2 : end]
         if end < 0 or not inner:
             raise _unknown(spec, "")
-        if re.fullmatch("-[0-9]+", inner) and not name:
+        if re.fullmatch("-[0-9]{1,9}", inner) and not name:
             return self._name(spec, previous_branch(self._refs, int(inner[1:])), "commit"), end + 1
         if (ref := upstream_ref(self._refs, spec[: end + 1])) is not None:
             return self._upstream(ref), end + 1
@@ -329,7 +329,7 @@ class _Resolver:
     def _by_message(self, tips: Iterable[str], text: str, spec: str) -> str:
         try:
             pattern = re.compile(text)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise UsageError(f"'{text}' is not a regular expression") from error
         commits = [tip for tip in (self._commit_or_none(tip) for tip in tips) if tip]
         for commit in walk.walk(self._objects, walk.Selection(include=commits)):

@@ -256,3 +256,20 @@ def test_hints(git: RealGit) -> None:
     with pytest.raises(NotFound) as caught:
         revparse.resolve(git.objects, git.refs, "mian")
     assert caught.value.hint == "did you mean 'main'?"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        f"HEAD~{'9' * 5000}",
+        f"HEAD^{'9' * 5000}",
+        f"@{{-{'9' * 5000}}}",
+        ":/a{99999999999}",
+        f":/{'(' * 5000}",
+        "@" * 5000,
+    ],
+)
+def test_what_cannot_be_counted_or_is_no_name(tmp_path: Path, spec: str) -> None:
+    history = History(tmp_path / "repo", 0, size=3)
+    with pytest.raises((NotFound, UsageError)):
+        revparse.resolve(history.git.objects, history.git.refs, spec)
