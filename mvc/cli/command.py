@@ -53,6 +53,9 @@ COMPLETERS = {
     "revisions": "mvc.cli.completions:complete_revisions",
     "branches": "mvc.cli.completions:complete_branches",
     "tags": "mvc.cli.completions:complete_tags",
+    "remotes": "mvc.cli.completions:complete_remotes",
+    "remote_branches": "mvc.cli.completions:complete_remote_branches",
+    "pushed": "mvc.cli.completions:complete_pushed",
     "either": "mvc.cli.completions:complete_either",
 }
 COMPLETED = {

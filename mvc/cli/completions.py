@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from mvc.cli.session import Session
 from mvc.errors import MvcError
+from mvc.objects.upstream import remote_names
 
 
 def complete_revisions(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
@@ -29,6 +30,33 @@ def complete_tags(ctx: click.Context, _param: click.Parameter, incomplete: str) 
     return [CompletionItem(name) for name in _names(ctx, "refs/tags/") if name.startswith(incomplete)]
 
 
+def complete_remotes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The names of remotes."""
+    try:
+        names = remote_names(_session(ctx).repo().config)
+    except (MvcError, OSError):
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_remote_branches(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The branches of the remote that stands before, as they were seen last."""
+    remote = ctx.params.get("remote") or ""
+    sign = "+" if incomplete.startswith("+") else ""
+    return [
+        CompletionItem(sign + name)
+        for name in _names(ctx, f"refs/remotes/{remote}/")
+        if name != "HEAD" and name.startswith(incomplete.removeprefix("+"))
+    ]
+
+
+def complete_pushed(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Branches and tags here."""
+    sign = "+" if incomplete.startswith("+") else ""
+    names = _names(ctx, "refs/heads/", "refs/tags/")
+    return [CompletionItem(sign + name) for name in names if name.startswith(incomplete.removeprefix("+"))]
+
+
 def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Files: the shell finds them by itself."""
     return [CompletionItem(incomplete, type="file")]
@@ -39,14 +67,18 @@ def complete_either(ctx: click.Context, param: click.Parameter, incomplete: str)
     return complete_revisions(ctx, param, incomplete) or complete_files(ctx, param, incomplete)
 
 
-def _names(ctx: click.Context, *prefixes: str) -> list[str]:
+def _session(ctx: click.Context) -> Session:
     session: Session = ctx.find_root().obj
     # Completion parses the line without running the program, so that -C has not been followed.
     folders: Any = ctx.find_root().params.get("folder") or ()
     for part in folders:
         session.cwd = session.cwd / Path(part)
+    return session
+
+
+def _names(ctx: click.Context, *prefixes: str) -> list[str]:
     try:
-        refs = session.repo().refs
+        refs = _session(ctx).repo().refs
         return [ref.removeprefix(prefix) for prefix in prefixes for ref in refs.list(prefix)]
     except (MvcError, OSError):
         return []

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from mvc.cli.command import json_flag, quiet_flag, verb
 from mvc.cli.commit_message import compose
-from mvc.cli.conflict_text import conflict_json, conflict_lines
-from mvc.cli.files_text import file_lines
+from mvc.cli.merged_text import merge_json, merge_lines
 from mvc.cli.names import short_id
 from mvc.cli.session import Session
-from mvc.cli.text import printable, printable_path
+from mvc.cli.text import printable
 from mvc.errors import UsageError
 from mvc.ops.commit import CommitOptions, commit
-from mvc.ops.file_diff import diff_trees
-from mvc.ops.merge import FastForward, MergeOptions, MergeResult, Outcome, abort, give_up, merge, require_merging
+from mvc.ops.merge import FastForward, MergeOptions, abort, give_up, merge, require_merging
 from mvc.ops.messages import joined
 from mvc.ops.three_way import Favour
 
@@ -77,9 +73,9 @@ def command(
     )
     result = merge(repo, revision, options, caller=session.caller())
     if as_json:
-        session.emit_json("merge", _document(result))
+        session.emit_json("merge", merge_json(result))
     elif not session.quiet:
-        session.emit_text("\n".join(_lines(session, result)))
+        session.emit_text("\n".join(merge_lines(session, result)))
     return 1 if result.conflicts else None
 
 
@@ -95,32 +91,3 @@ def _finish(session: Session, go_on: bool, stop: bool, edit: bool) -> None:
         session.note(f"HEAD is at {short_id(session, head.id)} {printable(head.summary)}, as before the merge")
     else:
         give_up(repo)
-
-
-def _lines(session: Session, result: MergeResult) -> list[str]:
-    if result.outcome is Outcome.UP_TO_DATE:
-        return ["Already up to date."]
-    lines = [f"Took {printable_path(one.path)} wholly from one side" for one in result.settled]
-    if result.outcome is Outcome.CONFLICTS:
-        lines += conflict_lines(session, result.conflicts, printable(result.name))
-        return [*lines, "Automatic merge failed; resolve the conflicts, then: mvc merge --continue"]
-    if result.outcome is Outcome.STAGED:
-        return [*lines, "Automatic merge went well; stopped before committing as requested"]
-    if result.outcome is Outcome.FAST_FORWARD:
-        before = short_id(session, result.before) if result.before else "nothing"
-        lines += [f"Updating {before}..{short_id(session, result.after or '')}", "Fast-forward"]
-    else:
-        lines.append("Merge made by path.")
-    objects = session.repo().objects
-    trees = [objects.commit(one).tree if one else None for one in (result.before, result.after)]
-    return [*lines, *file_lines(session, diff_trees(session.repo(), trees[0], trees[1]))]
-
-
-def _document(result: MergeResult) -> dict[str, Any]:
-    return {
-        "outcome": result.outcome.value,
-        "before": result.before,
-        "after": result.after,
-        "conflicts": [conflict_json(one) for one in result.conflicts],
-        "settled": [one.path for one in result.settled],
-    }

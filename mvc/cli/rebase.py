@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from mvc.cli.command import json_flag, quiet_flag, verb
-from mvc.cli.conflict_text import conflict_json, conflict_lines
 from mvc.cli.names import short_id
-from mvc.cli.picking import tell_metadata_left
+from mvc.cli.rebased_text import rebase_json, tell_rebase
 from mvc.cli.session import Session
 from mvc.cli.text import printable
 from mvc.errors import UsageError
-from mvc.ops.rebase import RebaseResult, abort, give_up, rebase, resume, skip
+from mvc.ops.rebase import abort, give_up, rebase, resume, skip
 from mvc.ops.three_way import Favour
 
 
@@ -61,40 +58,7 @@ def command(
     else:
         result = rebase(repo, upstream, onto=onto, branch=branch, favour=Favour(side or ""), caller=caller)
     if as_json:
-        session.emit_json("rebase", _document(result))
+        session.emit_json("rebase", rebase_json(result))
     else:
-        _tell(session, result)
+        tell_rebase(session, result)
     return 1 if result.stopped else None
-
-
-def _tell(session: Session, result: RebaseResult) -> None:
-    name = printable((result.branch or "HEAD").removeprefix("refs/heads/"))
-    for step in result.dropped:
-        session.note(f"dropping {short_id(session, step.commit)} {printable(step.summary)}: it is there already")
-    tell_metadata_left(session, result.metadata_left)
-    if result.stopped is not None:
-        lines = conflict_lines(session, result.conflicts, printable(result.stopped.summary))
-        if not session.quiet:
-            session.emit_text("\n".join(lines))
-        what = f"{short_id(session, result.stopped.commit)} {printable(result.stopped.summary)}"
-        session.note(f"could not apply {what} ({result.done + 1} of {result.total})")
-        session.note("resolve the conflicts, mvc add the files, then mvc rebase --continue; or --skip, or --abort")
-    elif not result.moved:
-        session.note(f"Current branch {name} is up to date.")
-    else:
-        session.note(f"Successfully rebased and updated {name}.")
-
-
-def _document(result: RebaseResult) -> dict[str, Any]:
-    return {
-        "branch": result.branch,
-        "onto": result.onto,
-        "head": result.head,
-        "moved": result.moved,
-        "made": [{"id": one.id, "summary": one.summary} for one in result.made],
-        "dropped": [step.commit for step in result.dropped],
-        "stopped": result.stopped.commit if result.stopped else None,
-        "conflicts": [conflict_json(one) for one in result.conflicts],
-        "done": result.done,
-        "total": result.total,
-    }

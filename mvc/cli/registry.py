@@ -53,6 +53,14 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "reflog": Entry("mvc.cli.reflog:command", "Where branches have been"),
         "worktree": Entry("mvc.cli.worktree:command", "Several worktrees on one repository"),
     },
+    "share": {
+        "clone": Entry("mvc.cli.clone:command", "Copy a remote into a new folder"),
+        "remote": Entry("mvc.cli.remote:command", "Name the remotes, and see what they hold"),
+        "fetch": Entry("mvc.cli.fetch:command", "Bring history from a remote"),
+        "pull": Entry("mvc.cli.pull:command", "Fetch, then merge or rebase"),
+        "push": Entry("mvc.cli.push:command", "Bring commits and models to a remote"),
+        "ls-remote": Entry("mvc.cli.ls_remote:command", "The refs of a remote"),
+    },
     "keep the repository": {
         "config": Entry("mvc.cli.config:command", "Read and write settings"),
         "gc": Entry("mvc.cli.gc:command", "Free what nothing needs any more"),

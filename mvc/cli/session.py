@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from mvc.cli.colours import Painter
 from mvc.cli.text import one_line
-from mvc.errors import MvcError, UsageError
+from mvc.errors import MvcError, NotARepository, UsageError
 from mvc.lazy import load
 from mvc.progress import SILENT, Progress
-from mvc.settings import Author
+from mvc.settings import Author, Settings
 
 if TYPE_CHECKING:
     from mvc.cli.bars import Bars
@@ -31,6 +32,10 @@ TYPES = {
     "repository": "mvc.repo.repository:Repository",
     "signature": "mvc.objects.model:Signature",
     "caller": "mvc.ops.caller:Caller",
+    "config": "mvc.objects.config:Config",
+    "settings": "mvc.objects.options:resolve",
+    "outside": "mvc.ops.connect:Outside",
+    "supply": "mvc.ops.connect:supply",
     "bars": "mvc.cli.bars:Bars",
     "console": "mvc.cli.console:make_console",
     "json": "mvc.cli.jsontext:json_text",
@@ -90,7 +95,28 @@ class Session:
                 self._repo = kind.open(self.cwd / given, global_configs=self.global_configs)
             else:
                 self._repo = kind.discover(self.cwd, global_configs=self.global_configs)
+            if any(key.startswith("remote.") for key, _ in self._repo.config.items()):
+                self._repo = self._supplied(self._repo)
         return self._repo
+
+    def reopened(self) -> Repository:
+        """The repository, opened again: a command changed its settings."""
+        self._repo = None
+        return self.repo()
+
+    def _supplied(self, repo: Repository) -> Repository:
+        """The repository, to which chunks that are not here come from its remotes when they are asked for."""
+
+        def bring(names: Collection[bytes]) -> None:
+            # Loaded at the first miss: few commands ever see one.
+            outside = load(TYPES["outside"])(self.environment, self.cwd)
+            source = load(TYPES["supply"])(repo, outside, self.progress)
+            try:
+                source(names)
+            finally:
+                source.close()
+
+        return replace(repo, missing_chunks=bring)
 
     def setting(self, key: str) -> str | None:
         """A setting of the repository or the user, for the terminal's sake ("core.editor"); None outside of any."""
@@ -101,7 +127,7 @@ class Session:
 
     def author(self) -> Author:
         """Who new commits, tags and reflog lines are by: environment first, then config."""
-        set_author = self.repo().settings.author
+        set_author = self._set_author()
         name = self.environment.get("MVC_AUTHOR_NAME") or (set_author.name if set_author else "")
         email = self.environment.get("MVC_AUTHOR_EMAIL") or (set_author.email if set_author else "")
         if not name or not email:
@@ -110,6 +136,14 @@ class Session:
                 hint='mvc config --global user.name "Your Name" && mvc config --global user.email you@example.org',
             )
         return Author(name, email)
+
+    def _set_author(self) -> Author | None:
+        """Who the settings say it is: the repository's, or outside of any the user's."""
+        try:
+            return self.repo().settings.author
+        except NotARepository:
+            settings: Settings = load(TYPES["settings"])(load(TYPES["config"])(None, globals=self.global_configs))
+            return settings.author
 
     def caller(self, *, commits: bool = True) -> Caller:
         """For whom an operation runs, now. With `commits` false (it writes reflog lines at most) nobody need be

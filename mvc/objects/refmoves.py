@@ -55,12 +55,18 @@ def set_head(refs: Refs, target: str, *, message: str, author: Signature, wait: 
         transaction.write(refs.path("HEAD"), _line(target if is_id(target) else f"ref: {target}"))
 
 
-def set_symbolic(refs: Refs, ref: str, target: str, *, wait: float) -> None:
+def set_symbolic(refs: Refs, ref: str, target: str | None, *, wait: float) -> None:
     """`Refs.set_symbolic`."""
-    refnames.check(target)
+    if target is not None:
+        refnames.check(target)
     with Transaction(refs, wait=wait) as transaction:
         transaction.lock(ref)
-        transaction.write(refs.path(ref), _line(f"ref: {target}"))
+        if target is not None:
+            transaction.write(refs.path(ref), _line(f"ref: {target}"))
+        elif refs.symbolic(ref) is not None:
+            fsio.unlink(refs.path(ref), missing_ok=True)
+    if target is None:
+        tidy(refs, [ref])
 
 
 def write_pseudo(refs: Refs, name: str, value: str | None, *, wait: float) -> None:

@@ -94,8 +94,8 @@ class Refs(RefFiles):
         """Point HEAD at a branch (`target` is `refs/heads/...`), or detach it at a commit id. Logs it."""
         _move("set_head")(self, target, message=message, author=author, wait=wait)
 
-    def set_symbolic(self, ref: str, target: str, *, wait: float = LOCK_WAIT) -> None:
-        """Make `ref` (`refs/remotes/origin/HEAD`) a symbolic ref."""
+    def set_symbolic(self, ref: str, target: str | None, *, wait: float = LOCK_WAIT) -> None:
+        """Make `ref` (`refs/remotes/origin/HEAD`) a symbolic ref; None removes it if it is one."""
         _move("set_symbolic")(self, ref, target, wait=wait)
 
     def write_pseudo(self, name: str, value: str | None, *, wait: float = LOCK_WAIT) -> None:

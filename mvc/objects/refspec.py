@@ -46,7 +46,7 @@ class Refspec(NamedTuple):
         sign = "^" if self.negative else "+" if self.force else ""
         return sign + self.source + (f":{self.target}" if self.target or not self.source else "")
 
-    def matches(self, ref: str) -> bool:
+    def covers(self, ref: str) -> bool:
         """Whether the full name `ref` is one of its sources."""
         return _fill(self.source, self.source, ref) is not None
 
@@ -94,7 +94,7 @@ def mapped(specs: Sequence[Refspec], refs: Iterable[str]) -> list[tuple[str, str
     found: dict[tuple[str, str | None], bool] = {}
     for spec in specs:
         for ref in [] if spec.negative else _sources(spec, names):
-            if not any(other.matches(ref) for other in left_out):
+            if not any(other.covers(ref) for other in left_out):
                 pair = ref, (spec.maps(ref) if spec.is_pattern else full_target(spec.target))
                 found[pair] = found.get(pair, False) or spec.force
     return [(source, target, force) for (source, target), force in found.items()]
@@ -115,14 +115,14 @@ def look_up(name: str, refs: Iterable[str]) -> str | None:
 
 def tracking_ref(specs: Sequence[Refspec], ref: str) -> str | None:
     """Where what the remote calls `ref` is kept here, by the fetch refspecs of that remote; None: nowhere."""
-    if any(spec.negative and spec.matches(ref) for spec in specs):
+    if any(spec.negative and spec.covers(ref) for spec in specs):
         return None
     return next((found for spec in specs if not spec.negative and (found := spec.maps(ref)) is not None), None)
 
 
 def _sources(spec: Refspec, refs: list[str]) -> list[str]:
     if spec.is_pattern:
-        return [ref for ref in refs if spec.matches(ref)]
+        return [ref for ref in refs if spec.covers(ref)]
     found = look_up(spec.source or "HEAD", refs)
     return [found] if found else []
 

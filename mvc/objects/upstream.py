@@ -103,7 +103,7 @@ def require_push(config: Config, branch: str) -> str:
     specs = push_refspecs(config, remote)
     way = push_default(config)
     if specs:
-        target = next((spec.maps(branch) or branch for spec in specs if spec.matches(branch)), None)
+        target = next((spec.maps(branch) or branch for spec in specs if spec.covers(branch)), None)
         if target is None:
             raise NotFound(f"push refspecs for '{remote}' do not include '{branch.removeprefix(HEADS)}'")
         return _seen(config, remote, target)

@@ -32,18 +32,23 @@ class Tracking:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A branch that was made to follow another; `name` is that one's short name."""
+    """A branch that was made to follow another; `name` is that one's short name here, `there` on `remote`."""
 
     branch: str
     name: str
+    remote: str = HERE
+    there: str = ""
 
 
 def tracking(repo: Repository, branch: str | None) -> Tracking | None:
-    """How the branch (a full name) stands to its upstream; None if it has none. Nothing is asked of the remote."""
+    """How the branch (a full name) stands to its upstream; None if it has none, or one that is not kept here.
+
+    Nothing is asked of the remote.
+    """
     found = upstream(repo.config, branch) if branch is not None else None
-    if found is None or branch is None:
+    if found is None or branch is None or found.tracking is None:
         return None
-    ours, theirs = repo.refs.read(branch), repo.refs.read(found.tracking) if found.tracking else None
+    ours, theirs = repo.refs.read(branch), repo.refs.read(found.tracking)
     if ours is None or theirs is None:
         return Tracking(found.name, found.remote, found.merge, theirs is None, 0, 0)
     ahead, behind = ancestry.ahead_behind(repo.objects, ours, theirs)

@@ -1,0 +1,127 @@
+"""`mvc remote`: parse, call `mvc.ops.remote` and `mvc.ops.remote_show`, render."""
+
+from __future__ import annotations
+
+import click
+
+from mvc.cli.command import complete, dry_run_flag, json_flag, noun, quiet_flag
+from mvc.cli.fetched_text import tell_fetch
+from mvc.cli.outside import outside
+from mvc.cli.remote_text import remote_json, remote_lines
+from mvc.cli.session import Session
+from mvc.cli.text import printable, printable_path
+from mvc.ops import remote, remote_show
+from mvc.ops.fetch import FetchOptions, fetch
+
+_NAME = click.argument("name", shell_complete=complete("remotes"))
+
+
+@noun(default="list")
+def command(session: Session) -> None:
+    """The repositories elsewhere that are pushed to and fetched from.
+
+    `mvc remote` alone lists them, `mvc remote -v` with their URLs.
+    """
+
+
+@command.verb
+@click.option("-v", "--verbose", is_flag=True, help="With their URLs.")
+@json_flag
+def list_(session: Session, verbose: bool, as_json: bool) -> None:
+    """All remotes, by name."""
+    every = remote.list_remotes(session.repo())
+    if as_json:
+        rows = [{"name": one.name, "fetch": one.fetch, "push": one.push} for one in every]
+        session.emit_json("remotes", {"remotes": rows})
+        return
+    for one in every:
+        name = printable_path(one.name)
+        if verbose or session.verbose:
+            session.emit_text(f"{name}\t{printable(one.fetch)} (fetch)")
+            session.emit_text(f"{name}\t{printable(one.push)} (push)")
+        else:
+            session.emit_text(name)
+
+
+@command.verb
+@click.argument("name")
+@click.argument("url")
+@click.option("-f", "--fetch", "fetching", is_flag=True, help="Fetch from it at once.")
+@click.option("-t", "--track", "branches", metavar="BRANCH", multiple=True, help="Fetch this branch alone.")
+@quiet_flag
+def add(session: Session, name: str, url: str, fetching: bool, branches: tuple[str, ...]) -> None:
+    """Name a remote.
+
+    URL is a folder, or a place in an object store; docs/remotes has a page for each.
+    """
+    remote.add_remote(session.repo(), name, url, branches=branches)
+    if fetching:
+        repo = session.reopened()
+        caller = session.caller(commits=False)
+        tell_fetch(session, fetch(repo, name, (), FetchOptions(), outside=outside(session), caller=caller))
+
+
+@command.verb
+@click.argument("old", shell_complete=complete("remotes"))
+@click.argument("new")
+@quiet_flag
+def rename(session: Session, old: str, new: str) -> None:
+    """Give a remote another name: its settings, and its branches here."""
+    for spec in remote.rename_remote(session.repo(), old, new, session.caller(commits=False)):
+        session.warn(f"Not updating non-default fetch refspec {spec}: change it by hand, if need be")
+
+
+@command.verb
+@_NAME
+@quiet_flag
+def remove(session: Session, name: str) -> None:
+    """Forget a remote, and its branches here. There, nothing is deleted."""
+    remote.remove_remote(session.repo(), name, session.caller(commits=False))
+
+
+command.add_command(remove, "rm")
+
+
+@command.verb
+@_NAME
+@click.option("--push", "pushing", is_flag=True, help="The URL that is pushed to.")
+def get_url(session: Session, name: str, pushing: bool) -> None:
+    """The URL of a remote."""
+    urls = remote.get_urls(session.repo(), name)
+    session.emit_text(printable(urls.push if pushing else urls.fetch))
+
+
+@command.verb
+@_NAME
+@click.argument("url")
+@click.option("--push", "pushing", is_flag=True, help="Only for pushing; it is fetched from where it was.")
+def set_url(session: Session, name: str, url: str, pushing: bool) -> None:
+    """Change the URL of a remote."""
+    remote.set_url(session.repo(), name, url, push=pushing)
+
+
+@command.verb
+@_NAME
+@click.option("-n", "offline", is_flag=True, help="Ask nothing of the remote.")
+@json_flag
+def show(session: Session, name: str, offline: bool, as_json: bool) -> None:
+    """A remote as it is now: its branches, and which of yours follow it."""
+    info = remote_show.show(session.repo(), name, ask=not offline, outside=outside(session))
+    if as_json:
+        session.emit_json("remote", remote_json(info))
+    else:
+        session.emit_text("\n".join(remote_lines(info)))
+
+
+@command.verb
+@_NAME
+@dry_run_flag
+@quiet_flag
+def prune(session: Session, name: str, dry_run: bool) -> None:
+    """Delete remote-tracking branches whose branch there is gone."""
+    caller = session.caller(commits=False)
+    done = remote_show.prune(session.repo(), name, dry_run=dry_run, outside=outside(session), caller=caller)
+    if done.names and not session.quiet:
+        session.emit_text(f"Pruning {printable_path(name)}\nURL: {printable(done.url)}")
+        for one in done.names:
+            session.emit_text(f" * [{'would prune' if dry_run else 'pruned'}] {printable_path(one)}")

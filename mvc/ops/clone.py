@@ -1,0 +1,176 @@
+"""`mvc clone`: a new repository with a remote's history, and the chunks of what is checked out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from mvc import fsio
+from mvc.errors import MvcError, NotFound, Refused, UsageError
+from mvc.objects import trees
+from mvc.objects.model import Commit
+from mvc.objects.refs import RefChange
+from mvc.objects.refspec import Refspec
+from mvc.objects.upstream import HEADS
+from mvc.ops.caller import Caller
+from mvc.ops.connect import Outside, absolute_url, connect, supplied
+from mvc.ops.init import init
+from mvc.ops.project import note_head
+from mvc.ops.remote import add_remote, check_url, require
+from mvc.ops.tracking import follow
+from mvc.repo.locking import edit_stage
+from mvc.repo.materialize import content_identity, switch_tree
+from mvc.repo.repository import Repository
+from mvc.sync import fetch as engine
+from mvc.sync.chunks import bring_files
+from mvc.sync.fetch import FetchResult
+from mvc.sync.remotes import Remote
+from mvc.sync.state import State
+
+TAGS = "refs/tags/"
+
+
+@dataclass(frozen=True, slots=True)
+class CloneOptions:
+    """How to clone. `branch`: a branch, or a tag (then HEAD is on none); None: the one that the remote's HEAD names."""
+
+    origin: str = "origin"
+    branch: str | None = None
+    checkout: bool = True
+    all_data: bool = False
+    """All chunks of the whole history, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cloned:
+    """What came. `branch` is the full name that HEAD is on, or None; `commit` is None for an empty remote."""
+
+    repo: Repository
+    url: str
+    branch: str | None
+    commit: Commit | None
+    history: int
+    """Bytes of history that came."""
+    chunks: int
+    """Bytes of chunks that came."""
+    size: int
+    """Bytes of the files that were checked out."""
+
+
+def folder_of(url: str) -> str:
+    """The folder that a clone of `url` goes to: its last part. Raises UsageError where there is none."""
+    path = url.split("?", maxsplit=1)[0].rstrip("/\\")
+    if path.endswith("/.mvc"):
+        path = path.removesuffix("/.mvc")
+    name = path.replace("\\", "/").rpartition("/")[2].rpartition(":")[2]
+    name = name.removesuffix(".mvc").removesuffix(".git").strip()
+    if not name or name in {".", ".."}:
+        raise UsageError(f"no folder's name can be made of '{url}'", hint="mvc clone URL FOLDER")
+    return name
+
+
+def clone(
+    url: str,
+    folder: Path,
+    options: CloneOptions,
+    *,
+    outside: Outside,
+    caller: Caller,
+    global_configs: Sequence[Path] = (),
+) -> Cloned:
+    """Make `folder` a clone.
+
+    If it fails before the history is there, what was made is removed again; after that it stays, and the error's
+    hint says how to go on. Raises Refused if the folder holds anything, NotFound, NetworkError, AuthError.
+    """
+    url = absolute_url(check_url(url), outside.cwd)
+    was_there = folder.exists()
+    if was_there and (not folder.is_dir() or any(folder.iterdir())):
+        raise Refused(f"destination path '{folder}' already exists and is not an empty directory")
+    try:
+        fsio.make_dirs(folder)
+        add_remote(init(folder, global_configs=global_configs).repo, options.origin, url)
+        repo = Repository.open(folder, global_configs=global_configs)
+        with connect(repo, require(repo.config, options.origin), outside) as remote:
+            url = remote.backend.url
+            result = _history(repo, remote, options, caller)
+            target = _target(options, result.state, url)
+        commit = _refs(repo, target, options, result.state, url, caller)
+    except BaseException:
+        _remove(folder, keep=was_there)
+        raise
+    repo, source = supplied(repo, outside, caller.progress)
+    with closing(source):
+        try:
+            size = _check_out(repo, commit, caller) if commit is not None and options.checkout else 0
+        except MvcError as error:
+            error.hint = f"the history is there; to go on: mvc -C {folder} reset --hard"
+            raise
+    moved = source.moved
+    if options.all_data:
+        with connect(repo, require(repo.config, options.origin), outside) as remote:
+            moved += bring_files(remote, list(result.state.refs.values()), progress=caller.progress).moved
+    return Cloned(repo, url, repo.refs.head().branch, commit, result.bytes, moved, size)
+
+
+def _history(repo: Repository, remote: Remote, options: CloneOptions, caller: Caller) -> FetchResult:
+    specs = [*remote.config.fetch, Refspec("refs/tags/*", "refs/tags/*")]
+    result = engine.fetch(remote, specs, who=caller.who, tags="all", progress=caller.progress)
+    state = result.state
+    if state.head.startswith(HEADS) and state.head in state.refs:
+        name = state.head.removeprefix(HEADS)
+        repo.refs.set_symbolic(f"refs/remotes/{options.origin}/HEAD", f"refs/remotes/{options.origin}/{name}")
+    return result
+
+
+def _target(options: CloneOptions, state: State, url: str) -> str | None:
+    """The ref there to check out: full name; None: there is nothing."""
+    if options.branch is not None:
+        for prefix in (HEADS, TAGS):
+            if prefix + options.branch in state.refs:
+                return prefix + options.branch
+        raise NotFound(
+            f"Remote branch {options.branch} not found in upstream {options.origin}", hint=f"mvc ls-remote {url}"
+        )
+    return state.head or None
+
+
+def _refs(
+    repo: Repository, target: str | None, options: CloneOptions, state: State, url: str, caller: Caller
+) -> Commit | None:
+    """Make the branch, put HEAD there, and let it follow the remote's; returns the commit."""
+    if target is None:
+        return None
+    found = state.refs.get(target)
+    commit = repo.objects.peel(found, "commit") if found is not None else None
+    message = f"clone: from {url}"
+    if target.startswith(HEADS):
+        follow(repo, target, options.origin, target)
+        repo.refs.set_head(target, message=message, author=caller.who)
+        if commit is not None:
+            repo.refs.update([RefChange(target, None, commit)], message=message, author=caller.who)
+    elif commit is not None:
+        repo.refs.set_head(commit, message=message, author=caller.who)
+    return repo.objects.commit(commit) if commit is not None else None
+
+
+def _check_out(repo: Repository, commit: Commit, caller: Caller) -> int:
+    """Write the files; returns the sum of their sizes."""
+    with edit_stage(repo, wait=caller.wait, what="clone") as stage:
+        switch_tree(repo, stage, commit.tree, current_tree=None, progress=caller.progress)
+        note_head(repo, stage)
+    items = trees.flatten(repo.objects, commit.tree).values()
+    return sum(content_identity(repo.objects, item)[0] for item in items)
+
+
+def _remove(folder: Path, *, keep: bool) -> None:
+    """Take away what was made; an empty folder that had been there stays."""
+    for path in [*folder.iterdir()] if keep else [folder]:
+        fsio.step("rmtree", path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""Opening a remote: by name or URL, with credentials from the places that the environment names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mvc.backends.open import open_backend
+from mvc.objects.upstream import default_remote
+from mvc.progress import SILENT, Progress
+from mvc.repo.repository import Repository
+from mvc.sync.chunks import FromRemotes
+from mvc.sync.remotes import Remote, RemoteConfig, remote_config
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SSH = re.compile(r"[^/\\]+:")
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What lies outside of the repository: the environment (for credentials), and where relative paths start."""
+
+    environment: Mapping[str, str]
+    cwd: Path
+
+
+def find_remote(repo: Repository, name_or_url: str | None, outside: Outside) -> RemoteConfig:
+    """The remote of that name, else one of that URL; None: the one that HEAD's branch follows, else the only one,
+    else origin. Raises NotFound."""
+    found = remote_config(repo.config, name_or_url or default_remote(repo.config, repo.refs.head().branch))
+    if found.name:
+        return found
+    url = absolute_url(found.url, outside.cwd)
+    return RemoteConfig("", url, url)
+
+
+def connect(repo: Repository, config: RemoteConfig, outside: Outside, *, push: bool = False) -> Remote:
+    """Open a remote. A relative path in the config starts from the worktree's top, as with Git.
+
+    Raises UsageError for a URL of an unknown kind.
+    """
+    top = repo.worktree or repo.common_dir
+    url = absolute_url(config.push_url if push else config.url, top)
+    return Remote(repo, config, open_backend(url, environment=outside.environment))
+
+
+def supply(repo: Repository, outside: Outside, progress: Progress = SILENT) -> FromRemotes:
+    """What brings chunks that are not here from the repository's remotes. Nothing is opened before the first is."""
+    return FromRemotes(repo, lambda config: connect(repo, config, outside), progress=progress)
+
+
+def supplied(repo: Repository, outside: Outside, progress: Progress = SILENT) -> tuple[Repository, FromRemotes]:
+    """The repository, to which chunks come as they are asked for; and what brings them, to be closed."""
+    source = supply(repo, outside, progress)
+    return replace(repo, missing_chunks=source), source
+
+
+def absolute_url(url: str, start: Path) -> str:
+    """A relative path as absolute one; any other URL as it stands."""
+    if is_path(url):
+        return os.path.normpath(start / os.path.expanduser(url))
+    return url
+
+
+def is_path(url: str) -> bool:
+    """Whether `url` is a plain path, and neither `scheme://` nor `host:path`."""
+    return not _SCHEME.match(url) and not _SSH.match(url)

@@ -1,0 +1,186 @@
+"""`mvc fetch`: history from a remote. Remote-tracking branches move; nothing else of the repository does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mvc import fsio
+from mvc.errors import NotFound
+from mvc.objects.refspec import Refspec, mapped, parse_fetch, tracking_ref
+from mvc.objects.upstream import upstream
+from mvc.ops.caller import Caller
+from mvc.ops.connect import Outside, connect, find_remote
+from mvc.ops.ls_remote import all_refs
+from mvc.repo.repository import Repository
+from mvc.sync import fetch as engine
+from mvc.sync.fetch import FetchResult, Tags
+from mvc.sync.remotes import Remote, RemoteConfig, configured
+
+FETCH_HEAD = "FETCH_HEAD"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """How to fetch. `tags`: "follow" takes those whose commit is here afterwards. `prune` None: as the config says."""
+
+    prune: bool | None = None
+    tags: Tags = "follow"
+    force: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FetchHead:
+    """A ref that was fetched: `source` is its full name there, or "HEAD". `merge`: `pull` merges it."""
+
+    id: str
+    source: str
+    merge: bool
+
+    def describe(self, url: str) -> str:
+        """As in FETCH_HEAD and in the message of a merge: "branch 'main' of URL"."""
+        for prefix, kind in (
+            ("refs/heads/", "branch"),
+            ("refs/tags/", "tag"),
+            ("refs/remotes/", "remote-tracking branch"),
+        ):
+            if self.source.startswith(prefix):
+                return f"{kind} '{self.source.removeprefix(prefix)}' of {url}"
+        return url if self.source == "HEAD" else f"'{self.source}' of {url}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came from a remote; `name` is "" for one that has only a URL."""
+
+    name: str
+    url: str
+    result: FetchResult
+    heads: tuple[FetchHead, ...]
+    """What FETCH_HEAD tells: that which `pull` merges first."""
+
+
+def fetch(
+    repo: Repository,
+    name_or_url: str | None = None,
+    specs: Sequence[str] = (),
+    options: FetchOptions = FetchOptions(),
+    *,
+    outside: Outside,
+    caller: Caller,
+) -> Fetched:
+    """Fetch from a remote (None: the one that HEAD's branch follows): what `specs` name, else what its settings say.
+
+    Raises NotFound (no such remote, no such ref there), UsageError for a refspec that is none, NetworkError, AuthError.
+    """
+    repo.require_writable()
+    return _fetch(repo, find_remote(repo, name_or_url, outside), specs, options, outside, caller)
+
+
+def fetch_all(repo: Repository, options: FetchOptions, *, outside: Outside, caller: Caller) -> tuple[Fetched, ...]:
+    """Fetch from every remote, by name, what its settings say."""
+    repo.require_writable()
+    return tuple(_fetch(repo, one, (), options, outside, caller) for one in configured(repo.config))
+
+
+def _fetch(
+    repo: Repository,
+    config: RemoteConfig,
+    specs: Sequence[str],
+    options: FetchOptions,
+    outside: Outside,
+    caller: Caller,
+) -> Fetched:
+    given = [_forced(parse_fetch(text), options.force) for text in expand_tags(specs)]
+    prune = options.prune if options.prune is not None else _prunes(repo, config.name)
+    with connect(repo, config, outside) as remote:
+        wanted = _wanted(remote, given)
+        result = engine.fetch(
+            remote,
+            wanted,
+            who=caller.who,
+            prune=prune and not given,
+            tags=options.tags,
+            dry_run=options.dry_run,
+            progress=caller.progress,
+        )
+        url = remote.backend.url
+    heads = _heads(repo, config.name, result, asked=bool(given) or not config.name)
+    if not options.dry_run:
+        _write_fetch_head(repo, heads, url)
+    return Fetched(config.name, url, result, heads)
+
+
+def expand_tags(specs: Sequence[str]) -> list[str]:
+    """`tag NAME` in a list of refspecs is `refs/tags/NAME:refs/tags/NAME`."""
+    found: list[str] = []
+    rest = iter(specs)
+    for spec in rest:
+        name = next(rest, None) if spec == "tag" else None
+        found.append(spec if name is None else f"refs/tags/{name}:refs/tags/{name}")
+    return found
+
+
+def _wanted(remote: Remote, given: Sequence[Refspec]) -> list[Refspec] | None:
+    """The refspecs with full names. Those of the command line bring what the settings keep up to date, as in Git.
+
+    None: as the settings say.
+    """
+    settings = remote.config.fetch
+    if not given and settings:
+        return None
+    state = remote.state()
+    names = all_refs(state)
+    found: list[Refspec] = []
+    for spec in given or [Refspec("HEAD")]:
+        pairs = mapped([spec, *(one for one in given if one.negative)], names)
+        if not pairs and not spec.is_pattern and not spec.negative:
+            raise NotFound(
+                f"couldn't find remote ref {spec.source}", hint=f"mvc ls-remote {remote.config.name}".rstrip()
+            )
+        for source, target, force in pairs:
+            real = state.head if source == "HEAD" else source
+            found.append(Refspec(real, target or "", force))
+            seen = tracking_ref(settings, real)
+            if seen is not None and seen != target:
+                found.append(Refspec(real, seen, True))
+    return list(dict.fromkeys(found))
+
+
+def _heads(repo: Repository, name: str, result: FetchResult, *, asked: bool) -> tuple[FetchHead, ...]:
+    """What FETCH_HEAD is to hold. `asked`: all that came without a place of its own is to be merged."""
+    branch = repo.refs.head().branch
+    follows = upstream(repo.config, branch) if branch else None
+    merge = follows.merge if follows is not None and follows.remote == name else None
+    found: dict[str, FetchHead] = {}
+    for ref in result.refs:
+        if ref.new is None or not ref.source or (ref.source.startswith("refs/tags/") and not asked):
+            continue
+        wanted = _is_asked(ref.target, result, ref.source) if asked else ref.source == merge
+        before = found.get(ref.source)
+        found[ref.source] = FetchHead(ref.new, ref.source, wanted or (before is not None and before.merge))
+    return tuple(sorted(found.values(), key=lambda one: not one.merge))
+
+
+def _is_asked(target: str, result: FetchResult, source: str) -> bool:
+    """Whether a ref came for its own sake: not only as a tag that follows, or to keep a remote-tracking branch new."""
+    if not target:
+        return True
+    alone = sum(1 for ref in result.refs if ref.source == source) == 1
+    return alone and not target.startswith("refs/tags/")
+
+
+def _write_fetch_head(repo: Repository, heads: Sequence[FetchHead], url: str) -> None:
+    lines = [f"{one.id}\t{'' if one.merge else 'not-for-merge'}\t{one.describe(url)}\n" for one in heads]
+    data = "".join(lines).encode("utf-8", "surrogateescape")
+    fsio.write_atomic(repo.git_dir / FETCH_HEAD, data, sync=False)
+
+
+def _forced(spec: Refspec, force: bool) -> Refspec:
+    return spec._replace(force=True) if force and not spec.negative else spec
+
+
+def _prunes(repo: Repository, name: str) -> bool:
+    general = repo.config.get_bool("fetch.prune", False)
+    return repo.config.get_bool(f"remote.{name}.prune", general) if name else general
