@@ -18,7 +18,8 @@ _SHORTEST_NAME = 16
 def model_lines(session: Session, listing: ModelListing) -> list[str]:
     """A line on the file, then a row a tensor."""
     lines = [_title(session, listing), ""]
-    rows = [_row(row) for row in listing.rows if row.tensor is not None or row.kind != "opaque"]
+    headers = [row for row in listing.rows if row.tensor is None and row.kind != "opaque"]
+    rows = [*_headers(headers), *(_row(row) for row in listing.rows if row.tensor is not None)]
     opaque = [_row(row) for row in listing.rows if row.tensor is None and row.kind == "opaque"]
     made = _fitted([*rows, *opaque[:_MOST_OPAQUE]], session.width if session.terminal else None)
     lines += [session.paint(made[0], "dim"), *made[1:]]
@@ -72,6 +73,17 @@ def _shortened(name: str, room: int) -> str:
         return name
     tail = (room - 1) * 2 // 3  # what tells tensors apart is mostly at the end
     return f"{name[: room - 1 - tail]}…{name[-tail:]}"
+
+
+def _headers(rows: list[SegmentRow]) -> list[list[str]]:
+    """One row for all of them: a .npz or .pt has one before each tensor."""
+    if len(rows) < 2:
+        return [_row(row) for row in rows]
+    size, parts = sum(row.size for row in rows), [row.stored for row in rows]
+    known = [part for part in parts if part is not None]
+    stored = [human_bytes(sum(known)), percent(sum(known), size)] if len(known) == len(parts) else ["", ""]
+    codecs = dict.fromkeys(codec for row in rows for codec in row.codecs)
+    return [[f"({len(rows):,} headers)", "", "", "", human_bytes(size), *stored, "+".join(codecs)]]
 
 
 def _row(row: SegmentRow) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import struct
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.world import History, Mvc, git
@@ -274,6 +276,17 @@ def test_show_of_a_small_model(mvc: Mvc, history: History) -> None:
     ]
     [found] = json.loads(mvc("show", "--json", "HEAD:a.safetensors", cwd=history.path).out)["objects"]
     assert found["parameters"] == 9 and found["segments"][-1]["name"] == "two"
+
+
+def test_show_of_a_model_with_a_header_a_tensor(mvc: Mvc, history: History) -> None:
+    """They take one row, above the tensors."""
+    data = io.BytesIO()
+    np.savez(data, one=np.zeros(4, np.float32), two=np.zeros(2, np.float32))
+    history.commit("m\n", {"a.npz": data.getvalue()})
+    history.write()
+    rows = [line.split() for line in mvc("show", "HEAD:a.npz", cwd=history.path).lines[3:]]
+    assert [row[0] for row in rows] == ["(5", "one", "two"]
+    assert rows[0][1:2] == ["headers)"] and rows[0][2:4] == [str(len(data.getvalue()) - 24), "B"]
 
 
 def test_a_long_history_begins_at_once(mvc: Mvc, history: History) -> None:
