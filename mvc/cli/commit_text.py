@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import starmap
 from typing import Any
 
 from mvc.cli.dates import git_date, iso_date
@@ -46,13 +45,17 @@ def value_lines(session: Session, metadata: CommitMetadata) -> list[str]:
     lines: list[str] = []
     for label, values in (("params", metadata.params), ("metrics", metadata.metrics)):
         if values:
-            lines += _wrapped(session, label, list(starmap(_word, values.items())))
+            # Numbers first, as nearly all are: a long log has a hundred thousand of them.
+            words = [
+                f"{k}={v!r}" if type(v) in _NUMBERS and k.isprintable() else f"{printable(k)}={shown(v)}"
+                for k, v in values.items()
+            ]
+            line = "  ".join(words)
+            if len(words) <= _MOST_IN_LOG and len(line) <= session.width - 4 - _LABEL:
+                lines.append(f"    {session.paint(label.ljust(_LABEL), 'cyan')}{line}")
+            else:
+                lines += _wrapped(session, label, words)
     return lines
-
-
-def _word(name: str, value: Any) -> str:
-    # Numbers first, as nearly all are: a long log has a hundred thousand of them.
-    return f"{printable(name)}={value!r}" if type(value) in _NUMBERS else f"{printable(name)}={shown(value)}"
 
 
 def metadata_lines(session: Session, metadata: CommitMetadata) -> list[str]:
@@ -131,10 +134,6 @@ def _signature(who: Signature) -> dict[str, str]:
 
 def _wrapped(session: Session, label: str, words: list[str]) -> Iterator[str]:
     """The words behind a label, broken at the terminal's width; what is beyond a few lines is counted."""
-    line = "  ".join(words) if len(words) <= _MOST_IN_LOG else ""
-    if line and len(line) <= session.width - 4 - _LABEL:
-        yield f"    {session.paint(label.ljust(_LABEL), 'cyan')}{line}"
-        return
     if len(words) > _MOST_IN_LOG:
         words = [*words[:_MOST_IN_LOG], f"... {len(words) - _MOST_IN_LOG} more"]
     lines = [""]

@@ -66,7 +66,11 @@ class Objects(ObjectReader):
             if where is None:
                 break
             try:
-                kind, data = self._read(where, object_id)
+                kind, data = (
+                    where[0].read(where[1], self._external)
+                    if isinstance(where, tuple)
+                    else self._loose(where, object_id)
+                )
             except FileNotFoundError:
                 # It moved to another pack since it was found.
                 self.reload()
@@ -78,11 +82,8 @@ class Objects(ObjectReader):
             return "tree", b""
         raise missing(object_id)
 
-    def _read(self, where: tuple[Pack, int] | Path, object_id: str) -> tuple[Kind, bytes]:
-        if isinstance(where, tuple):
-            pack, offset = where
-            return pack.read(offset, self._external)
-        found = loose.read(where, object_id)
+    def _loose(self, folder: Path, object_id: str) -> tuple[Kind, bytes]:
+        found = loose.read(folder, object_id)
         if found is None:
             raise FileNotFoundError(object_id)
         return found

@@ -149,7 +149,9 @@ def parse_commit(commit_id: str, data: bytes) -> Commit:
         who, seconds, zone = committer_parts
         committer = Signature(*_person(who), int(seconds), _usual_offset(zone))
     # "parent ", 40 digits, a newline: 48 bytes each.
-    parents = tuple([block[at + 7 : at + 47].decode() for at in range(0, len(block), 48)])
+    parents: tuple[str, ...] = (block[7:47].decode(),)
+    if len(block) != 48:
+        parents = tuple([block[at + 7 : at + 47].decode() for at in range(0, len(block), 48)])
     return Commit(commit_id, tree.decode(), parents, author, committer, _text(data[match.end() :]))
 
 

@@ -75,16 +75,17 @@ class Pack:
     def read(self, offset: int, external: External | None = None) -> tuple[Kind, bytes]:
         """The object at `offset`. Raises IntegrityError, naming the pack, if it cannot be read."""
         try:
-            return self._read(offset, external)
+            entry = self._entry(offset)
+            if entry.base is None:
+                return KIND_OF[entry.type], entry.data
+            return self._resolved(offset, entry.data, entry.base, external)
         except IntegrityError as error:
             raise IntegrityError(f"{self.path.name} at {offset}: {error.message}", hint="mvc fsck") from error
 
-    def _read(self, offset: int, external: External | None) -> tuple[Kind, bytes]:
-        entry = self._entry(offset)
-        if entry.base is None:
-            return KIND_OF[entry.type], entry.data
-        deltas = [(offset, entry.data)]
-        place = self._base_offset(entry.base)
+    def _resolved(self, offset: int, delta: bytes, base: int | bytes, external: External | None) -> tuple[Kind, bytes]:
+        """What `delta`, at `offset`, makes of its base, which may be a delta again."""
+        deltas = [(offset, delta)]
+        place = self._base_offset(base)
         for _ in range(_MAX_CHAIN):
             if isinstance(place, bytes):
                 kind, data = _beyond(external)(place)

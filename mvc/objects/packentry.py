@@ -23,6 +23,8 @@ MAX_OBJECT = 2**31
 
 _FIRST_READ = 448
 """Enough for most commits and small trees, and no more than Python's own allocator serves."""
+_WHOLE = _FIRST_READ - 48
+"""Objects up to this size lie whole in the first read, even if they are stored uncompressed."""
 _NEXT_READ = 256 * 1024
 
 
@@ -127,6 +129,15 @@ def _long_head(data: bytes) -> tuple[int, int, int]:
 def read_entry(read_at: ReadAt, offset: int) -> Entry:
     """The entry at `offset`, inflated. Bounded by the size its header tells. Raises IntegrityError."""
     data = read_at(offset, _FIRST_READ)
+    short = _short_head(data[:2])
+    if short is not None and short[1] <= _WHOLE and short[0] in KIND_OF:
+        # A commit, as a rule: a long log reads ten thousand of them.
+        try:
+            made = zlib.decompress(data[short[2] :])
+        except zlib.error as error:
+            raise IntegrityError("an object's compressed bytes are damaged") from error
+        if len(made) == short[1]:
+            return Entry(short[0], None, made)
     type_number, size, base, length = parse_head(data, offset)
     return Entry(type_number, base, inflate(read_at, offset, data[length:], length, size))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain, starmap
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from mvc.errors import NotFound, ParseError
+from mvc.errors import NotFound, ParseError, UnsupportedFormat
 from mvc.lazy import load
 from mvc.metadata.model import NOTHING, CommitMetadata
 from mvc.metadata.tree import FILES, METRICS, PARAMS, MetadataReader
@@ -15,6 +16,13 @@ from mvc.objects.revparse import parse_range
 from mvc.objects.walk import Selection, walk, walk_graph
 from mvc.ops.names import HEADS, REMOTES, TAGS, peel
 from mvc.repo.repository import Repository
+
+if TYPE_CHECKING:
+    from mvc.metadata.remembered import RememberingReader
+
+_REMEMBERING = "mvc.metadata.remembered:RememberingReader"
+_LONG = 128
+"""So many commits are read before the file of what was read once is looked at; the first screen does without."""
 
 _TENSOR_FILTER = "mvc.ops.tensor_filter:TensorFilter"
 
@@ -67,12 +75,27 @@ def log(repo: Repository, options: LogOptions) -> Iterator[LogEntry]:
     if not options.metadata:
         yield from starmap(LogEntry, steps)
         return
-    reader = MetadataReader(repo.objects, FILES if options.all_metadata else (PARAMS, METRICS))
-    for commit, parents in steps:
+    yield from _with_metadata(repo, steps, options.all_metadata)
+
+
+def _with_metadata(
+    repo: Repository, steps: Iterator[tuple[Commit, tuple[str, ...]]], every_file: bool
+) -> Iterator[LogEntry]:
+    plain = MetadataReader(repo.objects, FILES if every_file else (PARAMS, METRICS))
+    remembering: RememberingReader | None = None
+    for number, (commit, parents) in enumerate(steps):
+        if number == _LONG and not every_file:
+            remembering = load(_REMEMBERING)(plain, repo.common_dir / "metadata-cache")
         try:
-            yield LogEntry(commit, parents, reader.read(commit.tree))
+            metadata = (remembering or plain).read(commit.tree)
         except ParseError as error:  # what nobody can read hides no commit: it is told beside it
             yield LogEntry(commit, parents, problem=error.message)
+        else:
+            yield LogEntry(commit, parents, metadata)
+    if remembering is not None and remembering.fresh > _LONG:
+        with suppress(UnsupportedFormat):
+            repo.require_writable()
+            remembering.save(repo.tmp_dir)
 
 
 def _selection(repo: Repository, options: LogOptions) -> Selection:
