@@ -85,7 +85,8 @@ def _lines(session: Session, result: CommitResult, amend: bool) -> list[str]:
     if parts:
         total = len(result.added) + len(result.changed) + len(result.removed)
         lines.append(f" {counted(total, 'file')}: {', '.join(parts)}")
-    lines.append(stored_line(result.stored_bytes, result.raw_bytes))
+    if result.raw_bytes:  # else it is empty, or only takes files away
+        lines.append(stored_line(result.stored_bytes, result.raw_bytes))
     return lines
 
 

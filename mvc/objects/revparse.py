@@ -99,7 +99,8 @@ def previous_branch(refs: Refs, count: int) -> str:
             left -= 1
             if left == 0:
                 return entry.message.removeprefix("checkout: moving from ").partition(" to ")[0]
-    raise NotFound(f"there were not {count} switches before this one")
+    were = "nothing was" if count == 1 else f"fewer than {count} branches were"
+    raise NotFound(f"{were} checked out before", hint="mvc reflog")
 
 
 def split_path(spec: str) -> tuple[str, str | None]:

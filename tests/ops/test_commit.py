@@ -41,7 +41,7 @@ def test_nothing_to_commit(world: World) -> None:
     ran = world.mvc("commit", "-m", "again", code=5)
     assert "nothing to commit" in ran.err
     assert "nothing to commit" in world.mvc("commit", "-m", "x", "--metric", "acc=1", code=5).err
-    world.mvc("commit", "-m", "empty", "--allow-empty")
+    assert "stored" not in world.mvc("commit", "-m", "empty", "--allow-empty").out
     assert world.subjects() == ["empty", "1"]
 
 

@@ -196,3 +196,8 @@ def test_links_and_executables(world: World) -> None:
     assert not (world.path / "link").is_symlink()
     assert not (world.path / "run.sh").stat().st_mode & 0o111
     assert world.status() == []
+
+
+def test_back_to_where_nobody_was(world: World) -> None:
+    world.commit("one", a="1")
+    assert "nothing was checked out before" in world.mvc("switch", "-", code=4).err
