@@ -171,9 +171,7 @@ def test_the_flat_reader_never_disagrees_with_the_lean_one(groups: dict[str, Any
 ROWS = st.tuples(
     st.sampled_from(["", "", "  ", "    ", " ", "      "]),
     st.sampled_from(["a", "b", "a.b", "a@b.c", "1", "no", "null", '"a"', "b ", "-", ""]),
-    st.sampled_from(
-        [":", ":", ": 1", ": 0.5", ": word", ': "x: y"', ": [1]", ": {}", ": ", ":  1", ": 1 # c"]
-    ),
+    st.sampled_from([":", ":", ": 1", ": 0.5", ": word", ': "x: y"', ": [1]", ": {}", ": ", ":  1", ": 1 # c"]),
 )
 
 
