@@ -18,6 +18,7 @@ def new_objects(objects: ObjectReader, tips: Iterable[str], have: Iterable[str])
     are compared. So something old that comes back may come again. Raises MissingObject, IntegrityError.
     """
     tips = list(dict.fromkeys(tips))
+    have = list(have)
     seen: set[str] = set()
     for commit in _border(objects, _commits(objects, tips), _commits(objects, have)):
         seen.add(commit)

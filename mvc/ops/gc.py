@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mvc.errors import MvcError
@@ -19,6 +19,7 @@ from mvc.repo.roots import roots
 from mvc.store.chunkstore import ChunkStore
 from mvc.store.locks import hold
 from mvc.store.report import SweepResult
+from mvc.sync.promised import Promises
 
 _DAY = 24 * 3600.0
 
@@ -73,6 +74,7 @@ def gc(
     gc runs.
     """
     days = repo.settings.gc_prune_expire_days if prune_after_days is None else prune_after_days
+    repo = replace(repo, missing_chunks=None)  # what is not here needs not be brought to be kept
     chunks = open_chunks(repo)
     with hold(lock_path(repo), what="gc", wait=caller.wait):
         # The sweep begins before anything is looked at: what a writer publishes from now on is young.
@@ -104,10 +106,11 @@ def _expire(repo: Repository, caller: Caller) -> int:
 def _live(repo: Repository, chunks: ChunkStore) -> _Live:
     live = _Live()
     found = roots(repo)
+    promises = Promises(repo)
     reached = walk_objects(repo.objects, found.objects, seen=live.objects)
     staged = (Reached("blob", blob, path, 0, "") for blob, path in found.staged.items() if blob not in live.objects)
     for file in chunked_files(repo.objects, _both(reached, staged)):
-        live.chunks.update(chunk_names(chunks, file.manifest))
+        live.chunks.update(chunk_names(chunks, file.manifest, promises.holds))
     live.objects.update(found.staged)
     return live
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from mvc.objects import chunklist
 from mvc.objects.database import Objects
@@ -32,6 +32,20 @@ def chunked_files(objects: Objects, reached: Iterable[Reached]) -> Iterator[Chun
                 yield ChunkedFile(one.id, one.path, one.commit, parse(blob))
 
 
-def chunk_names(chunks: ChunkSource, manifest: Manifest) -> Iterable[bytes]:
-    """Every chunk that a file needs, the lists themselves included."""
-    return chunklist.names(manifest, lambda name: bytes(chunks.read(name)))
+def chunk_names(
+    chunks: ChunkSource, manifest: Manifest, promised: Callable[[bytes], bool] | None = None
+) -> Iterable[bytes]:
+    """Every chunk that a file needs, the lists themselves included.
+
+    What a list names that is not here, but `promised` by a remote, is left out: the remote has that, too.
+    """
+    if promised is None:
+        yield from chunklist.names(manifest, lambda name: bytes(chunks.read(name)))
+        return
+    for segment in manifest.segments:
+        yield from (ref.name for ref in segment.chunks)
+        for row in segment.lists:
+            yield row.name
+            if chunks.find(row.name) is not None or not promised(row.name):
+                alone = replace(segment, lists=(row,))
+                yield from (ref.name for ref in chunklist.chunks_of(alone, lambda name: bytes(chunks.read(name))))

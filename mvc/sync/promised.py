@@ -25,6 +25,10 @@ class Promises:
         """The remote that was seen to hold this chunk; None: it is lost, unless it is here."""
         return next((remote for remote, index in self._held if name in index), None)
 
+    def holds(self, name: bytes) -> bool:
+        """Whether some remote was seen to hold this chunk."""
+        return self.holder(name) is not None
+
 
 def _name(memory: Path) -> str:
     return remembered_url(memory) if memory.name.startswith("@") else unquote(memory.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -195,7 +195,7 @@ class _Push:
         seen: set[bytes] = set()
         self._progress.begin("objects", None, "objects")
         try:
-            for reached in new_objects(objects, tips, have):
+            for reached in self._lacking(tips, have):
                 kind, data = objects.raw(reached.id)
                 git.add(bytes.fromhex(reached.id), kind, data)
                 self._progress.advance(1)
@@ -206,6 +206,16 @@ class _Push:
         finally:
             self._progress.end()
         return cargo
+
+    def _lacking(self, tips: list[str], have: list[str]) -> Iterator[Reached]:
+        """The objects that the remote lacks."""
+        objects = self._repo.objects
+        try:
+            return new_objects(objects, tips, have)
+        except MissingObject:
+            # A commit of the remote is here, but not all behind it (gc took that): only what our refs hold is whole.
+            whole = set(self._repo.refs.list().values())
+            return new_objects(objects, tips, [one for one in have if one in whole])
 
     def _file(
         self,

@@ -182,8 +182,8 @@ def test_what_was_uploaded_and_is_gone_goes_again(scene: Scene, tmp_path: Path) 
     is_whole(backend, tmp_path / "fresh")
 
 
-def in_child(act: Callable[[], object], hook: Callable[[str, str], None]) -> int:
-    """Run in a forked process under a fault hook; its exit code, or KILLED."""
+def fork(act: Callable[[], object], hook: Callable[[str, str], None] | None = None) -> int:
+    """Begin a process that does this; its exit code is 0 if that ended well."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -193,7 +193,12 @@ def in_child(act: Callable[[], object], hook: Callable[[str, str], None]) -> int
             code = 0
         finally:
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return child
+
+
+def in_child(act: Callable[[], object], hook: Callable[[str, str], None]) -> int:
+    """Run in a forked process under a fault hook; its exit code, or KILLED."""
+    return os.waitstatus_to_exitcode(os.waitpid(fork(act, hook), 0)[1])
 
 
 def steps_of(act: Callable[[], object]) -> int:
@@ -301,11 +306,15 @@ def test_several_push_to_one_branch(tmp_path: Path, kind: str) -> None:
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    if kind == "memory":
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    else:
+        children = [fork(lambda n=number: push_until_through(peers[n], f"p{n}", 4)) for number in range(4)]
+        assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
     assert not failures
     (tmp_path / "fresh").mkdir()
     fresh = Peer(tmp_path / "fresh", backend)

@@ -348,3 +348,30 @@ def test_fsck_tells_promised_from_lost(peers: Peers) -> None:
     lost = fsck(bob.repo)
     assert not lost.promised
     assert any("is missing" in one.message for one in lost.findings)
+
+
+def test_gc_needs_no_list_that_is_promised(peers: Peers) -> None:
+    alice, bob = peers("alice"), peers("bob")
+    large = safetensors_bytes({"w": np.arange(70 << 18, dtype=np.float32).reshape(70, -1)})
+    first = alice.commit({"large.safetensors": large, "x.bin": noise(100_000)})
+    alice.push()
+    bob.fetch()
+    gc(bob.lazy(), prune_after_days=0, caller=bob.caller)
+    assert not bob.chunk_names()
+    bob.checkout(first)
+    gc(bob.repo, prune_after_days=0, caller=bob.caller)
+    assert bob.chunk_names() == alice.chunk_names()
+
+
+def test_what_is_half_here_of_the_remote_does_not_stop_a_push(peers: Peers) -> None:
+    alice, bob = peers("alice"), peers("bob")
+    first = alice.commit({"a": b"1"})
+    second = alice.commit({"a": b"2"})
+    alice.push(RefUpdate(second, "refs/heads/other"))
+    kind, data = alice.repo.objects.raw(second)
+    mine = bob.commit({"b": b"1"})
+    with bob.repo.objects.batch() as batch:
+        batch.add(kind, data)  # without its tree and its parent, as gc may leave it
+        batch.seal()
+    assert not bob.repo.objects.contains(first)
+    assert statuses(bob.push(RefUpdate(mine, MAIN))) == [("new", "")]
