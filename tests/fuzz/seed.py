@@ -5,14 +5,19 @@ from __future__ import annotations
 import struct
 import sys
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from mvc.codecs.base import Base
+from mvc.codecs.encode import encode
+from mvc.store import holder
 from tests.formats import making as make
 
-GOLDEN = Path(__file__).parents[1] / "objects" / "golden"
-DATA = Path(__file__).parents[1] / "formats" / "data"
+TESTS = Path(__file__).parents[1]
+GOLDEN = TESTS / "objects" / "golden"
+DATA = TESTS / "formats" / "data"
 
 
 def seeds() -> dict[str, list[bytes]]:
@@ -56,7 +61,77 @@ def seeds() -> dict[str, list[bytes]]:
             b"\x35" + zlib.compress(b"hello"),
             bytes(64) + b"\x40\x0a\x90\x05\x05hello",
         ],
+        **_stored(),
+        **_texts(),
         "config": [b'[core]\n\tbare = true # x\n[remote "a\\"b"] url = "x \\\n y"\n'],
+    }
+
+
+def _stored() -> dict[str, list[bytes]]:
+    """What a repository holds."""
+    pack, chunk_index = (next((TESTS / "store" / "golden").glob(f"*.{kind}")).read_bytes() for kind in ("pack", "idx"))
+    raw = bytes(range(64)) * 16
+    chunks = [
+        bytes((codec, *len(raw).to_bytes(2), len(params), len(base) // 16, 1 if base else 0)) + params + base + payload
+        for codec, params, base, payload in _encoded(raw)
+    ]
+    held = holder.dump(holder.this_process("seed"))
+    line = b"1" * 40 + b" " + b"2" * 40 + b" A <a> 1 +0000\tcommit: m\n"
+    entry = bytes(24) + b"\0\0\x81\xa4" + bytes(12 + 20) + b"\0\3a/b" + bytes(7)
+    return {
+        "chunkindex": [chunk_index, bytes((1, 0x11)) + chunk_index[64:]],
+        "gitindex": [bytes((2, 17, 34)) + bytes((17,)) * 20 + bytes((34,)) * 20 + bytes(16)],
+        "record": [pack, pack[16:], pack[-48:]],
+        "chunk": chunks,
+        "stage": [
+            (TESTS / "golden" / "stage-1.bin").read_bytes(),
+            bytes((2, 3, 40, 0)) + bytes(64) + b"a\0b" + bytes(80),
+        ],
+        "holders": [held, held.split(b"\n", 1)[1], b"11" * 32 + b"\n"],
+        "refs": [line * 2, b"# pack-refs with: sorted \n" + b"1" * 40 + b" refs/heads/main\n", b"refs/heads/main"],
+        "outerindex": [b"DIRC\0\0\0\2\0\0\0\1" + entry + bytes(20), b"\0\0\0\1" + entry + bytes(20)],
+    }
+
+
+def _encoded(raw: bytes) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+    """Codec, params, base and payload of one chunk, by each way."""
+    base = bytes(value ^ (value & 3) for value in raw[:255]) + raw[255:]
+    for dtype, bases in (("F32", []), ("BF16", [Base("same", base)]), ("F16", [Base("fp32", base * 2)]), (None, [])):
+        made = encode(raw, dtype, bases)
+        used = b"" if made.base is None else bytes(bases[made.base].raw)
+        yield made.codec, made.params, used, b"".join(made.payload)
+
+
+def _texts() -> dict[str, list[bytes]]:
+    """What people type, or others send."""
+    lock = b"file 100644 3 blake3:" + b"1" * 64 + b' "a/b"\n'
+    return {
+        "values": [
+            b"a: 1\nb:\n  c: x y\n  d: [1, 2.5]\n",
+            b'{"a": {"b": 1e9}}',
+            b"[a]\nb = 1979-05-27\n",
+            b"lr=1e-5",
+            b"x: &a {y: 1}\nz:\n  <<: *a\n",
+        ],
+        "mvclock": [lock, b"remote " + b"[" * 100_000, b'remote "https://u@x/y"\n' + lock],
+        "patterns": [b"*.pt\n!/a/**/[a-c]?\n/a/x/b1/abcdefg", b"a/*/**/[[:digit:]!]x/a/a/b/c/1x/hijkl"],
+        "revision": [
+            b"HEAD~2^{tree}",
+            b"HEAD~" + b"9" * 5000,
+            b":/a{99999999999}",
+            b":/" + b"(" * 5000,
+            b"@" * 300,
+            b"@{-1}",
+            b"b@{1}..HEAD^@",
+            b"HEAD:a/b",
+            b"@{2 weeks ago}",
+            b":/number",
+            b"2026-01-31 12:00 +0100",
+            b"last friday noon",
+            b"HEAD^{/num}",
+            b"b^2",
+            b"v1-3-g12ab34f",
+        ],
     }
 
 

@@ -30,6 +30,7 @@ from mvc.formats.cover import check_tensors
 from mvc.formats.limits import Budget
 from mvc.objects import chunklist, configtext, encoding, manifest, packentry, paths
 from mvc.objects.delta import apply_delta, result_size
+from tests.fuzz import stored, texts
 
 
 def _reader(data: bytes) -> ReadAt:
@@ -180,4 +181,16 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "chunklist": _chunk_list,
     "gitobjects": _git_objects,
     "config": _config,
+    "chunkindex": stored.chunk_index,
+    "gitindex": stored.git_index,
+    "record": stored.record,
+    "chunk": stored.chunk,
+    "stage": stored.stage,
+    "holders": stored.holders,
+    "refs": stored.refs,
+    "outerindex": stored.outer_index,
+    "values": texts.values,
+    "mvclock": texts.mvc_lock,
+    "patterns": texts.patterns,
+    "revision": texts.revision,
 }
