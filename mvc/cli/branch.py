@@ -102,7 +102,7 @@ def command(
             sort=sort,  # type: ignore[arg-type]  # click has checked it
             tracking=verbose > 0 or as_json,
         )
-        _show(session, list_branches(session.repo(), wanted), verbose, as_json)
+        _show(session, list_branches(session.repo(), wanted), verbose, as_json, local=wanted.local)
     else:
         if len(names) > 2:
             raise UsageError("too many names", hint="mvc branch NAME [START]")
@@ -140,7 +140,7 @@ def _rename(session: Session, names: tuple[str, ...], force: bool) -> None:
     rename_branch(session.repo(), old, names[-1], session.caller(commits=False), force=force)
 
 
-def _show(session: Session, branches: tuple[Branch, ...], verbose: int, as_json: bool) -> None:
+def _show(session: Session, branches: tuple[Branch, ...], verbose: int, as_json: bool, *, local: bool) -> None:
     head = session.repo().refs.head()
     if as_json:
         rows = [
@@ -160,7 +160,7 @@ def _show(session: Session, branches: tuple[Branch, ...], verbose: int, as_json:
         return
     width = max((text_width(printable_path(one.name)) for one in branches), default=0)
     lines = [_line(session, one, width, verbose) for one in branches]
-    if head.branch is None and head.id is not None:
+    if local and head.branch is None and head.id is not None:
         at = session.paint(f"(HEAD detached at {short_id(session, head.id)})", "green")
         lines.insert(0, f"* {at}")
     session.emit_text("".join(line + "\n" for line in lines), end="")

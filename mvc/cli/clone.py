@@ -10,7 +10,7 @@ from mvc.cli.pushed_text import moved_line
 from mvc.cli.session import Session
 from mvc.cli.sizes import human_bytes
 from mvc.cli.text import printable, printable_path
-from mvc.ops.clone import CloneOptions, clone, folder_of
+from mvc.ops.clone import CloneOptions, clone, folder_of, go_on
 
 
 @verb
@@ -43,7 +43,13 @@ def command(
     session.note(f"Cloning into '{printable_path(str(folder or path.name))}'...")
     options = CloneOptions(origin, branch, not no_checkout, all_data)
     caller = session.caller(commits=False)
-    done = clone(url, path, options, outside=outside(session), caller=caller, global_configs=session.global_configs)
+    configs = session.global_configs
+    try:
+        done = clone(url, path, options, outside=outside(session), caller=caller, global_configs=configs)
+    except KeyboardInterrupt:
+        if (path / ".mvc").is_dir():
+            session.note(f"\n{go_on(path)}")
+        raise
     if as_json:
         document = {
             "path": str(path),

@@ -60,6 +60,11 @@ class Cloned:
     """Bytes of the files that were checked out."""
 
 
+def go_on(folder: Path) -> str:
+    """What to do after a clone that ended while it checked out."""
+    return f"the history is there; to go on: mvc -C {folder} reset --hard"
+
+
 def folder_of(url: str) -> str:
     """The folder that a clone of `url` goes to: its last part. Raises UsageError where there is none."""
     path = url.split("?", maxsplit=1)[0].rstrip("/\\")
@@ -107,7 +112,7 @@ def clone(
         try:
             size = _check_out(repo, commit, caller) if commit is not None and options.checkout else 0
         except MvcError as error:
-            error.hint = f"the history is there; to go on: mvc -C {folder} reset --hard"
+            error.hint = go_on(folder)
             raise
     moved = source.moved
     if options.all_data:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mvc.backends.open import open_backend
-from mvc.objects.upstream import default_remote
+from mvc.objects.upstream import default_remote, remote_names
 from mvc.progress import SILENT, Progress
 from mvc.repo.repository import Repository
 from mvc.sync.chunks import FromRemotes
@@ -30,7 +30,10 @@ class Outside:
 def find_remote(repo: Repository, name_or_url: str | None, outside: Outside) -> RemoteConfig:
     """The remote of that name, else one of that URL; None: the one that HEAD's branch follows, else the only one,
     else origin. Raises NotFound."""
-    found = remote_config(repo.config, name_or_url or default_remote(repo.config, repo.refs.head().branch))
+    wanted = name_or_url or default_remote(repo.config, repo.refs.head().branch)
+    if name_or_url and name_or_url not in remote_names(repo.config) and (outside.cwd / name_or_url).is_dir():
+        wanted = os.path.join(os.curdir, name_or_url)  # a folder that is named without any "/"
+    found = remote_config(repo.config, wanted)
     if found.name:
         return found
     url = absolute_url(found.url, outside.cwd)

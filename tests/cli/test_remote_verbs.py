@@ -1,0 +1,159 @@
+"""`clone`, `push`, `fetch`, `pull`, `remote`, `ls-remote` with a model in chunks, and a remote in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.world import Mvc
+
+SIZE = 300_000
+
+
+@pytest.fixture
+def shared(mvc: Mvc, repo: Path) -> Path:
+    """Two versions of a model, the second tagged v2, pushed to `hub` beside it; returns that folder."""
+    for number in (1, 2):
+        (repo / "model.bin").write_bytes(os.urandom(SIZE))
+        (repo / "readme").write_text(str(number))
+        mvc("add", ".", cwd=repo)
+        mvc("commit", "-m", f"version {number}", cwd=repo)
+    mvc("tag", "v2", cwd=repo)
+    mvc("tag", "-m", "the first", "v1", "HEAD~1", cwd=repo)
+    mvc("remote", "add", "origin", "../hub", cwd=repo)
+    mvc("push", "-u", "origin", "main", "v1", "v2", cwd=repo)
+    return repo.parent / "hub"
+
+
+def chunks(mvc: Mvc, path: Path) -> int:
+    return int(json.loads(mvc("count-objects", "--json", cwd=path).out)["chunks"]["chunks"])
+
+
+def test_a_push_tells_what_goes_and_what_went(mvc: Mvc, shared: Path, repo: Path) -> None:
+    (repo / "model.bin").write_bytes(os.urandom(SIZE))
+    mvc("commit", "-am", "third", cwd=repo)
+    ran = mvc("push", "--dry-run", cwd=repo)
+    assert "300 kB  of  300 kB  model.bin" in ran.out and "would move 30" in ran.out
+    before = sorted(shared.rglob("*"))
+    document = json.loads(mvc("push", "--dry-run", "--json", cwd=repo).out)
+    assert [one["path"] for one in document["files"]] == ["model.bin"] and document["bytes_of_model"] == SIZE
+    assert sorted(shared.rglob("*")) == before
+    ran = mvc("push", cwd=repo)
+    assert ran.out == "" and "for 300 kB of model (10" in ran.err
+    document = json.loads(mvc("push", "--json", cwd=repo).out)
+    assert [one["status"] for one in document["refs"]] == ["up-to-date"] and document["bytes_sent"] == 0
+
+
+def test_a_clone_has_what_is_checked_out_and_gets_the_rest_when_it_is_needed(
+    mvc: Mvc, shared: Path, repo: Path
+) -> None:
+    top = shared.parent
+    ran = mvc("clone", "hub", "copy", cwd=top)
+    copy = top / "copy"
+    assert (copy / "model.bin").read_bytes() == (repo / "model.bin").read_bytes()
+    assert ran.err.splitlines()[0] == "Cloning into 'copy'..." and "of model" in ran.err
+    assert mvc("status", "-sb", cwd=copy).out == "## main...origin/main\n"
+    few = chunks(mvc, copy)
+    assert few < chunks(mvc, repo)
+    mvc("switch", "--detach", "v1", cwd=copy)
+    assert (copy / "readme").read_text() == "1"
+    assert chunks(mvc, copy) == chunks(mvc, repo)
+    assert mvc("fsck", cwd=copy).code == 0
+    mvc("clone", "--all-data", "hub", "whole", cwd=top)
+    assert chunks(mvc, top / "whole") == chunks(mvc, repo)
+
+
+def test_what_a_clone_is_asked_to_check_out(mvc: Mvc, shared: Path) -> None:
+    top = shared.parent
+    mvc("clone", "-n", "hub", "bare", cwd=top)
+    assert [path.name for path in (top / "bare").iterdir()] == [".mvc"] and chunks(mvc, top / "bare") == 0
+    mvc("reset", "--hard", cwd=top / "bare")
+    assert (top / "bare" / "model.bin").stat().st_size == SIZE
+    ran = mvc("clone", "-b", "v1", "-o", "far", f"file://{shared}", "old", cwd=top)
+    assert "on no branch" in ran.err and (top / "old" / "readme").read_text() == "1"
+    assert mvc("branch", "-r", cwd=top / "old").lines == ["  far/HEAD -> far/main", "  far/main"]
+    document = json.loads(mvc("clone", "--json", "hub", "told", cwd=top).out)
+    assert document["branch"] == "refs/heads/main" and document["bytes_of_model"] == SIZE + 1
+
+
+def test_a_clone_that_fails_leaves_nothing(mvc: Mvc, shared: Path) -> None:
+    top = shared.parent
+    (top / "full").mkdir()
+    (top / "full" / "mine").write_text("x")
+    (top / "there").mkdir()
+    assert "not an empty directory" in mvc("clone", "hub", "full", cwd=top, code=5).err
+    assert "not found in upstream" in mvc("clone", "-b", "nope", "hub", "there", cwd=top, code=4).err
+    assert mvc("clone", "nowhere", cwd=top, code=4)
+    assert mvc("clone", "https://me:secret@host/x", "web", cwd=top, code=5).err.count("secret") == 0
+    assert list((top / "there").iterdir()) == [] and (top / "full" / "mine").read_text() == "x"
+    assert not (top / "nowhere").exists() and not (top / "web").exists()
+
+
+def test_a_clone_that_fails_later_tells_how_to_go_on(mvc: Mvc, shared: Path) -> None:
+    top = shared.parent
+    away = top / "away"
+    shutil.move(shared / "packs", away)
+    ran = mvc("clone", "hub", "copy", cwd=top, code=6)
+    assert f"mvc -C {top / 'copy'} reset --hard" in ran.err
+    shutil.move(away, shared / "packs")
+    mvc("reset", "--hard", cwd=top / "copy")
+    assert (top / "copy" / "model.bin").stat().st_size == SIZE
+    assert mvc("status", "--porcelain", cwd=top / "copy").out == ""
+
+
+def test_a_pull_brings_chunks_and_tells_how_many(mvc: Mvc, shared: Path, repo: Path) -> None:
+    copy = shared.parent / "copy"
+    mvc("clone", "hub", "copy", cwd=shared.parent)
+    (repo / "model.bin").write_bytes(os.urandom(SIZE))
+    mvc("commit", "-am", "third", cwd=repo)
+    mvc("push", cwd=repo)
+    ran = mvc("pull", cwd=copy)
+    assert "Fast-forward" in ran.lines and "for 300 kB of model" in ran.err
+    assert (copy / "model.bin").read_bytes() == (repo / "model.bin").read_bytes()
+    document = json.loads(mvc("pull", "--json", cwd=copy).out)
+    assert document["merge"]["outcome"] == "up-to-date" and document["fetch"]["objects"] == 0
+
+
+def test_a_remote_by_its_url(mvc: Mvc, shared: Path, repo: Path) -> None:
+    mvc("push", "../other", "main", cwd=repo)
+    ran = mvc("fetch", "../other", "main", cwd=repo)
+    assert " * branch            main       -> FETCH_HEAD" in ran.err.splitlines()
+    assert mvc("rev-parse", "FETCH_HEAD", cwd=repo).out == mvc("rev-parse", "HEAD", cwd=repo).out
+    assert mvc("pull", "../other", "main", cwd=repo).lines == ["Already up to date."]
+    # Also from outside of any repository.
+    assert mvc("ls-remote", "other", cwd=repo.parent).lines[0].endswith("\tHEAD")
+    assert mvc("ls-remote", cwd=repo.parent, code=3)
+    assert mvc("ls-remote", "--exit-code", "other", "nope", cwd=repo.parent, code=2).out == ""
+
+
+def test_no_password_gets_into_the_config(mvc: Mvc, repo: Path) -> None:
+    for arguments in (["add", "web", "https://me:secret@host/x"], ["add", "s", "s3://a:secret@bucket/x"]):
+        ran = mvc("remote", *arguments, cwd=repo, code=5)
+        assert "secret" not in ran.err and "password" in ran.err
+    mvc("remote", "add", "origin", "/srv/x", cwd=repo)
+    mvc("remote", "set-url", "origin", "https://me:secret@host/x", cwd=repo, code=5)
+    assert "secret" not in (repo / ".mvc" / "config").read_text()
+
+
+def test_a_branch_that_is_pushed_the_first_time_can_follow_by_itself(mvc: Mvc, shared: Path, repo: Path) -> None:
+    mvc("switch", "-c", "topic", cwd=repo)
+    assert "mvc push --set-upstream origin topic" in mvc("push", cwd=repo, code=5).err
+    mvc("config", "push.autoSetupRemote", "true", cwd=repo)
+    assert mvc("push", cwd=repo).out == "branch 'topic' set up to track 'origin/topic'.\n"
+    assert mvc("status", "-sb", cwd=repo).out == "## topic...origin/topic\n"
+
+
+def test_completion_of_remotes_and_their_branches(mvc: Mvc, shared: Path, repo: Path) -> None:
+    def complete(*words: str) -> list[str]:
+        environment = {"_MVC_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(["mvc", *words])}
+        ran = mvc(cwd=repo, COMP_CWORD=str(len(words)), **environment)
+        return ran.lines
+
+    assert complete("fetch", "o") == ["plain,origin"]
+    assert complete("fetch", "origin", "m") == ["plain,main"]
+    assert complete("push", "origin", "v") == ["plain,v1", "plain,v2"]
+    assert complete("remote", "remove", "o") == ["plain,origin"]
