@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from mvc.repo.place import Placer
 from mvc.repo.repository import Repository
 from mvc.repo.scan import is_equal
 from mvc.repo.stage import Stage, StageEntry, Stat, stat_of
-from mvc.repo.writing import remove_leftovers, write_items
+from mvc.repo.writing import Written, remove_leftovers, write_items
 
 Flat = Mapping[str, TreeItem]
 
@@ -64,7 +65,7 @@ def switch_tree(
             hint="commit or stash them, or give them up with --force",
         )
     _clear(repo, stage, plan.adopt)
-    stats = write_items(repo, plan.write, force=force, progress=progress)
+    written = write_items(repo, plan.write, force=force, progress=progress)
     for path in plan.unstage:
         stage.remove(path)
     with Placer(repo.require_worktree()) as placer:
@@ -74,7 +75,7 @@ def switch_tree(
         if new is None:
             stage.remove(path)
         else:
-            stage.put(staged_entry(repo.objects, path, new, stats[path]))
+            stage.put(_entry(path, new, written[path]))
     if force or _equals(stage, target):
         stage.tree = target_tree
     stage.save(repo.stage_path)
@@ -90,29 +91,35 @@ def restore_paths(
     progress: Progress = SILENT,
 ) -> None:
     """Put these items into the stage, the worktree or both (None removes), whatever stands there."""
-    stats: dict[str, Stat] = {}
+    written: dict[str, Written] = {}
     if to_worktree:
         wanted = {path: item for path, item in items.items() if not _stands(repo, path, item)}
         _clear(repo, stage, [path for path in items if path not in wanted])
-        stats = write_items(repo, wanted, force=True, progress=progress)
+        written = write_items(repo, wanted, force=True, progress=progress)
     with Placer(repo.require_worktree()) as placer:
         for path, item in items.items():
             if to_stage:
                 if item is None:
                     stage.remove(path)
+                elif path in written:
+                    stage.put(_entry(path, item, written[path]))
                 else:
-                    stat = stats.get(path) or (_stat_of(placer, path) if to_worktree else None)
+                    stat = _stat_of(placer, path) if to_worktree else None
                     stage.put(staged_entry(repo.objects, path, item, stat))
-            elif path in stats and item is not None:
+            elif path in written and item is not None:
                 entry = stage.get(path)
                 if entry is not None and (entry.mode, entry.id) == item:
-                    stage.refresh(path, stats[path])
+                    stage.refresh(path, written[path].stat)
 
 
 def staged_entry(objects: ObjectReader, path: str, item: TreeItem, stat: Stat | None = None) -> StageEntry:
     """The stage's entry for a tree's item. Raises MissingObject, ParseError."""
     size, digest = content_identity(objects, item)
     return StageEntry(path, item.mode, item.id, size, digest, stat)
+
+
+def _entry(path: str, item: TreeItem, written: Written) -> StageEntry:
+    return StageEntry(path, item.mode, item.id, written.size, written.blake3, written.stat)
 
 
 def content_identity(objects: ObjectReader, item: TreeItem) -> tuple[int, bytes | None]:
@@ -130,7 +137,7 @@ def _forced(repo: Repository, stage: Stage, target: Flat, placer: Placer) -> _Pl
         if path not in target:
             plan.write[path] = None
     for path, item in target.items():
-        if _matches(repo, stage, placer, path, item):
+        if _matches(repo, stage, placer.lstat(path), path, item):
             plan.adopt[path] = item
         else:
             plan.write[path] = item
@@ -147,33 +154,33 @@ def _careful(repo: Repository, stage: Stage, current: Flat, target: Flat, placer
         staged = TreeItem(entry.mode, entry.id) if entry is not None else None
         if staged == new:
             continue
-        if new is not None and _matches(repo, stage, placer, path, new):
+        found = placer.lstat(path)
+        if new is not None and _matches(repo, stage, found, path, new):
             plan.adopt[path] = new
-        elif staged != old or not _unchanged(repo, stage, placer, path, old):
+        elif staged != old or not _unchanged(repo, stage, found, path, old):
             plan.blocked.append(path)
         else:
             plan.write[path] = new
     going = {path for path, item in plan.write.items() if item is None}
+    clear: set[str] = set()
     for path, item in plan.write.items():
         if item is not None:
-            plan.blocked.extend(_in_the_way(repo, placer, path, going))
+            plan.blocked.extend(_in_the_way(repo, placer, path, going, clear))
     return plan
 
 
-def _unchanged(repo: Repository, stage: Stage, placer: Placer, path: str, item: TreeItem | None) -> bool:
+def _unchanged(repo: Repository, stage: Stage, found: os.stat_result | None, path: str, item: TreeItem | None) -> bool:
     """Whether nothing would be lost at `path`: the file is as committed, or is not there at all."""
-    found = placer.lstat(path)
     if found is None:
         return True
     if item is None:
         # Nothing was tracked here: a folder is judged by what is in it, anything else is the user's.
         return _is_folder(found.st_mode)
-    return _is_folder(found.st_mode) or _matches(repo, stage, placer, path, item)
+    return _is_folder(found.st_mode) or _matches(repo, stage, found, path, item)
 
 
-def _matches(repo: Repository, stage: Stage, placer: Placer, path: str, item: TreeItem) -> bool:
+def _matches(repo: Repository, stage: Stage, found: os.stat_result | None, path: str, item: TreeItem) -> bool:
     """Whether the worktree's file is this item: by its stat if the stage knows it, else by its content."""
-    found = placer.lstat(path)
     if found is None or _is_folder(found.st_mode):
         return False
     entry = stage.get(path)
@@ -190,17 +197,22 @@ def _stands(repo: Repository, path: str, item: TreeItem | None) -> bool:
     return is_equal(repo, path, item.mode, item.id, size, digest)
 
 
-def _in_the_way(repo: Repository, placer: Placer, path: str, going: set[str]) -> Iterable[str]:
-    """Untracked files and folders that must not be replaced by the file `path` or a folder on its way."""
-    parts = path.split("/")
-    for depth in range(1, len(parts)):
+def _in_the_way(repo: Repository, placer: Placer, path: str, going: set[str], clear: set[str]) -> Iterable[str]:
+    """Untracked files and folders that must not be replaced by the file `path` or a folder on its way.
+
+    `clear`: folders whose ways were looked at already.
+    """
+    above = path.rpartition("/")[0]
+    parts = above.split("/") if above not in clear else []
+    for depth in range(1, len(parts) + 1):
         folder = "/".join(parts[:depth])
-        found = placer.lstat(folder)
+        found = placer.lstat(folder) if folder else None
         if found is None:
             break
         if not _is_folder(found.st_mode) and folder not in going:
             yield folder
             return
+    clear.add(above)
     found = placer.lstat(path)
     if found is not None and _is_folder(found.st_mode):
         top = repo.require_worktree() / path

@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import NamedTuple
 
 from mvc.errors import IntegrityError, NoSpace
 from mvc.objects.manifest import ChunkRef, Manifest, ManifestSegment, identity, is_manifest, parse
@@ -23,12 +24,30 @@ from mvc.repo.tensors import file_chunks, read_chunk
 
 # Room that is left on the disk for the folders' and the stage's own growth.
 _SPARE = 1024 * 1024
+# Bytes of small files that are kept from when they are weighed to when they are written.
+_KEPT = 32 * 1024 * 1024
+
+
+class Written(NamedTuple):
+    """A file that was written: its stat, its size in bytes, and its BLAKE3 if it is chunked."""
+
+    stat: Stat
+    size: int
+    blake3: bytes | None
+
+
+class _Content(NamedTuple):
+    """What a file is to hold: `blake3` if it is chunked; `data` if it is a small one that was kept."""
+
+    size: int
+    blake3: bytes | None
+    data: bytes | None
 
 
 def write_items(
     repo: Repository, items: Mapping[str, TreeItem | None], *, force: bool = False, progress: Progress = SILENT
-) -> dict[str, Stat]:
-    """Make the worktree hold these items (None removes); returns the stat of each file written.
+) -> dict[str, Written]:
+    """Make the worktree hold these items (None removes); returns what was written, by path.
 
     What stands at a path is replaced, so the caller has looked before; `force` also takes away a
     link or file that is where a folder is needed. Raises NoSpace before anything is written,
@@ -38,27 +57,28 @@ def write_items(
     for path in blobs:
         check_path(path)
     remove_leftovers(repo, blobs)
-    manifests, total, roomy = _weigh(repo, blobs)
+    contents, roomy = _weigh(repo, blobs)
+    chunked = [path for path, content in contents.items() if content.blake3 is not None]
     if repo.missing_chunks is not None:
-        _bring(repo, [blobs[path] for path in sorted(manifests)])
+        _bring(repo, [blobs[path] for path in sorted(chunked)])
     stats: dict[str, Stat] = {}
-    progress.begin("writing", total)
+    progress.begin("writing", sum(content.size for content in contents.values()))
     try:
         with Placer(repo.require_worktree(), force=force, roomy=roomy) as placer:
             for path, item in items.items():
                 if item is None:
                     placer.remove(path)
             for path, item in blobs.items():
-                if path not in manifests:
-                    data = repo.objects.blob(item.id)
+                content = contents[path]
+                if content.blake3 is None:
+                    data = content.data if content.data is not None else repo.objects.blob(item.id)
                     stats[path] = placer.small(path, data, item.mode)
                     progress.advance(len(data))
-            if manifests:
-                writer = _ChunkWriter(repo, placer, progress)
-                stats.update(writer.run({path: blobs[path] for path in manifests}, manifests))
+            if chunked:
+                stats.update(_ChunkWriter(repo, placer, progress).run({path: blobs[path] for path in chunked}))
     finally:
         progress.end()
-    return stats
+    return {path: Written(stat, contents[path].size, contents[path].blake3) for path, stat in stats.items()}
 
 
 def remove_leftovers(repo: Repository, paths: Iterable[str]) -> None:
@@ -68,21 +88,26 @@ def remove_leftovers(repo: Repository, paths: Iterable[str]) -> None:
             placer.remove_leftovers(folder)
 
 
-def _weigh(repo: Repository, blobs: Mapping[str, TreeItem]) -> tuple[set[str], int, bool]:
-    """The paths that are chunked, the bytes of all files, and whether nobody need wait for the old ones' space:
-    the disk has room for all of them and as much again. Raises NoSpace if they do not fit."""
-    chunked: set[str] = set()
-    total = largest = replaced = 0
+def _weigh(repo: Repository, blobs: Mapping[str, TreeItem]) -> tuple[dict[str, _Content], bool]:
+    """What the files are to hold, and whether nobody need wait for the old ones' space: the disk has room for
+    all of them and as much again. Raises NoSpace if they do not fit."""
+    contents: dict[str, _Content] = {}
+    chunked = False
+    total = largest = replaced = kept = 0
     worktree = repo.require_worktree()
     for path, item in blobs.items():
         blob = repo.objects.blob(item.id)
         size = len(blob)
         if not is_link(item.mode) and is_manifest(blob):
-            chunked.add(path)
-            size = identity(blob)[0]
+            size, digest = identity(blob)
+            contents[path] = _Content(size, digest, None)
+            chunked = True
+        else:
+            kept += size
+            contents[path] = _Content(size, None, blob if kept <= _KEPT else None)
         total += size
         largest = max(largest, size)
-        if path in chunked:
+        if contents[path].blake3 is not None:
             with contextlib.suppress(OSError, AttributeError):  # no such file; no st_blocks on Windows
                 replaced += min(size, os.lstat(worktree / path).st_blocks * 512)
     # A file is written beside before the old one goes, so one of them stands twice for a while.
@@ -94,7 +119,7 @@ def _weigh(repo: Repository, blobs: Mapping[str, TreeItem]) -> tuple[set[str], i
             hint="free some space, or check out fewer paths",
         )
     # On NFS a file that is removed while it is open stays under another name, in a folder that may have to go.
-    return chunked, total, free > 2 * total + _SPARE and not is_network(worktree)
+    return contents, free > 2 * total + _SPARE and not is_network(worktree)
 
 
 def _bring(repo: Repository, items: Iterable[TreeItem]) -> None:
@@ -113,14 +138,14 @@ class _ChunkWriter:
         self._chunks = open_chunks(repo)
         self._room = threading.Semaphore(max(repo.settings.store.window, 4))
 
-    def run(self, items: Mapping[str, TreeItem], chunked: set[str]) -> dict[str, Stat]:
+    def run(self, items: Mapping[str, TreeItem]) -> dict[str, Stat]:
         stats: dict[str, Stat] = {}
         threads = self._repo.settings.store.threads or os.cpu_count() or 1
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
             waiting: list[tuple[str, PlacedFile, list[Future[None]]]] = []
             try:
-                for path in chunked:
-                    waiting.append(self._start(pool, path, items[path]))
+                for path, item in items.items():
+                    waiting.append(self._start(pool, path, item))
                     if len(waiting) > 2:
                         self._finish(stats, *waiting.pop(0))
                 while waiting:
