@@ -38,7 +38,7 @@ demo: $(VENV)/installed $(VENV)/model ## a real model: commit, fine-tune, commit
 	@$(BIN)/python -m mvc demo $(DEMO)
 
 test: $(VENV)/test $(VENV)/model ## run the tests
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n auto $(TESTS)
 
 check: $(VENV)/check ## lint and type-check
 	$(BIN)/ruff check .

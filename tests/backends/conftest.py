@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from mvc.store.locks import hold
 from tests.backends import servers
 
 
 @pytest.fixture(scope="session")
-def radosgw() -> Iterator[servers.Server]:
-    with servers.radosgw() as server:
-        yield server
+def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    """Ceph's gateway: one for all workers of pytest-xdist, since it takes ten seconds to start."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        with servers.radosgw() as server:
+            yield server
+    else:
+        with shared(tmp_path_factory.getbasetemp().parent / "radosgw", worker) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def shared(folder: Path, worker: str) -> Iterator[servers.Server]:
+    """A server that the first worker starts, and stops when no other uses it any more."""
+    folder.mkdir(exist_ok=True)
+    mine, about = folder / f"{worker}.user", folder / "server.json"
+    with contextlib.ExitStack() as stack:
+        with hold(folder / "start.lock", wait=120):
+            mine.touch()
+            if about.exists():
+                server = servers.Server(**json.loads(about.read_text()))
+            else:
+                server = stack.enter_context(servers.radosgw())
+                about.write_text(json.dumps(dataclasses.asdict(server)))
+                stack.callback(servers.wait_for, lambda: not list(folder.glob("*.user")), "the end of others' tests")
+                stack.callback(about.unlink)
+        try:
+            yield server
+        finally:
+            with hold(folder / "start.lock", wait=120):
+                mine.unlink()

