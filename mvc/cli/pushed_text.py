@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mvc.cli.ref_table import Row, kind_of, lines, moved
 from mvc.cli.session import Session
@@ -11,7 +11,9 @@ from mvc.cli.tables import table
 from mvc.cli.text import printable, printable_path
 from mvc.errors import MvcError, NotFastForward
 from mvc.ops.push import Pushed, PushRow
-from mvc.sync.push import PushResult
+
+if TYPE_CHECKING:
+    from mvc.sync.push import PushResult
 
 _NEW = {"branch": "[new branch]", "tag": "[new tag]", "reference": "[new reference]"}
 _HINTS = {

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mvc.errors import NotFound
+from mvc.lazy import load
 from mvc.objects.refnames import short
-from mvc.objects.upstream import HEADS, push_remote, upstream
+from mvc.objects.upstream import HEADS, push_remote, seen_as, upstream
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, connect, find_remote
 from mvc.ops.fetch import expand_tags
 from mvc.ops.push_plan import Planned, PushOptions, plan, sets_up
 from mvc.ops.tracking import Followed, follow
 from mvc.repo.repository import Repository
-from mvc.sync import push as engine
-from mvc.sync.push import PushedRef, PushResult
 from mvc.sync.remotes import Remote, RemoteConfig
+from mvc.sync.verdicts import PushedRef
+
+if TYPE_CHECKING:
+    from mvc.sync.push import PushResult
+
+_ENGINE = "mvc.sync.push:push"
+"""Loaded when there is something to push: it takes numpy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +74,35 @@ def push(
         for one in planned:
             if one.update.source is None and one.update.target not in there:
                 raise NotFound(f"unable to delete '{short(one.update.target)}': remote ref does not exist")
-        if not planned:
-            return Pushed(url, (), None, head=head.branch)
-        result = engine.push(
-            remote,
-            [one.update for one in planned],
-            atomic=options.atomic,
-            dry_run=options.dry_run,
-            head=_first_branch(head.branch, planned),
-            who=caller.who,
-            jobs=options.jobs,
-            progress=caller.progress,
-        )
-    rows = tuple(PushRow(one.source, ref, one.shown) for one, ref in zip(planned, result.refs, strict=True))
+        if all(_is_there(repo, config, one, there) for one in planned):
+            refs = [
+                PushedRef(one.update.target, there[one.update.target], one.update.source, "up-to-date")
+                for one in planned
+            ]
+            result = None
+        else:
+            result = load(_ENGINE)(
+                remote,
+                [one.update for one in planned],
+                atomic=options.atomic,
+                dry_run=options.dry_run,
+                head=_first_branch(head.branch, planned),
+                who=caller.who,
+                jobs=options.jobs,
+                progress=caller.progress,
+            )
+            refs = list(result.refs)
+    rows = tuple(PushRow(one.source, ref, one.shown) for one, ref in zip(planned, refs, strict=True))
     wanted = options.set_upstream or (not specs and sets_up(repo) and _lacks_upstream(repo, head.branch))
     followed = _follow(repo, config, rows, dry_run=options.dry_run) if wanted else ()
     return Pushed(url, rows, result, followed, head.branch)
+
+
+def _is_there(repo: Repository, config: RemoteConfig, one: Planned, there: Mapping[str, str]) -> bool:
+    """Whether a ref stands there as it is to be, and is known here to do so."""
+    target = one.update.target
+    seen = seen_as(repo.config, config.name, target) if config.name else None
+    return there.get(target) == one.update.source and (seen is None or repo.refs.read(seen) == one.update.source)
 
 
 def _refs_there(remote: Remote) -> Mapping[str, str]:

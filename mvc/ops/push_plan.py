@@ -11,7 +11,7 @@ from mvc.objects.refspec import Refspec, parse_push
 from mvc.objects.revparse import resolve, resolve_ref
 from mvc.objects.upstream import HEADS, default_remote, push_default, push_refspecs, seen_as, upstream
 from mvc.repo.repository import Repository
-from mvc.sync.push import ANY, RefUpdate
+from mvc.sync.verdicts import ANY, RefUpdate
 
 TAGS = "refs/tags/"
 _PLACES = ("{}", "refs/{}", "refs/tags/{}", "refs/heads/{}")
