@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mvc import fsio
 from mvc.backends.probe import probe, require
 from mvc.errors import MissingObject, NotFound, RefChanged, Refused
+from mvc.lazy import load
 from mvc.objects.manifest import Manifest, is_manifest, parse
 from mvc.objects.model import Signature, is_file
 from mvc.objects.packwriter import PackWriter
@@ -23,16 +25,12 @@ from mvc.objects.refs import RefChange
 from mvc.objects.refspec import tracking_ref
 from mvc.objects.transfer import new_objects
 from mvc.progress import SILENT, Progress
-from mvc.repo.chunks import open_chunks
 from mvc.repo.repository import Repository
 from mvc.repo.tensors import chunk_refs
 from mvc.settings import MAX_DEPTH
-from mvc.store.chunkstore import ChunkStore
 from mvc.sync import keys
 from mvc.sync.absorbed import Absorbed
-from mvc.sync.chunks import bring
 from mvc.sync.lease import Lease
-from mvc.sync.outgoing import Outgoing, with_packs
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote
 from mvc.sync.state import ChunkPack, GitPack, State
@@ -42,6 +40,18 @@ __all__ = ["ANY", "PushResult", "PushStatus", "PushedFile", "PushedRef", "RefUpd
 
 _ATTEMPTS = 200
 """So often another may come first. Each time somebody's push went through, so this is no endless race."""
+if TYPE_CHECKING:
+    from mvc.store.chunkstore import ChunkStore
+    from mvc.sync.outgoing import Outgoing
+
+SENDING = {
+    "chunks": "mvc.repo.chunks:open_chunks",
+    "bring": "mvc.sync.chunks:bring",
+    "outgoing": "mvc.sync.outgoing:Outgoing",
+    "with packs": "mvc.sync.outgoing:with_packs",
+}
+"""Loaded when there is something to send: a push that finds nothing to do ends sooner without numpy and codecs."""
+
 _LEFT_SECONDS = 24 * 3600.0
 _RESTARTS = 5
 """So often gc of the remote may come between."""
@@ -150,7 +160,7 @@ class _Push:
             return PushResult(verdicts, seq=state.seq)
         if not dry_run:
             self._probe()
-        chunks = open_chunks(self._repo)
+        chunks: ChunkStore = load(SENDING["chunks"])(self._repo)
         with contextlib.ExitStack() as stack:
             folder = self._remote.memory / "outgoing"
             git = PackWriter(folder, self._repo.tmp_dir)
@@ -258,7 +268,7 @@ class _Push:
     def _bring_lists(self, names: list[bytes]) -> None:
         """Chunk lists that only the remote has are read here, to know what they name."""
         if names:
-            bring(self._remote, names, progress=self._progress)
+            load(SENDING["bring"])(self._remote, names, progress=self._progress)
 
     def _from_elsewhere(self, cargo: _Cargo, chunks: ChunkStore, names: list[bytes], file: Reached) -> int:
         """Chunks that are neither here nor there come from another remote, if one has them."""
@@ -288,7 +298,8 @@ class _Push:
         outgoing: Outgoing | None = None
         names = cargo.names
         if names and cargo.index is not None:
-            outgoing = Outgoing(self._remote, state, cargo.index, chunks, self._jobs, self._progress)
+            make: type[Outgoing] = load(SENDING["outgoing"])
+            outgoing = make(self._remote, state, cargo.index, chunks, self._jobs, self._progress)
             outgoing.resume(names)
             self._progress.begin("sending", cargo.stored)
             try:
@@ -356,7 +367,9 @@ class _Push:
         head = state.head or self._head or next((ref for ref in refs if ref.startswith("refs/heads/")), "")
         git_packs = {*state.git_packs, *([git_pack] if git_pack is not None else [])}
         after = replace(state, refs=refs, head=head, git_packs=tuple(sorted(git_packs)))
-        return with_packs(after, packs, before)
+        if packs:
+            after = load(SENDING["with packs"])(after, packs, before)
+        return after
 
     # ---- afterwards
 
