@@ -147,9 +147,11 @@ class FolderBackend:
         """Remove what killed writers left, by the file system's clock."""
         with contextlib.suppress(OSError), fsio.DurableFile(self._tmp) as mark:
             now = os.fstat(mark.fileno()).st_mtime
-            for entry in os.scandir(self._tmp):
-                if entry.name.startswith("tmp-") and now - entry.stat().st_mtime > _ABANDONED_SECONDS:
-                    fsio.unlink(entry.path, missing_ok=True)
+            with os.scandir(self._tmp) as found:
+                for entry in found:
+                    with contextlib.suppress(FileNotFoundError):  # its writer has just named it
+                        if entry.name.startswith("tmp-") and now - entry.stat().st_mtime > _ABANDONED_SECONDS:
+                            fsio.unlink(entry.path, missing_ok=True)
 
     def _give(self, source: PathLike, target: PathLike) -> None:
         """Name a file, if nothing has that name (FileExistsError)."""
