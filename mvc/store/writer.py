@@ -219,6 +219,9 @@ class PackWriter:
             self._session = {}
 
     def _check_usable(self) -> None:
+        if isinstance(self._failed, OSError):
+            # Which of several threads is heard first is chance: each must say why (the disk is full).
+            raise OSError(self._failed.errno, self._failed.strerror, self._failed.filename) from self._failed
         if self._failed is not None:
             raise IntegrityError("an earlier write of this session failed") from self._failed
         if self._closed:
