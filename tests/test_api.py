@@ -54,4 +54,6 @@ def test_a_long_training_keeps_few_files_open(repo: mvc.Repo) -> None:
         repo.commit(str(number), author=ANA)
         assert repo.read_file(f"HEAD~{number // 2}", "notes")
         counts.append(len(os.listdir("/proc/self/fd")))
-    assert max(counts[40:]) <= max(counts[:40])
+    # The number rises and falls with the garbage collector, which other tests' objects set off too. One that leaked a
+    # descriptor a commit would have risen by 20.
+    assert max(counts[40:]) < max(counts[:40]) + 10
