@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,8 @@ def session(home: Path, commands: list[str]) -> str:
     (home / "mvc").symlink_to(ROOT)
     (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
     (home / "bin").mkdir()
-    for name, command in (("mvc", f"{sys.executable} -m mvc"), ("python", sys.executable)):
+    python = shlex.quote(sys.executable)
+    for name, command in (("mvc", f"{python} -m mvc"), ("python", python)):
         (home / "bin" / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         (home / "bin" / name).chmod(0o755)
     env = {key: value for key, value in os.environ.items() if not key.startswith(("MVC_", "GIT_", "XDG_"))}

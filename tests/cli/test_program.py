@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -180,7 +181,7 @@ def test_output_that_nobody_reads(repo: Path, history: History) -> None:
     for number in range(400):
         history.commit(f"message {number}\n\n" + "text\n" * 40, {"a": str(number)}, parents=(number,) if number else ())
     history.write()
-    command = f"{sys.executable} -m mvc log | head -n 1; exit ${{PIPESTATUS[0]}}"
+    command = f"{shlex.quote(sys.executable)} -m mvc log | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=repo,
