@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvc import fsio
+from mvc.backends.open import is_local, local_path
 from mvc.errors import MvcError, NotFound, Refused, UsageError
 from mvc.objects import trees
 from mvc.objects.model import Commit
@@ -101,8 +102,8 @@ def clone(
         repo = Repository.open(folder, global_configs=global_configs)
         with connect(repo, require(repo.config, options.origin), outside) as remote:
             url = remote.backend.url
-            result = _history(repo, remote, options, caller)
-            target = _target(options, result.state, url)
+            result = _history_or_nothing(repo, remote, options, caller)
+            target = _target(options, result.state, url) or (None if result.state.refs else repo.refs.head().branch)
         commit = _refs(repo, target, options, result.state, url, caller)
     except BaseException:
         _remove(folder, keep=was_there)
@@ -119,6 +120,27 @@ def clone(
         with connect(repo, require(repo.config, options.origin), outside) as remote:
             moved += bring_files(remote, list(result.state.refs.values()), progress=caller.progress).moved
     return Cloned(repo, url, repo.refs.head().branch, commit, result.bytes, moved, size)
+
+
+def _history_or_nothing(repo: Repository, remote: Remote, options: CloneOptions, caller: Caller) -> FetchResult:
+    """As Git: a place that is there, and holds nothing at all, is a remote to be. Raises NotFound for any other."""
+    try:
+        return _history(repo, remote, options, caller)
+    except NotFound:
+        if not _holds_nothing(remote):
+            raise
+        return FetchResult((), 0, 0, State())
+
+
+def _holds_nothing(remote: Remote) -> bool:
+    url = remote.backend.url
+    if is_local(url):
+        path = local_path(url)
+        return path.is_dir() and not any(path.iterdir())
+    try:
+        return next(iter(remote.backend.list("")), None) is None
+    except MvcError:
+        return False  # it is not for everybody to list
 
 
 def _history(repo: Repository, remote: Remote, options: CloneOptions, caller: Caller) -> FetchResult:

@@ -177,7 +177,7 @@ class _Push:
         try:
             return self._remote.state(create=create)
         except NotFound:
-            if create:
+            if create or self._remote.remembered() is not None:
                 raise
             return State()  # a dry run makes nothing
 

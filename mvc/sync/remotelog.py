@@ -29,7 +29,14 @@ _FAR = 16
 _SMALL = 16 * 1024
 _SHARE = 8
 """Changes are written until they take more than _SMALL and this part of their snapshot."""
+TRIMMED = b"mvc-trimmed 1\n"
+"""What gc leaves of an entry that nobody needs: the number stays taken, so nobody can write another there."""
+_TRIES = 5
 _FORMAT = re.compile(rb"mvc-remote ([1-9][0-9]{0,8})\n")
+
+
+class _Trimmed(Exception):
+    """An entry was trimmed: whoever wanted it looks at an older state than there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +70,35 @@ class RemoteLog:
     def latest(self, *, create: bool = False) -> State:
         """The newest state. A remote that nobody has pushed to raises NotFound, or with `create` is made ready.
 
-        Raises UnsupportedFormat, IntegrityError for a log that does not hold together, NetworkError, AuthError.
+        One that held something when it was last seen, and holds nothing now, is no new one: also with `create` that
+        raises NotFound. Raises UnsupportedFormat, IntegrityError for a log that does not hold together, NetworkError,
+        AuthError.
         """
         try:
-            found = self._forward(self._seen) if self._seen is not None else None
-            if found is None:
-                self._check_format(create)
-                found = self._cold()
+            found = self._newest(create)
         except ParseError as error:
             raise IntegrityError(f"{self._backend.url}: {error.message}") from error
+        except NotFound as error:
+            if self._seen is None:
+                raise
+            raise self._gone(self._seen) from error
         if found is None:
-            self._seen = None
+            if self._seen is not None:
+                raise self._gone(self._seen)
             return State()
         self._remember(found)
         return found.state
+
+    def _gone(self, seen: _Seen) -> NotFound:
+        """A disk that is not mounted, a bucket that was emptied: whoever pushes there anew should know."""
+        return NotFound(
+            f"{self._backend.url} is empty, or not there; it held {len(seen.state.refs)} refs when it was last seen",
+            hint=f"if it is to begin anew, forget what it was: rm -r '{self._memory}'",
+        )
+
+    def floor(self) -> int:
+        """The number of the oldest entry that is needed to read the newest, as `latest` gave it; 0: there is none."""
+        return self._seen.base.state.seq if self._seen is not None else 0
 
     def append(self, after: State, *, by: str, at: int | None = None) -> bool:
         """Publish `after` as the entry behind the state that `latest` gave last; False if another came first.
@@ -161,6 +183,19 @@ class RemoteLog:
 
     # ---- finding the newest entry
 
+    def _newest(self, create: bool) -> _Seen | None:
+        seen = self._seen
+        for _ in range(_TRIES):
+            try:
+                found = self._forward(seen) if seen is not None else None
+                if found is None:
+                    self._check_format(create and self._seen is None)
+                    found = self._cold()
+                return found
+            except _Trimmed:
+                seen = None
+        raise IntegrityError(f"the log of {self._backend.url} is trimmed up to its end")
+
     def _forward(self, seen: _Seen) -> _Seen | None:
         """The newest entry behind a known one; None if the remote is no longer what was seen."""
         for _ in range(_FAR):
@@ -176,9 +211,12 @@ class RemoteLog:
         return self._get(keys.entry(seen.state.seq), _HEAD) == seen.text[:_HEAD]
 
     def _cold(self) -> _Seen | None:
-        found = self._behind_hint(None)
+        try:
+            found = self._behind_hint(None)
+        except _Trimmed:
+            found = None
         if found is None:
-            # No hint, or one to an entry that is gone.
+            # No hint, or one to an entry that is gone or trimmed.
             last = 0
             for listed in self._backend.list(keys.LOG):
                 number = listed.key.removeprefix(keys.LOG)
@@ -205,6 +243,8 @@ class RemoteLog:
         text = self._get(keys.entry(seq), MAX_ENTRY + 1)
         if text is None:
             return None
+        if text == TRIMMED:
+            raise _Trimmed
         if len(text) > MAX_ENTRY:
             raise ParseError(f"entry {seq} of the log is too long")
         wanted = base_of(text)
@@ -226,6 +266,8 @@ class RemoteLog:
 
     def _snapshot(self, seq: int) -> _Seen:
         text = self._get(keys.entry(seq), MAX_ENTRY + 1)
+        if text == TRIMMED:
+            raise _Trimmed
         if text is None or len(text) > MAX_ENTRY or base_of(text) is not None:
             raise ParseError(f"snapshot {seq} of the log is not there")
         return _Seen(parse(text).state, text, None)

@@ -260,3 +260,17 @@ def test_remotes(twins: Twins) -> None:
     twins.alike("ann", "branch", "-avv")
     twins.alike("ann", "remote", "remove", "hub", code=4)
     twins.alike("ann", "remote", "-v")
+
+
+def test_clone_of_what_is_empty(twins: Twins, mvc: Mvc, tmp_path: Path) -> None:
+    (tmp_path / "mvc" / "hub").mkdir()
+    assert "cloned an empty repository" in twins.alike(".", "clone", "hub", "bob")
+    twins.commit("bob", "b", "1")
+    twins.alike("bob", "status")
+    assert "[new branch]" in twins.alike("bob", "push")
+    twins.alike("bob", "branch", "-avv")
+    for name, content in (("full", "Notes.txt"), ("full2", "notes")):
+        (tmp_path / "mvc" / name).mkdir()
+        (tmp_path / "mvc" / name / content).write_text("mine")
+        assert "there is no mvc remote" in mvc("clone", name, "x", cwd=tmp_path / "mvc", code=4).err
+    assert "not found in upstream" in mvc("clone", "-b", "v1", "hub", "y", cwd=tmp_path / "mvc", code=4).err

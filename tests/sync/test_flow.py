@@ -166,8 +166,14 @@ def test_what_the_remote_lost_track_of_is_found_out(peers: Peers, backend: Memor
     first = alice.commit({"m.safetensors": model()})
     alice.push()
     backend.delete([entry.key for entry in backend.list("")])
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="it held 1 refs when it was last seen"):
         alice.fetch()
+    # A disk that is not mounted is no place to begin anew, and what is there no reason to tell that all would go.
+    for dry_run in (False, True):
+        with pytest.raises(NotFound, match="empty, or not there"):
+            alice.push(dry_run=dry_run)
+    assert not list(backend.list(""))
+    forget(alice.repo, "origin")
     assert statuses(alice.push()) == [("new", "")]
     bob = peers("bob")
     bob.fetch()
