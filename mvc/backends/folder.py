@@ -2,7 +2,7 @@
 
 Files are written to `.tmp/` (no key begins with a dot), synced, and then get their name: what stands under a key is
 whole, after a crash too. `put_if_absent` gives the name by link(2), which is atomic on every file system that has
-links, NFS too; where there are none, by a rename that replaces nothing (backends/renaming.py). Where that cannot be
+links, NFS too; where there are none, by a rename that replaces nothing (mvc/renaming.py). Where that cannot be
 had either, it raises Unsupported: a file made with O_EXCL and filled afterwards would show half an object, and stay
 half when its writer is killed.
 
@@ -28,7 +28,7 @@ from mvc.lazy import load
 _CAPABILITIES = Capabilities(
     put_if_absent=True, atomic_put=True, ranges=True, list_after=True, parallel=4, part=8 << 20
 )
-_RENAME_NEW = "mvc.backends.renaming:rename_new"
+_RENAME_NEW = "mvc.renaming:rename_new"
 
 _NO_LINKS = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV))
 """What link(2) gives on a file system without hard links."""

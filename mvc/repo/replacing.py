@@ -1,21 +1,20 @@
 """Putting a file in the place of a large one, or removing one, without the waits that file systems have for it.
 
 ext4 sends a file that is renamed over another to the disk first (`auto_da_alloc`; 0.5 s a GB, measured):
-so the two change names instead (`renameat2` of Linux), and the old one goes. What freeing it takes is
+so the two change names instead (`mvc.renaming`), and the old one goes. What freeing it takes is
 `outlived`'s business. Elsewhere, and where the file system cannot do it, it is a rename like any other.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from mvc.fsio import step
+from mvc.renaming import exchange
 from mvc.repo import outlived
 from mvc.repo.folders import DescriptorFolder, Folder
 from mvc.repo.pathbytes import encode
@@ -23,7 +22,6 @@ from mvc.repo.pathbytes import encode
 _LARGE = 64 * 1024 * 1024
 """What fewer bytes cost is little more than starting a process does."""
 _AS_NAME = getattr(os, "O_PATH", 0) if hasattr(os, "posix_spawn") else 0
-_RENAME_EXCHANGE = 2
 
 
 def rename_over(folder: Folder, new: str, name: str, *, wait: bool) -> None:
@@ -34,7 +32,7 @@ def rename_over(folder: Folder, new: str, name: str, *, wait: bool) -> None:
     The caller has announced the change (`fsio.step`); the second step of an exchange is announced here.
     """
     with _outliving(folder, name, wait=wait) as large:
-        if large and isinstance(folder, DescriptorFolder) and _exchange(folder.fd, new, name):
+        if large and isinstance(folder, DescriptorFolder) and _exchange(folder, new, name):
             step("unlink", new)
             try:
                 folder.unlink(new)
@@ -43,7 +41,7 @@ def rename_over(folder: Folder, new: str, name: str, *, wait: bool) -> None:
             except OSError as error:
                 if error.errno not in (errno.EISDIR, errno.EPERM):
                     raise
-                _exchange(folder.fd, new, name)  # a folder has come there meanwhile
+                _exchange(folder, new, name)  # a folder has come there meanwhile
             else:
                 return
         folder.rename(new, name)
@@ -91,25 +89,5 @@ def _outliving(folder: Folder, name: str, *, wait: bool) -> Iterator[bool]:
             outlived.keep(fd)
 
 
-def _find() -> Callable[[int, bytes, int, bytes, int], int] | None:
-    if sys.platform != "linux":
-        return None
-    try:
-        call = ctypes.CDLL(None).renameat2
-    except (OSError, AttributeError):
-        return None
-    call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
-    call.restype = ctypes.c_int
-
-    def renameat2(from_folder: int, old: bytes, to_folder: int, new: bytes, flags: int) -> int:
-        return int(call(from_folder, old, to_folder, new, flags))
-
-    return renameat2
-
-
-_renameat2 = _find()
-
-
-def _exchange(folder: int, one: str, other: str) -> bool:
-    """Let two entries of a folder change names; False if that could not be done."""
-    return _renameat2 is not None and _renameat2(folder, encode(one), folder, encode(other), _RENAME_EXCHANGE) == 0
+def _exchange(folder: DescriptorFolder, one: str, other: str) -> bool:
+    return exchange(folder.fd, encode(one), encode(other))

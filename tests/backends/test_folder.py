@@ -15,7 +15,6 @@ from mvc import fsio
 from mvc.backends import folder as module
 from mvc.backends.base import Backend
 from mvc.backends.folder import FolderBackend
-from mvc.backends.renaming import rename_new
 from mvc.errors import NotFound, RemoteUnavailable, Unsupported
 from tests.backends.contract import Contract
 
@@ -54,16 +53,6 @@ def test_neither_links_nor_such_a_rename(tmp_path: Path, monkeypatch: pytest.Mon
         backend.put_if_absent("txn/1", b"1")
     assert backend.size("txn/1") is None
     assert not list((tmp_path / "remote/.tmp").iterdir())
-
-
-def test_rename_new(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).write_text(name)
-    with pytest.raises(FileExistsError):
-        rename_new(tmp_path / "a", tmp_path / "b")
-    assert (tmp_path / "b").read_text() == "b"
-    rename_new(tmp_path / "a", tmp_path / "c")
-    assert (tmp_path / "c").read_text() == "a" and not (tmp_path / "a").exists()
 
 
 def steps_of(work: str, root: Path) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mvc import renaming
 from mvc.ops.fsck import fsck
 from mvc.repo import replacing
 from mvc.repo.ignore import LEFTOVER_PREFIX
@@ -162,7 +163,7 @@ def _leftovers(work: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(replacing._renameat2 is None, reason="no exchange of names here")
+@pytest.mark.skipif(renaming._renameat2 is None, reason="no exchange of names here")
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mvc import fsio
+from mvc import fsio, renaming
 from mvc.errors import WouldOverwrite
 from mvc.objects.model import FILE
 from mvc.repo import outlived, replacing
@@ -266,11 +266,11 @@ def test_where_no_process_can_be_started_this_one_waits(top: Path, monkeypatch: 
 def test_where_names_cannot_be_exchanged(top: Path, monkeypatch: pytest.MonkeyPatch, lacking: str) -> None:
     """As on Windows, macOS, old kernels, some network file systems."""
     if lacking == "the call":
-        monkeypatch.setattr(replacing, "_renameat2", None)
+        monkeypatch.setattr(renaming, "_renameat2", None)
     elif lacking == "O_PATH":
         monkeypatch.setattr(replacing, "_AS_NAME", 0)
     else:
-        monkeypatch.setattr(replacing, "_renameat2", lambda *_: -1)
+        monkeypatch.setattr(renaming, "_renameat2", lambda *_: -1)
     _make(top / "model")
     steps: list[str] = []
     with Placer(top, roomy=True) as placer, fsio.hooked(lambda operation, _: steps.append(operation)):
@@ -283,7 +283,7 @@ def test_where_names_cannot_be_exchanged(top: Path, monkeypatch: pytest.MonkeyPa
 
 def _meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Let somebody else do that right before names are exchanged."""
-    real = replacing._renameat2
+    real = renaming._renameat2
     assert real is not None
     done: list[bool] = []
 
@@ -293,7 +293,7 @@ def _meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None
             act()
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(replacing, "_renameat2", renameat2)
+    monkeypatch.setattr(renaming, "_renameat2", renameat2)
 
 
 @pytest.mark.parametrize("place", [_place, _small])
