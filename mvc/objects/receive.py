@@ -132,6 +132,13 @@ class Incoming(ObjectReader):
             raise IntegrityError(f"object {object_id}, which came from elsewhere: {error.message}") from error
         return bytes.fromhex(object_id)
 
+    def add(self, kind: Kind, data: bytes) -> str:
+        """One object that came by itself; returns its id. Raises IntegrityError, UnsafePath."""
+        raw_id = self._check(kind, data)
+        if not self._known(raw_id):
+            self._writer.add(raw_id, kind, data)
+        return raw_id.hex()
+
     def seal(self) -> None:
         """Make what came durable, and visible. To be called once all is known to hang together."""
         if len(self._writer):

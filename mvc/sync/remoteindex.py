@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from struct import error as StructError
 
@@ -75,14 +75,7 @@ class RemoteIndex:
                 places = [idx.location(number) for number in idx.find_all(name)]
             except StructError as error:
                 raise IntegrityError(f"idx {idx.path.name} of the remote does not hold together") from error
-            for place in places:
-                size = self._sizes.get(place.pack)
-                if size is None:
-                    continue
-                lies = place.offset < HEADER_SIZE or place.offset + place.record_size > size
-                if lies or place.raw_size > MAX_RAW or place.record_size < HEAD_SIZE or place.stored_size > MAX_RAW:
-                    raise IntegrityError(f"idx {idx.path.name} of the remote tells of a record that cannot be")
-                yield place
+            yield from live(places, self._sizes, idx.path.name)
 
     def __contains__(self, name: bytes) -> bool:
         return next(self._copies(name), None) is not None
@@ -90,6 +83,18 @@ class RemoteIndex:
     def depth(self, name: bytes) -> int | None:
         """The least depth that the chunk is stored at, or None."""
         return min((place.depth for place in self._copies(name)), default=None)
+
+
+def live(places: Iterable[Location], sizes: Mapping[bytes, int], where: str) -> Iterator[Location]:
+    """Those that lie in live packs (id -> bytes). Raises IntegrityError for one that cannot be."""
+    for place in places:
+        size = sizes.get(place.pack)
+        if size is None:
+            continue
+        lies = place.offset < HEADER_SIZE or place.offset + place.record_size > size
+        if lies or place.raw_size > MAX_RAW or place.record_size < HEAD_SIZE or place.stored_size > MAX_RAW:
+            raise IntegrityError(f"idx {where} of the remote tells of a record that cannot be")
+        yield place
 
 
 def idx_folder(memory: Path) -> Path:

@@ -1,0 +1,222 @@
+"""Reading a remote without a clone: what comes, how many requests it takes, and that every fault is told."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvc.backends.base import Backend
+from mvc.backends.faulty import Fault, FaultyBackend, at
+from mvc.backends.memory import MemoryBackend
+from mvc.errors import IntegrityError, MissingObject, MvcError, NotFound, UnsupportedFormat
+from mvc.objects import trees
+from mvc.objects.manifest import Manifest, parse
+from mvc.repo.tensors import file_chunks, read_chunk, read_tensor
+from mvc.settings import ChunkNaming
+from mvc.store import idxbuild
+from mvc.store.idx import Idx
+from mvc.store.idxranges import RangedIdx
+from mvc.store.records import Location
+from mvc.sync import keys, viewindex, viewobjects
+from mvc.sync.remotelog import RemoteLog
+from mvc.sync.view import RemoteView
+from tests.models import fine_tuned, layers, safetensors_bytes
+from tests.sync.making import Counted, Peer, Peers, model, noise, tuned
+
+FIRST = {"m.safetensors": model(width=512), "d/x": b"1", "noise": noise(200_000)}
+SECOND = {"m.safetensors": tuned(width=512), "d/x": b"2"}
+
+
+class Scene:
+    """Two commits, pushed one by one; `first` has the tag v1."""
+
+    def __init__(self, top: Path) -> None:
+        self.backend = MemoryBackend()
+        (top / "a").mkdir()
+        self.peer = Peer(top / "a", self.backend)
+        self.first = self.peer.commit(FIRST)
+        self.peer.push()
+        self.second = self.peer.commit(SECOND)
+        self.peer.push()
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return Scene(tmp_path_factory.mktemp("view"))
+
+
+def manifest(view: RemoteView, revision: str, path: str = "m.safetensors") -> Manifest:
+    tree = view.objects.commit(view.resolve(revision)).tree
+    return parse(view.objects.blob(trees.flatten(view.objects, tree)[path].id))
+
+
+def content(view: RemoteView, revision: str, path: str = "m.safetensors") -> bytes:
+    found = manifest(view, revision, path)
+    return b"".join(bytes(read_chunk(view.chunks, ref, one)) for _, ref, one in file_chunks(view.chunks, found))
+
+
+def test_revisions(scene: Scene, tmp_path: Path) -> None:
+    with RemoteView(scene.backend, tmp_path) as view:
+        assert {view.resolve(one) for one in ("", "HEAD", "main", "@", scene.second, scene.second[:9])} == {
+            scene.second
+        }
+        assert {view.resolve(one) for one in ("main~1", "HEAD^", scene.first[:7], f"{scene.second}~")} == {scene.first}
+        for wrong in ("v9", "main~2", "0123456", "main@{1}", "@{yesterday}", "f" * 40):
+            with pytest.raises(NotFound):
+                view.resolve(wrong)
+
+
+@pytest.mark.parametrize("small", [0, 1 << 20], ids=["ranges of Git packs", "whole Git packs"])
+@pytest.mark.parametrize("small_idx", [0, 1 << 20], ids=["ranges of idx", "whole idx"])
+def test_every_version(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int, small_idx: int
+) -> None:
+    monkeypatch.setattr(viewobjects, "SMALL_PACK", small)
+    monkeypatch.setattr(viewindex, "SMALL_IDX", small_idx)
+    monkeypatch.setattr(viewindex, "PER_NAME", 0)
+    with RemoteView(scene.backend, tmp_path) as view:
+        assert content(view, "main") == SECOND["m.safetensors"]
+        assert content(view, "main~1") == FIRST["m.safetensors"]
+        assert content(view, "main", "noise") == FIRST["noise"]
+        assert view.resolve(scene.first[:8]) == scene.first
+    with RemoteView(scene.backend, tmp_path) as view:
+        flat = trees.flatten(view.objects, view.objects.commit(view.resolve("main")).tree)
+        view.bring_objects([item.id for item in flat.values()])
+        assert view.objects.blob(flat["d/x"].id) == b"2"
+
+
+def test_few_requests_for_one_tensor(peers: Peers, backend: MemoryBackend, tmp_path: Path) -> None:
+    """A tensor of 1 MiB that is a delta: refs and idx known, its chunk and its base are two requests."""
+    base = layers(0, 12, 512)
+    alice = peers("alice")
+    for weights in (base, fine_tuned(base)):
+        alice.commit({"m.safetensors": safetensors_bytes(weights)})
+        alice.push()
+    counted = Counted(backend)
+    with RemoteView(counted, tmp_path / "cache") as view:  # type: ignore[arg-type]
+        found = manifest(view, "main")
+        counted.calls.clear()
+        one = read_tensor(view.chunks, found, "encoder.layer.7.weight").data
+        assert one == fine_tuned(base)["encoder.layer.7.weight"].tobytes() and len(one) == 1 << 20
+        cold = len(counted.calls)
+        assert cold == 4 and view.moved < 2 << 20  # two of them bring idx
+        counted.calls.clear()
+        before = view.moved
+        read_tensor(view.chunks, found, "encoder.layer.3.weight")
+        assert len(counted.calls) == 2 and view.moved - before < 2 << 20
+    counted.calls.clear()
+    with RemoteView(counted, tmp_path / "cache") as view:  # type: ignore[arg-type]
+        # Anew, with what is remembered: two requests tell that nothing came.
+        read_tensor(view.chunks, manifest(view, "main"), "encoder.layer.7.weight")
+        assert [key for _, key in counted.calls[:2]] == [keys.entry(3), keys.entry(2)] and len(counted.calls) == 4
+    counted.calls.clear()
+    tip = alice.repo.refs.head().id
+    with RemoteView(counted, tmp_path / "cache") as view:  # type: ignore[arg-type]
+        # An id says the same at all times: nobody is asked for what came since.
+        read_tensor(view.chunks, manifest(view, tip or ""), "encoder.layer.7.weight")
+        assert len(counted.calls) == 2
+
+
+def test_a_batch_joins_what_is_near(scene: Scene, tmp_path: Path) -> None:
+    counted = Counted(scene.backend)
+    with RemoteView(counted, tmp_path) as view:  # type: ignore[arg-type]
+        found = manifest(view, "main")
+        refs = [ref for _, ref, _ in file_chunks(view.chunks, found)]
+        view.chunks.find(refs[0].name)
+        counted.calls.clear()
+        with view.batch([ref.name for ref in refs]) as records:
+            assert b"".join(bytes(records.read(ref.name)) for ref in refs) == SECOND["m.safetensors"]
+        assert len(counted.calls) == 2
+        with pytest.raises(MissingObject):
+            view.chunks.read(bytes(32))
+
+
+def everything(backend: Backend, cache: Path) -> None:
+    with RemoteView(backend, cache) as view:
+        assert content(view, "main") == SECOND["m.safetensors"]
+
+
+@pytest.mark.parametrize("fault", [one for one in Fault if one is not Fault.TWICE])
+def test_every_request_fails(scene: Scene, tmp_path: Path, fault: Fault) -> None:
+    """An error, or the right bytes; and the repeat, with what was kept, has the right bytes."""
+    counting = FaultyBackend(scene.backend)
+    everything(counting, tmp_path / "count")
+    for number in range(len(counting.requests)):
+        cache = tmp_path / str(number)
+        try:
+            everything(FaultyBackend(scene.backend, at({number: fault})), cache)
+        except MvcError as error:
+            assert error.message
+        everything(scene.backend, cache)
+        shutil.rmtree(cache)
+
+
+def test_a_pack_that_gc_took_is_looked_for_anew(peers: Peers, backend: MemoryBackend, tmp_path: Path) -> None:
+    """The remote's chunks move to another pack between a look at its state and a read."""
+    alice, other = peers("alice"), MemoryBackend()
+    alice.commit({"m.safetensors": model()})
+    alice.push()
+    (tmp_path / "bob").mkdir()
+    bob = Peer(tmp_path / "bob", other)
+    bob.commit({"m.safetensors": model(), "n": noise(100_000)})
+    bob.push()
+    with RemoteView(backend, tmp_path / "cache") as view:
+        found = manifest(view, "main")
+        log = RemoteLog(backend, None, ChunkNaming())
+        state = log.latest()
+        for key, data in other._objects.items():
+            if key.startswith(("packs/", "idx/")):
+                backend._objects[key] = data
+        for pack in state.chunk_packs:
+            backend.delete([keys.chunk_pack(pack.id)])
+        theirs = RemoteLog(other, None, ChunkNaming()).latest()
+        assert log.append(replace(state, generation=1, chunk_packs=theirs.chunk_packs), by="gc")
+        assert {pack.id for pack in theirs.chunk_packs}.isdisjoint({pack.id for pack in state.chunk_packs})
+        assert read_tensor(view.chunks, found, "encoder.layer.0.weight").data in model()
+
+
+def test_nothing_there(tmp_path: Path, scene: Scene) -> None:
+    with RemoteView(MemoryBackend(), tmp_path / "a") as view, pytest.raises(NotFound, match="no mvc remote"):
+        view.resolve("main")
+    keyed = ChunkNaming(b"k" * 32)
+    with RemoteView(scene.backend, tmp_path / "b", keyed) as view, pytest.raises(UnsupportedFormat, match="key"):
+        view.resolve("main")
+
+
+def spread(count: int, copies: int) -> list[tuple[bytes, Location]]:
+    random = np.random.default_rng(count)
+    rows = []
+    for number in range(count):
+        name = random.bytes(32)
+        for copy in range(copies if number % 7 == 0 else 1):
+            bases = tuple(random.bytes(32) for _ in range(copy % 3))
+            rows.append((name, Location(bytes([copy]) * 32, 16 + number * 100, 9, 30, copy % 4, copy % 3, 0, bases)))
+    return rows
+
+
+@pytest.mark.parametrize(("count", "copies"), [(1, 1), (5, 4), (3000, 3)])
+def test_ranges_of_an_idx_find_what_the_idx_finds(tmp_path: Path, count: int, copies: int) -> None:
+    rows = spread(count, copies)
+    packs = [(bytes([copy]) * 32, 1 << 40) for copy in range(copies)]
+    table = idxbuild.merge([idxbuild.from_records(packs, rows)])
+    idx = Idx(idxbuild.write(table, tmp_path, tmp_path))
+    data = bytes(idx.data)
+    asked = [0]
+
+    def read_at(offset: int, length: int) -> bytes:
+        asked[0] += 1
+        return data[offset : offset + length]
+
+    ranged = RangedIdx(read_at, len(data))
+    for name in [name for name, _ in rows[::11]] + [bytes(32), b"\xff" * 32, b"\x80" * 32]:
+        asked[0] = 0
+        assert ranged.copies(name) == [idx.location(number) for number in idx.find_all(name)]
+        assert asked[0] <= 2 + copies
+    with pytest.raises(IntegrityError):
+        RangedIdx(read_at, len(data) + 1)
+    with pytest.raises(IntegrityError):
+        RangedIdx(lambda offset, length: bytes(length), len(data))
