@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
-from mvc.errors import IntegrityError, NoSpace
-from mvc.objects.manifest import ChunkRef, Manifest, ManifestSegment, identity, is_manifest, parse
-from mvc.objects.model import TreeItem, is_link
+from mvc.errors import IntegrityError
+from mvc.objects.manifest import ChunkRef, Manifest, ManifestSegment, parse
+from mvc.objects.model import TreeItem
 from mvc.objects.paths import check_path
 from mvc.progress import SILENT, Progress
+from mvc.repo.bringing import bring
 from mvc.repo.chunks import open_chunks
-from mvc.repo.filesystem import is_network
 from mvc.repo.place import PlacedFile, Placer
 from mvc.repo.repository import Repository
 from mvc.repo.stage import Stat
 from mvc.repo.tensors import file_chunks, read_chunk
-
-# Room that is left on the disk for the folders' and the stage's own growth.
-_SPARE = 1024 * 1024
-# Bytes of small files that are kept from when they are weighed to when they are written.
-_KEPT = 32 * 1024 * 1024
+from mvc.repo.weighing import room_for, weigh
 
 
 class Written(NamedTuple):
@@ -34,14 +28,6 @@ class Written(NamedTuple):
     stat: Stat
     size: int
     blake3: bytes | None
-
-
-class _Content(NamedTuple):
-    """What a file is to hold: `blake3` if it is chunked; `data` if it is a small one that was kept."""
-
-    size: int
-    blake3: bytes | None
-    data: bytes | None
 
 
 def write_items(
@@ -57,17 +43,19 @@ def write_items(
     for path in blobs:
         check_path(path)
     remove_leftovers(repo, blobs)
-    contents, roomy = _weigh(repo, blobs)
+    worktree, gone = repo.require_worktree(), [path for path, item in items.items() if item is None]
+    contents = weigh(repo, blobs)
+    room = room_for(worktree, contents, gone)
     chunked = [path for path, content in contents.items() if content.blake3 is not None]
-    if repo.missing_chunks is not None:
-        _bring(repo, [blobs[path] for path in sorted(chunked)])
+    if repo.missing_chunks is not None and chunked:
+        bring(repo, [blobs[path] for path in sorted(chunked)])
+        room = room_for(worktree, contents, gone)  # the chunks lie on the same disk, as a rule
     stats: dict[str, Stat] = {}
     progress.begin("writing", sum(content.size for content in contents.values()))
     try:
-        with Placer(repo.require_worktree(), force=force, roomy=roomy) as placer:
-            for path, item in items.items():
-                if item is None:
-                    placer.remove(path)
+        with Placer(worktree, force=force, roomy=room.roomy) as placer:
+            for path in gone:
+                placer.remove(path)
             for path, item in blobs.items():
                 content = contents[path]
                 if content.blake3 is None:
@@ -75,7 +63,8 @@ def write_items(
                     stats[path] = placer.small(path, data, item.mode)
                     progress.advance(len(data))
             if chunked:
-                stats.update(_ChunkWriter(repo, placer, progress).run({path: blobs[path] for path in chunked}))
+                writer = _ChunkWriter(repo, placer, room.at_once, progress)
+                stats.update(writer.run({path: blobs[path] for path in chunked}))
     finally:
         progress.end()
     return {path: Written(stat, contents[path].size, contents[path].blake3) for path, stat in stats.items()}
@@ -88,53 +77,11 @@ def remove_leftovers(repo: Repository, paths: Iterable[str]) -> None:
             placer.remove_leftovers(folder)
 
 
-def _weigh(repo: Repository, blobs: Mapping[str, TreeItem]) -> tuple[dict[str, _Content], bool]:
-    """What the files are to hold, and whether nobody need wait for the old ones' space: the disk has room for
-    all of them and as much again. Raises NoSpace if they do not fit."""
-    contents: dict[str, _Content] = {}
-    chunked = False
-    total = largest = replaced = kept = 0
-    worktree = repo.require_worktree()
-    for path, item in blobs.items():
-        blob = repo.objects.blob(item.id)
-        size = len(blob)
-        if not is_link(item.mode) and is_manifest(blob):
-            size, digest = identity(blob)
-            contents[path] = _Content(size, digest, None)
-            chunked = True
-        else:
-            kept += size
-            contents[path] = _Content(size, None, blob if kept <= _KEPT else None)
-        total += size
-        largest = max(largest, size)
-        if contents[path].blake3 is not None:
-            with contextlib.suppress(OSError, AttributeError):  # no such file; no st_blocks on Windows
-                replaced += min(size, os.lstat(worktree / path).st_blocks * 512)
-    # A file is written beside before the old one goes, so one of them stands twice for a while.
-    needed = max(total - replaced, largest) + _SPARE
-    free = shutil.disk_usage(worktree).free
-    if chunked and needed > free:
-        raise NoSpace(
-            f"{needed:,} bytes are needed in '{worktree}', {free:,} are free",
-            hint="free some space, or check out fewer paths",
-        )
-    # On NFS a file that is removed while it is open stays under another name, in a folder that may have to go.
-    return contents, free > 2 * total + _SPARE and not is_network(worktree)
-
-
-def _bring(repo: Repository, items: Iterable[TreeItem]) -> None:
-    """Get what these files need and the store lacks, before anything is written: first their lists, then all else."""
-    chunks = open_chunks(repo)
-    manifests = [parse(repo.objects.blob(item.id)) for item in items]
-    chunks.ensure(ref.name for manifest in manifests for segment in manifest.segments for ref in segment.lists)
-    chunks.ensure(ref.name for manifest in manifests for _, ref, _ in file_chunks(chunks, manifest))
-
-
 class _ChunkWriter:
     """Decodes chunks in worker threads and writes each at its offset. Chunks in flight are bounded."""
 
-    def __init__(self, repo: Repository, placer: Placer, progress: Progress) -> None:
-        self._repo, self._placer, self._progress = repo, placer, progress
+    def __init__(self, repo: Repository, placer: Placer, at_once: int, progress: Progress) -> None:
+        self._repo, self._placer, self._at_once, self._progress = repo, placer, at_once, progress
         self._chunks = open_chunks(repo)
         self._room = threading.Semaphore(max(repo.settings.store.window, 4))
 
@@ -146,7 +93,7 @@ class _ChunkWriter:
             try:
                 for path, item in items.items():
                     waiting.append(self._start(pool, path, item))
-                    if len(waiting) > 2:
+                    if len(waiting) >= self._at_once:
                         self._finish(stats, *waiting.pop(0))
                 while waiting:
                     self._finish(stats, *waiting.pop(0))

@@ -82,6 +82,27 @@ def test_a_checkout_that_will_not_fit_is_refused_with_the_numbers(small_disk: Pa
     assert (work / "large.bin").stat().st_size == 7 * MEGABYTE
 
 
+def test_a_checkout_that_fits_one_file_at_a_time(small_disk: Path, tmp_path: Path) -> None:
+    """Files take their room before those which they replace give up theirs; those that only go, go first."""
+    work, side = tmp_path / "work", small_disk / "side"
+    _begin(work)
+    for message, names in (("three", "abc"), ("changed", "abc"), ("other", "d")):
+        for path in work.glob("?.bin"):
+            path.unlink()
+        for name in names:
+            _write(work / f"{name}.bin", 15 // len(names), seed=ord(name) + len(message))
+        for arguments in (["add", "-A"], ["commit", "-q", "-m", message]):
+            assert forked.run(arguments, work) == 0, forked.output()
+    assert forked.run(["worktree", "add", "-q", "--detach", str(side), "HEAD~2"], work) == 0, forked.output()
+    for revision in ("main~1", "main", "main~2"):
+        assert forked.run(["checkout", "-q", "--detach", revision], side) == 0, (revision, forked.output())
+        assert forked.run(["status", "--porcelain"], side) == 0 and forked.output() == ""
+    _write(small_disk / "ballast", 5, seed=4)
+    assert forked.run(["checkout", "-q", "main~1"], side) == 5, forked.output()
+    _one_clear_line(side)
+    assert forked.run(["status", "--porcelain"], side) == 0 and forked.output() == ""
+
+
 def test_a_read_only_disk(small_disk: Path) -> None:
     work = small_disk / "work"
     _begin(work)
