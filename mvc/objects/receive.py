@@ -64,6 +64,10 @@ class Incoming(ObjectReader):
         found = self._writer.read(bytes.fromhex(object_id))
         return found[0] if found is not None else self._objects.kind(object_id)
 
+    def raw_ids(self, first: int = 0) -> list[bytes]:
+        """The ids (20 bytes) of what came that the database has not, from number `first` on."""
+        return self._writer.raw_ids(first)
+
     def take(self, pack: Path, advance: Callable[[int], None] = lambda _: None) -> int:
         """All objects of a Git pack (its checksum was verified already); returns how many.
 

@@ -123,9 +123,9 @@ def list_packs(packs_dir: Path) -> dict[bytes, Path]:
 class PackBuilder:
     """A pack that is being written in `tmp_dir`. Not thread-safe: the writer holds a lock."""
 
-    def __init__(self, tmp_dir: Path, naming: ChunkNaming) -> None:
+    def __init__(self, tmp_dir: Path, naming: ChunkNaming, *, salt: int = 0) -> None:
         self._out = fsio.DurableFile(tmp_dir)
-        self._header = PackHeader(VERSION, 0, naming_id(naming), 0)
+        self._header = PackHeader(VERSION, 0, naming_id(naming), salt)
         self._id = PackId()
         self._told = 0
         self.count = 0

@@ -63,6 +63,7 @@ def make_plan(
     *,
     rewrite_all: bool,
     rewrite: bool = True,
+    many_small: int = MANY_SMALL,
 ) -> Plan:
     """Decide. `mtimes` are those of the graph's packs; `rewrite_all`: rewrite for whatever it frees."""
     live = graph.members(live_names)
@@ -75,7 +76,7 @@ def make_plan(
     chosen, needed = graph.close(chosen, live | graph.in_groups(young_rows))
     keep = np.zeros(graph.rows, bool)
     keep[chosen[needed]] = True
-    going, small = _going(graph, keep, settings, rewrite_all, rewrite)
+    going, small = _going(graph, keep, settings, rewrite_all, rewrite, many_small)
     staying = ~going[graph.pack]
     least = graph.least_depth(staying)[:-1]
     enough = np.where(written_on, least <= graph.depth[chosen], least < NOWHERE)
@@ -105,7 +106,9 @@ def _plan(graph: Graph, going: Array, copied: Array, dead: Array, young: Array) 
     return Plan(victims, np.flatnonzero(copied), int(graph.size[copied].sum()), dead, young)
 
 
-def _going(graph: Graph, keep: Array, settings: StoreSettings, rewrite_all: bool, rewrite: bool) -> tuple[Array, Array]:
+def _going(
+    graph: Graph, keep: Array, settings: StoreSettings, rewrite_all: bool, rewrite: bool, many_small: int
+) -> tuple[Array, Array]:
     """Of each pack, whether it goes; and whether it does only to be put together with other small ones."""
     packs = len(graph.packs)
     total = np.bincount(graph.pack, graph.size, packs)
@@ -116,7 +119,7 @@ def _going(graph: Graph, keep: Array, settings: StoreSettings, rewrite_all: bool
     if rewrite:
         going |= dead > (0 if rewrite_all else WORTH * total)
         small = ~going & (total < SMALL_PACK * settings.pack_size)
-        if small.sum() < MANY_SMALL:
+        if small.sum() < many_small:
             small[:] = False
     return going | small, small
 

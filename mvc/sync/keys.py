@@ -7,6 +7,10 @@ FORMAT = "mvc-remote"
 LATEST = "latest"
 """A hint at the newest entry of the log."""
 LOG = "txn/"
+LEASES = "leases/"
+BEAT = ".beat"
+GC = "gc/"
+"""Lists of what gc is about to remove, or has just removed."""
 
 
 def entry(seq: int) -> str:
@@ -35,5 +39,15 @@ def chunk_idx(idx_id: str) -> str:
 
 
 def lease(nonce: str) -> str:
-    """The sign of a push under way."""
-    return f"leases/{nonce}"
+    """The sign that a writer is at work."""
+    return f"{LEASES}{nonce}"
+
+
+def beat(nonce: str) -> str:
+    """The newest sign of the writer that holds a lease."""
+    return f"{LEASES}{nonce}{BEAT}"
+
+
+def condemned(nonce: str) -> str:
+    """A list of what gc is about to remove."""
+    return f"{GC}{nonce}"

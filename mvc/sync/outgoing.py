@@ -7,6 +7,7 @@ that was killed goes on from there. What is found there is asked after (its size
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -50,6 +51,8 @@ class Outgoing:
         self._depths: dict[bytes, int] = {}
         """The chunks that are uploaded or on their way, and how deep they lie."""
         self._lock = threading.Lock()
+        self._fresh = False
+        """Whether a pack is among them that never was in a remote."""
         self.sent = 0
         """Bytes that were put."""
         self.chunks = 0
@@ -100,6 +103,18 @@ class Outgoing:
     def __contains__(self, name: bytes) -> bool:
         return name in self._depths
 
+    def resumed(self) -> list[str]:
+        """The keys of the packs that were taken up."""
+        return [keys.chunk_pack(idx.packs[0][0].hex()) for idx in self._uploaded.values()]
+
+    def forget(self) -> None:
+        """Take up nothing after all."""
+        for path in self._uploaded:
+            fsio.unlink(path, missing_ok=True)
+        self._uploaded.clear()
+        self._depths.clear()
+        self.chunks = 0
+
     def _stands(self, base: bytes, depth: int, depths: Mapping[bytes, int]) -> bool:
         """Whether a record of that depth may rest on this chunk over there."""
         if depths.get(base, depth) < depth:
@@ -124,7 +139,7 @@ class Outgoing:
             ):
                 for name in names:
                     if pack is None:
-                        pack = _Pack(PackBuilder(self._remote.repo.tmp_dir, self._settings.naming))
+                        pack = _Pack(new_pack(self._remote))
                         builders.append(pack.builder)
                     self._add(pack, name, dtypes.get(name))
                     if pack.builder.size >= limit:
@@ -164,6 +179,7 @@ class Outgoing:
                 self.sent += builder.size
                 self.chunks += len(pack.records)
                 self._uploaded[path] = Idx(path)
+                self._fresh = True
         finally:
             builder.discard()
 
@@ -176,7 +192,7 @@ class Outgoing:
             return []
         folder = idx_folder(self._remote.memory)
         merged = self._small_idx()
-        if len(self._uploaded) == 1 and not merged:
+        if len(self._uploaded) == 1 and not merged and self._fresh:
             (path,) = self._uploaded
             fsio.make_dirs(folder)
             made = folder / path.name
@@ -186,13 +202,11 @@ class Outgoing:
             parts = [*self._uploaded.values(), *merged]
             dead = {pack_id for idx in merged for pack_id, _ in idx.packs if pack_id not in live}
             table = idxbuild.merge([idxbuild.from_idx(idx) for idx in parts], without=dead)
-            written = idxbuild.write(table, folder, self._remote.repo.tmp_dir)
-            assert written is not None  # what was uploaded holds records
-            made = written
+            made = write_table(table, folder, self._remote.repo.tmp_dir, unique=not self._fresh)
         idx = Idx(made)
         self._remote.backend.put(keys.chunk_idx(made.stem), made)
         self.sent += idx.size
-        return [ChunkPack(pack_id.hex(), size, made.stem, idx.size) for pack_id, size in idx.packs]
+        return [ChunkPack(pack_id.hex(), size, made.stem, idx.size) for pack_id, size in idx.packs if size]
 
     def _small_idx(self) -> list[Idx]:
         """The idx files of the remote to be merged now: as in a log-structured tree, a record is merged seldom."""
@@ -254,6 +268,26 @@ class _Pack:
     def __init__(self, builder: PackBuilder) -> None:
         self.builder = builder
         self.records: dict[bytes, Location] = {}
+
+
+def new_pack(remote: Remote) -> PackBuilder:
+    """A pack for a remote. Chance makes its name one that never was there: gc may be removing one of the same bytes."""
+    salt = int.from_bytes(os.urandom(4))
+    return PackBuilder(remote.repo.tmp_dir, remote.repo.settings.store.naming, salt=salt)
+
+
+def write_table(table: idxbuild.Table, folder: Path, tmp_dir: Path, *, unique: bool) -> Path:
+    """Write an idx that is to go to a remote; returns its path.
+
+    `unique`: it lists no pack that is new, so the same bytes may have been there before, and gc may be removing
+    them. Then it tells of a pack of no bytes whose name is chance.
+    """
+    if unique:
+        packs = (*table.packs, (os.urandom(32), 0))
+        table = idxbuild.merge([replace(table, packs=packs)])
+    written = idxbuild.write(table, folder, tmp_dir)
+    assert written is not None  # what goes to a remote holds records
+    return written
 
 
 def with_packs(state: State, packs: Iterable[ChunkPack], before: State) -> State:

@@ -7,18 +7,22 @@ the remote is the old one, and what was put is garbage that a repeat takes up, o
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mvc import fsio
 from mvc.backends.probe import probe, require
 from mvc.errors import MissingObject, NotFound, RefChanged, Refused
 from mvc.lazy import load
+from mvc.objects.encoding import raw_object_id
 from mvc.objects.manifest import Manifest, is_manifest, parse
 from mvc.objects.model import Signature, is_file
+from mvc.objects.pack import Pack
 from mvc.objects.packwriter import PackWriter
 from mvc.objects.reachable import Reached
 from mvc.objects.refs import RefChange
@@ -28,7 +32,7 @@ from mvc.progress import SILENT, Progress
 from mvc.repo.repository import Repository
 from mvc.repo.tensors import chunk_refs
 from mvc.settings import MAX_DEPTH
-from mvc.sync import keys
+from mvc.sync import condemned, keys
 from mvc.sync.absorbed import Absorbed
 from mvc.sync.lease import Lease
 from mvc.sync.remoteindex import RemoteIndex
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
 
 SENDING = {
     "chunks": "mvc.repo.chunks:open_chunks",
+    "copy": "mvc.objects.repack:copy",
     "bring": "mvc.sync.chunks:bring",
     "outgoing": "mvc.sync.outgoing:Outgoing",
     "with packs": "mvc.sync.outgoing:with_packs",
@@ -169,8 +174,6 @@ class _Push:
             if dry_run:
                 sent = cargo.stored + (git.size if len(git) else 0)
                 return self._result(verdicts, cargo, state.seq, len(cargo.names), sent)
-            if len(git) or cargo.index is not None:
-                stack.enter_context(Lease(self._remote.backend, str(self._who)))
             return self._send(state, verdicts, cargo, chunks)
 
     def _state(self, *, create: bool) -> State:
@@ -301,14 +304,20 @@ class _Push:
             make: type[Outgoing] = load(SENDING["outgoing"])
             outgoing = make(self._remote, state, cargo.index, chunks, self._jobs, self._progress)
             outgoing.resume(names)
-            self._progress.begin("sending", cargo.stored)
-            try:
-                outgoing.send([name for name in names if name not in outgoing], cargo.dtypes, cargo.stored)
-                packs = outgoing.list_packs()
-            finally:
-                self._progress.end()
-        git_pack = self._send_git(cargo.git) if len(cargo.git) else None
-        done = self._publish(state, verdicts, git_pack, packs)
+        with contextlib.ExitStack() as stack:
+            git = stack.enter_context(_SealedGit(self._remote, cargo.git)) if len(cargo.git) else None
+            lease = self._lease(stack, outgoing, git)
+            if outgoing is not None:
+                self._progress.begin("sending", cargo.stored)
+                try:
+                    outgoing.send([name for name in names if name not in outgoing], cargo.dtypes, cargo.stored)
+                    packs = outgoing.list_packs()
+                finally:
+                    self._progress.end()
+            if git is not None:
+                git.put()
+            git_pack = git.pack if git is not None else None
+            done = self._publish(state, verdicts, git_pack, packs, lease)
         if done is None:
             return None
         state, verdicts = done
@@ -320,20 +329,23 @@ class _Push:
         sent = (outgoing.sent if outgoing else 0) + (git_pack.size + git_pack.idx_size if git_pack else 0)
         return self._result(verdicts, cargo, state.seq, outgoing.chunks if outgoing else 0, sent)
 
-    def _send_git(self, git: PackWriter) -> GitPack:
-        for left in (self._remote.memory / "outgoing").glob("pack-*"):
-            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
-                fsio.unlink(left, missing_ok=True)  # of a push that was killed
-        idx_path = git.seal(None)
-        path = idx_path.with_suffix(".pack")
-        try:
-            pack = _git_pack(path, idx_path)
-            self._remote.backend.put(keys.git_pack(pack.id), path)
-            self._remote.backend.put(keys.git_idx(pack.id), idx_path)
-            return pack
-        finally:
-            for one in (idx_path, path):
-                fsio.unlink(one, missing_ok=True)
+    def _lease(self, stack: contextlib.ExitStack, outgoing: Outgoing | None, git: _SealedGit | None) -> Lease | None:
+        """Tell gc of the remote what is taken up and put; and take up nothing that gc is about to remove.
+
+        The lease is written first, then gc's lists are read; gc writes its list first, and then reads leases. So at
+        least one of the two sees the other.
+        """
+        if outgoing is None and git is None:
+            return None
+        resumed = outgoing.resumed() if outgoing is not None else []
+        keep = [*resumed, *(git.keys if git is not None else ())]
+        lease = stack.enter_context(Lease(self._remote.backend, str(self._who), keep=keep))
+        going = condemned.names(condemned.read_all(self._remote.backend))
+        if outgoing is not None and not going.isdisjoint(resumed):
+            outgoing.forget()
+        if git is not None and not going.isdisjoint(git.keys):
+            git.rename()
+        return lease
 
     def _publish(
         self,
@@ -341,12 +353,15 @@ class _Push:
         verdicts: tuple[PushedRef, ...],
         git_pack: GitPack | None,
         packs: Sequence[ChunkPack],
+        lease: Lease | None,
     ) -> tuple[State, tuple[PushedRef, ...]] | None:
-        """Append the entry; again on what stands by then, if others come first. None: gc came between."""
+        """Append the entry; again on what stands by then, if others come first. None: gc came between, or may have."""
         state = before
         for _ in range(_ATTEMPTS):
             if not any(one.moves for one in verdicts):
                 return state, verdicts
+            if lease is not None and not lease.holds:
+                return None
             if self._remote.log.append(self._after(state, before, verdicts, git_pack, packs), by=str(self._who)):
                 return self._remote.remembered() or state, verdicts
             state = self._remote.state()
@@ -387,7 +402,51 @@ class _Push:
         return PushResult(verdicts, len(cargo.git), chunks, sent, cargo.raw, tuple(cargo.files), seq)
 
 
-def _git_pack(path: Path, idx_path: Path) -> GitPack:
+class _SealedGit:
+    """The Git pack of a push, beside; removed at the end of a `with` block."""
+
+    def __init__(self, remote: Remote, writer: PackWriter) -> None:
+        self._remote = remote
+        self._folder = remote.memory / "outgoing"
+        for left in self._folder.glob("pack-*"):
+            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                fsio.unlink(left, missing_ok=True)  # of a push that was killed
+        self._seal(writer)
+
+    def _seal(self, writer: PackWriter) -> None:
+        self._idx_path = writer.seal(None)
+        self._path = self._idx_path.with_suffix(".pack")
+        self.pack = git_pack_of(self._path, self._idx_path)
+
+    def __enter__(self) -> _SealedGit:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for one in (self._idx_path, self._path):
+            fsio.unlink(one, missing_ok=True)
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        return keys.git_pack(self.pack.id), keys.git_idx(self.pack.id)
+
+    def rename(self) -> None:
+        """Give it another name: gc is about to remove one of the same bytes. A blob that nothing names does it."""
+        writer = PackWriter(self._folder, self._remote.repo.tmp_dir)
+        load(SENDING["copy"])(Pack(self._idx_path), writer, lambda _raw_id: True)
+        chance = os.urandom(16)
+        writer.add(raw_object_id("blob", chance), "blob", chance)
+        self.__exit__(None, None, None)
+        self._seal(writer)
+
+    def put(self) -> None:
+        """Upload pack and idx."""
+        self._remote.backend.put(keys.git_pack(self.pack.id), self._path)
+        self._remote.backend.put(keys.git_idx(self.pack.id), self._idx_path)
+
+
+def git_pack_of(path: Path, idx_path: Path) -> GitPack:
     """A Git pack by its checksum."""
     with fsio.RandomFile(path) as file:
         size = file.stat().st_size

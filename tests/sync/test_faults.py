@@ -365,7 +365,8 @@ def test_a_lease_stands_while_a_push_runs(backend: MemoryBackend) -> None:
     with Lease(watched, "me", beat=0.001):
         while clock[0] < 4:
             signal.sigtimedwait([], 0.001)
-        (lease,) = watched.list("leases/")
+        lease, beat = watched.list("leases/")
+        assert beat.key == lease.key + ".beat"
         assert watched.get(lease.key).startswith(b"mvc-lease 1\n")
     assert not list(watched.list("leases/"))
 
