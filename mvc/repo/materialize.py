@@ -155,12 +155,13 @@ def _careful(repo: Repository, stage: Stage, current: Flat, target: Flat, placer
         if staged == new:
             continue
         found = placer.lstat(path)
-        if new is not None and _matches(repo, stage, found, path, new):
-            plan.adopt[path] = new
-        elif staged != old or not _unchanged(repo, stage, found, path, old):
-            plan.blocked.append(path)
-        else:
+        # First what is nearly always so: where only its content can tell, a file is read once.
+        if staged == old and _unchanged(repo, stage, found, path, old):
             plan.write[path] = new
+        elif new is not None and _matches(repo, stage, found, path, new):
+            plan.adopt[path] = new
+        else:
+            plan.blocked.append(path)
     going = {path for path, item in plan.write.items() if item is None}
     clear: set[str] = set()
     for path, item in plan.write.items():

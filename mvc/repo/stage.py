@@ -6,6 +6,7 @@ The file is specified in docs/format/stage.md; mvc.repo.columns reads and writes
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from mvc.repo.pathbytes import in_order
 
 __all__ = ["Stage", "StageEntry", "Stat", "is_fresh", "stat_of"]
 
+_LARGE = 4 * 1024 * 1024
+"""Bytes of a file that takes longer to read than it takes to wait for the file system's clock."""
 _TICK_NS = 20_000_000
 """File times advance in steps of at most 10 ms (the kernel's tick); twice that is safe."""
 _COARSE_NS = 2_000_000_000
@@ -58,11 +61,23 @@ class Stage:
 
     def save(self, path: Path) -> None:
         """Replace the file durably. Stats too new to be trusted are written as unknown (docs/format/stage.md)."""
+        self._outwait_large()
         with DurableFile(path.parent) as out:
             written_at = os.fstat(out.fileno()).st_mtime_ns
             out.write(self.columns(written_at).dump())
             out.commit(path)
         self._changed = False
+
+    def _outwait_large(self) -> None:
+        """Let a tick pass if a large file was placed just now: else its stat proves nothing, and it is read again."""
+        rows = (
+            [value for value in self._by_path().values() if isinstance(value, StageEntry)] if self._rows_changed else []
+        )
+        placed = [row.stat for row in rows if row.stat is not None and row.size >= _LARGE]
+        newest = max((max(stat.mtime_ns, stat.ctime_ns) for stat in placed), default=0)
+        left = newest + 2 * _TICK_NS - time.time_ns()  # twice: the stage's own time lags behind by up to a step
+        if 0 < left <= 2 * _TICK_NS:  # more: another machine's clock, which waiting does not mend
+            time.sleep(left / 1e9)
 
     @property
     def base(self) -> Columns:

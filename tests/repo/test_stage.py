@@ -320,3 +320,16 @@ def test_one_whose_checksums_are_right_but_not_its_rows(harm: Callable[[Columns]
     with pytest.raises(IntegrityError):
         list(found.entries())
         found.conflicts()
+
+
+def test_the_stat_of_a_large_file_that_was_just_placed_is_kept(tmp_path: Path) -> None:
+    """Else whatever comes next reads all of it again. Saving lets the file system's clock go on instead."""
+    large, small = tmp_path / "large", tmp_path / "small"
+    path, stage = tmp_path / "stage", Stage()
+    for number in range(5):
+        for file, size in ((small, 1), (large, 4 << 20)):
+            file.write_bytes(bytes(size))
+            stage.put(StageEntry(file.name, 0o100644, f"{number:040d}", size, None, stat_of(file.stat())))
+        stage.save(path)
+        entry = Stage.load(path).get("large")
+        assert entry is not None and entry.stat == stat_of(large.stat())
