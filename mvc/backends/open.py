@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from mvc.backends.addresses import KINDS, parse
 from mvc.backends.base import Backend
 from mvc.backends.folder import FolderBackend
+from mvc.backends.limited import UNLIMITED, LimitedBackend, Rates
 from mvc.backends.retrying import RetryingBackend
 from mvc.errors import Unsupported, UsageError
 from mvc.lazy import load
@@ -20,16 +21,16 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 """Two letters or more: `C:/models` is a path."""
 
 
-def open_backend(url: str, *, environment: Mapping[str, str]) -> Backend:
+def open_backend(url: str, *, environment: Mapping[str, str], rates: Rates = UNLIMITED) -> Backend:
     """The backend at `url`: a path, file://, or one of the schemes of `addresses.KINDS`.
 
-    `environment` is where credentials are looked for (a command gives `os.environ`). Connects to nothing yet. Raises
-    UsageError for a URL that makes no sense, Unsupported where a package is missing.
+    `environment` is where credentials are looked for (a command gives `os.environ`). `rates`: no faster.
+    Connects to nothing yet. Raises UsageError for a URL that makes no sense, Unsupported where a package is missing.
     """
     found = _SCHEME.match(url)
     if found is None or found[1].lower() == "file":
         path = local_path(url)
-        return RetryingBackend(FolderBackend(path, url=url if found else os.fspath(path)))
+        return _wrapped(FolderBackend(path, url=url if found else os.fspath(path)), rates)
     address = parse(url, environment)
     try:
         store = load(_OPENDAL)
@@ -39,7 +40,12 @@ def open_backend(url: str, *, environment: Mapping[str, str]) -> Backend:
         raise Unsupported(
             f"{found[1].lower()}:// needs the package opendal", hint="pip install 'mvc-models[remotes]'"
         ) from None
-    return RetryingBackend(store(address))
+    return _wrapped(store(address), rates)
+
+
+def _wrapped(inner: Backend, rates: Rates) -> Backend:
+    """What every backend gets: retries, around the limit, so that what is sent twice counts twice."""
+    return RetryingBackend(inner if rates == UNLIMITED else LimitedBackend(inner, rates))
 
 
 def is_local(url: str) -> bool:

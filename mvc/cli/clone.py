@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mvc.cli.command import json_flag, quiet_flag, verb
-from mvc.cli.outside import outside
+from mvc.cli.outside import outside, transfer_flags
 from mvc.cli.pushed_text import moved_line
 from mvc.cli.session import Session
 from mvc.cli.sizes import human_bytes
@@ -22,6 +22,7 @@ from mvc.ops.clone import CloneOptions, clone, folder_of, go_on
 @click.option("-n", "--no-checkout", is_flag=True, help="No files; the history alone.")
 @click.option("-o", "--origin", metavar="NAME", default="origin", help="What the remote is called here. [origin]")
 @click.option("--all-data", is_flag=True, help="The bytes of every version, too; else they come when they are needed.")
+@transfer_flags
 @json_flag
 @quiet_flag
 def command(

@@ -6,7 +6,7 @@ import click
 
 from mvc.cli.command import complete, dry_run_flag, json_flag, quiet_flag, verb
 from mvc.cli.fetched_text import fetch_json, tell_fetch
-from mvc.cli.outside import outside
+from mvc.cli.outside import outside, transfer_flags
 from mvc.cli.session import Session
 from mvc.errors import NotFastForward, UsageError
 from mvc.ops.fetch import FetchOptions, fetch, fetch_all
@@ -21,6 +21,7 @@ from mvc.ops.fetch import FetchOptions, fetch, fetch_all
 @click.option("-a", "--all", "every", is_flag=True, help="From every remote.")
 @click.option("-f", "--force", is_flag=True, help="Move local branches that REFSPEC names backwards, too.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell of refs that are up to date, too.")
+@transfer_flags
 @dry_run_flag
 @json_flag
 @quiet_flag

@@ -7,7 +7,7 @@ import click
 from mvc.cli.command import complete, json_flag, quiet_flag, verb
 from mvc.cli.fetched_text import fetch_json, tell_fetch
 from mvc.cli.merged_text import merge_json, merge_lines
-from mvc.cli.outside import outside
+from mvc.cli.outside import outside, transfer_flags
 from mvc.cli.pushed_text import moved_line
 from mvc.cli.rebased_text import rebase_json, tell_rebase
 from mvc.cli.session import Session
@@ -25,6 +25,7 @@ from mvc.ops.pull import Join, Pulled, PullOptions, check_pull, pull
 @click.option("-p", "--prune/--no-prune", default=None, help="Delete remote-tracking branches that are gone there.")
 @click.option("-t", "--tags", "tags", flag_value="all", help="All tags, too; else those whose commits come.")
 @click.option("--no-tags", "tags", flag_value="none", help="No tags.")
+@transfer_flags
 @json_flag
 @quiet_flag
 def command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mvc.cli.command import Attached, complete, dry_run_flag, json_flag, quiet_flag, verb
-from mvc.cli.outside import outside
+from mvc.cli.outside import outside, transfer_flags
 from mvc.cli.pushed_text import push_json, rejection, tell_push
 from mvc.cli.session import Session
 from mvc.cli.text import printable, printable_path
@@ -36,9 +36,7 @@ _EVERY = "\0"
     help="The same, but only where the ref is as it was seen last, or at EXPECTED.",
 )
 @click.option("--atomic", is_flag=True, help="All refs, or none.")
-@click.option(
-    "-j", "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="So many uploads at once; 0: as suits."
-)
+@transfer_flags
 @click.option("-v", "--verbose", is_flag=True, help="Tell of refs that are up to date, too.")
 @dry_run_flag
 @json_flag
@@ -54,7 +52,6 @@ def command(
     force: bool,
     leases: tuple[str, ...],
     atomic: bool,
-    jobs: int,
     verbose: bool,
     dry_run: bool,
     as_json: bool,
@@ -73,7 +70,7 @@ def command(
         atomic=atomic,
         dry_run=dry_run,
         set_upstream=set_upstream,
-        jobs=jobs,
+        jobs=session.jobs,
     )
     if delete and remote is None:
         raise UsageError("--delete wants a remote and names of refs", hint="mvc push REMOTE --delete BRANCH")

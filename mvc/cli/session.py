@@ -72,6 +72,10 @@ class Session:
         self.lock_wait = 0.0
         """Seconds to wait for another process's lock (`--wait-for-lock`)."""
         self.use_pager = True
+        self.limit_rate: str | None = None
+        """How fast to send and receive, as typed (`--limit-rate`)."""
+        self.jobs = 0
+        """Requests to a remote at once (`--jobs`), 0: as suits it."""
         self.behind_dashes: int | None = None
         """How many of the verb's arguments stood behind "--"; None where there was none."""
         self.out = out or sys.stdout

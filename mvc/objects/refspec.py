@@ -161,3 +161,13 @@ def _is_name(name: str) -> bool:
 
 def _invalid(text: str) -> UsageError:
     return UsageError(f"invalid refspec '{text}'", hint="as in: main, main:other, +refs/heads/*:refs/remotes/origin/*")
+
+
+def expand_tags(specs: Sequence[str]) -> list[str]:
+    """`tag NAME` in a list of refspecs is `refs/tags/NAME:refs/tags/NAME`."""
+    found: list[str] = []
+    rest = iter(specs)
+    for spec in rest:
+        name = next(rest, None) if spec == "tag" else None
+        found.append(spec if name is None else f"refs/tags/{name}:refs/tags/{name}")
+    return found

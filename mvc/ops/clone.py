@@ -102,7 +102,7 @@ def clone(
         repo = Repository.open(folder, global_configs=global_configs)
         with connect(repo, require(repo.config, options.origin), outside) as remote:
             url = remote.backend.url
-            result = _history_or_nothing(repo, remote, options, caller)
+            result = _history_or_nothing(repo, remote, options, outside.jobs, caller)
             target = _target(options, result.state, url) or (None if result.state.refs else repo.refs.head().branch)
         commit = _refs(repo, target, options, result.state, url, caller)
     except BaseException:
@@ -118,14 +118,17 @@ def clone(
     moved = source.moved
     if options.all_data:
         with connect(repo, require(repo.config, options.origin), outside) as remote:
-            moved += bring_files(remote, list(result.state.refs.values()), progress=caller.progress).moved
+            tips = list(result.state.refs.values())
+            moved += bring_files(remote, tips, jobs=outside.jobs, progress=caller.progress).moved
     return Cloned(repo, url, repo.refs.head().branch, commit, result.bytes, moved, size)
 
 
-def _history_or_nothing(repo: Repository, remote: Remote, options: CloneOptions, caller: Caller) -> FetchResult:
+def _history_or_nothing(
+    repo: Repository, remote: Remote, options: CloneOptions, jobs: int, caller: Caller
+) -> FetchResult:
     """As Git: a place that is there, and holds nothing at all, is a remote to be. Raises NotFound for any other."""
     try:
-        return _history(repo, remote, options, caller)
+        return _history(repo, remote, options, jobs, caller)
     except NotFound:
         if not _holds_nothing(remote):
             raise
@@ -143,9 +146,9 @@ def _holds_nothing(remote: Remote) -> bool:
         return False  # it is not for everybody to list
 
 
-def _history(repo: Repository, remote: Remote, options: CloneOptions, caller: Caller) -> FetchResult:
+def _history(repo: Repository, remote: Remote, options: CloneOptions, jobs: int, caller: Caller) -> FetchResult:
     specs = [*remote.config.fetch, Refspec("refs/tags/*", "refs/tags/*")]
-    result = engine.fetch(remote, specs, who=caller.who, tags="all", progress=caller.progress)
+    result = engine.fetch(remote, specs, who=caller.who, tags="all", jobs=jobs, progress=caller.progress)
     state = result.state
     if state.head.startswith(HEADS) and state.head in state.refs:
         name = state.head.removeprefix(HEADS)

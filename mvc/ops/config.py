@@ -6,10 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from mvc.backends.limited import parse_rates
 from mvc.errors import NotFound, Refused, UsageError
 from mvc.objects.config import Config, ConfigFile
 from mvc.objects.options import resolve
 
+_RATE_OF_REMOTE = re.compile(r"remote\..*\.limitrate", re.DOTALL)
 _KEY = re.compile(r"[A-Za-z0-9-]+(?:\..+)?\.[A-Za-z][A-Za-z0-9-]*\Z", re.DOTALL)
 _GUARDED = ("mvc.", "extensions.", "core.repositoryformatversion", "core.bare")
 
@@ -51,6 +53,8 @@ def write_setting(path: Path, key: str, value: str, *, add: bool = False, global
     if "\0" in value:
         raise UsageError(f"{key}: a value cannot hold a NUL")
     resolve(_Trial(path, globals, key, value))
+    if key.lower() == "transfer.limitrate" or _RATE_OF_REMOTE.fullmatch(key.lower()):
+        parse_rates(value)
     file = ConfigFile(path)
     if add:
         file.add(key, value)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mvc.backends.limited import UNLIMITED, Rates, parse_rates
 from mvc.backends.open import open_backend
 from mvc.objects.upstream import default_remote, remote_names
 from mvc.progress import SILENT, Progress
@@ -25,6 +26,10 @@ class Outside:
 
     environment: Mapping[str, str]
     cwd: Path
+    rates: Rates = UNLIMITED
+    """How much of the line to take at most; where it says nothing, the config does."""
+    jobs: int = 0
+    """Requests at once; 0: as suits the remote."""
 
 
 def find_remote(repo: Repository, name_or_url: str | None, outside: Outside) -> RemoteConfig:
@@ -47,12 +52,22 @@ def connect(repo: Repository, config: RemoteConfig, outside: Outside, *, push: b
     """
     top = repo.worktree or repo.common_dir
     url = absolute_url(config.push_url if push else config.url, top)
-    return Remote(repo, config, open_backend(url, environment=outside.environment))
+    return Remote(repo, config, open_backend(url, environment=outside.environment, rates=_rates(repo, config, outside)))
+
+
+def _rates(repo: Repository, config: RemoteConfig, outside: Outside) -> Rates:
+    """What was said, else what is set for this remote, else for all."""
+    rates = outside.rates
+    for key in (*([f"remote.{config.name}.limitrate"] if config.name else []), "transfer.limitrate"):
+        text = repo.config.get(key)
+        if text:
+            rates = rates.over(parse_rates(text))
+    return rates
 
 
 def supply(repo: Repository, outside: Outside, progress: Progress = SILENT) -> FromRemotes:
     """What brings chunks that are not here from the repository's remotes. Nothing is opened before the first is."""
-    return FromRemotes(repo, lambda config: connect(repo, config, outside), progress=progress)
+    return FromRemotes(repo, lambda config: connect(repo, config, outside), jobs=outside.jobs, progress=progress)
 
 
 def supplied(repo: Repository, outside: Outside, progress: Progress = SILENT) -> tuple[Repository, FromRemotes]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mvc import fsio
 from mvc.errors import NotFound
-from mvc.objects.refspec import Refspec, mapped, parse_fetch, tracking_ref
+from mvc.objects.refspec import Refspec, expand_tags, mapped, parse_fetch, tracking_ref
 from mvc.objects.upstream import upstream
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, connect, find_remote
@@ -103,6 +103,7 @@ def _fetch(
             prune=prune and not given,
             tags=options.tags,
             dry_run=options.dry_run,
+            jobs=outside.jobs,
             progress=caller.progress,
         )
         url = remote.backend.url
@@ -110,16 +111,6 @@ def _fetch(
     if not options.dry_run:
         _write_fetch_head(repo, heads, url)
     return Fetched(config.name, url, result, heads)
-
-
-def expand_tags(specs: Sequence[str]) -> list[str]:
-    """`tag NAME` in a list of refspecs is `refs/tags/NAME:refs/tags/NAME`."""
-    found: list[str] = []
-    rest = iter(specs)
-    for spec in rest:
-        name = next(rest, None) if spec == "tag" else None
-        found.append(spec if name is None else f"refs/tags/{name}:refs/tags/{name}")
-    return found
 
 
 def _wanted(remote: Remote, given: Sequence[Refspec]) -> list[Refspec] | None:

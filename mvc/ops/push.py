@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from mvc.errors import NotFound
 from mvc.lazy import load
 from mvc.objects.refnames import short
+from mvc.objects.refspec import expand_tags
 from mvc.objects.upstream import HEADS, push_remote, seen_as, upstream
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, connect, find_remote
-from mvc.ops.fetch import expand_tags
 from mvc.ops.push_plan import Planned, PushOptions, plan, sets_up
 from mvc.ops.tracking import Followed, follow
 from mvc.repo.repository import Repository

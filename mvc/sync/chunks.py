@@ -224,9 +224,14 @@ class FromRemotes:
     """
 
     def __init__(
-        self, repo: Repository, opened: Callable[[RemoteConfig], Remote], *, progress: Progress = SILENT
+        self,
+        repo: Repository,
+        opened: Callable[[RemoteConfig], Remote],
+        *,
+        jobs: int = 0,
+        progress: Progress = SILENT,
     ) -> None:
-        self._repo, self._opened, self._progress = repo, opened, progress
+        self._repo, self._opened, self._jobs, self._progress = repo, opened, jobs, progress
         self._lock = threading.Lock()
         self._remotes: dict[str, Remote] = {}
         self.moved = 0
@@ -239,7 +244,7 @@ class FromRemotes:
         with self._lock:
             for config in configured(self._repo.config):
                 try:
-                    found = bring(self._remote(config), left, progress=self._progress)
+                    found = bring(self._remote(config), left, jobs=self._jobs, progress=self._progress)
                     self.moved += found.moved
                     left, tried[config.name] = found.lacking, None
                 except (NetworkError, AuthError, NotFound) as error:

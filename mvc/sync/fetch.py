@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha1
-from pathlib import Path
 from typing import Literal
 
-from mvc import fsio
 from mvc.errors import IntegrityError, MissingObject, MvcError, NotFound, Refused
 from mvc.objects import ancestry
 from mvc.objects.model import Signature
@@ -22,8 +19,8 @@ from mvc.progress import SILENT, Progress
 from mvc.repo.repository import Repository
 from mvc.repo.worktrees import all_git_dirs
 from mvc.store import intents
-from mvc.sync import keys
 from mvc.sync.absorbed import Absorbed
+from mvc.sync.gitpacks import Downloads
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote
 from mvc.sync.state import GitPack, State
@@ -31,7 +28,6 @@ from mvc.sync.state import GitPack, State
 FetchStatus = Literal["new", "fast-forward", "forced", "up-to-date", "pruned", "rejected"]
 Tags = Literal["follow", "all", "none"]
 
-_PART = 8 * 1024 * 1024
 _TAGS = "refs/tags/"
 
 
@@ -79,26 +75,27 @@ def fetch(
     prune: bool = False,
     tags: Tags = "follow",
     dry_run: bool = False,
+    jobs: int = 0,
     progress: Progress = SILENT,
 ) -> FetchResult:
     """Fetch what `refspecs` name (default: the remote's own), and move the local refs they map to, last.
 
     `tags`: "follow" takes tags that point into what is here afterwards. `prune` deletes local refs that a refspec
-    maps to and whose source is gone. A rejected ref is in the result. `dry_run` throws away what came. Raises
-    NotFound (a refspec without `*` whose source is not there; no such remote), IntegrityError, UnsafePath (a
-    hostile tree), NetworkError, AuthError.
+    maps to and whose source is gone. A rejected ref is in the result. `dry_run` throws away what came. `jobs`:
+    requests at once, 0 for what the backend likes. Raises NotFound (a refspec without `*` whose source is not there; no
+    such remote), IntegrityError, UnsafePath (a hostile tree), NetworkError, AuthError.
     """
     specs = tuple(remote.config.fetch if refspecs is None else refspecs)
     state = remote.state()
     wishes = _wishes(state, specs, tags)
     gone = _gone(remote.repo, state, specs) if prune else []
     with intents.register(remote.repo.intents_dir, "fetch"):
-        run = _Fetch(remote, state, wishes, who, progress)
+        run = _Fetch(remote, state, wishes, who, jobs, progress)
         try:
             refs = run.go(gone, follow=tags == "follow", again=False, dry_run=dry_run)
         except MissingObject:
             # A pack that was taken for absorbed is not here any more (gc took what no ref reached).
-            run = _Fetch(remote, state, wishes, who, progress)
+            run = _Fetch(remote, state, wishes, who, jobs, progress)
             refs = run.go(gone, follow=tags == "follow", again=True, dry_run=dry_run)
     moved = run.moved
     if not dry_run:
@@ -122,13 +119,18 @@ def _wishes(state: State, specs: Sequence[Refspec], tags: Tags) -> list[_Wish]:
 
 class _Fetch:
     def __init__(
-        self, remote: Remote, state: State, wishes: Sequence[_Wish], who: Signature, progress: Progress
+        self, remote: Remote, state: State, wishes: Sequence[_Wish], who: Signature, jobs: int, progress: Progress
     ) -> None:
         self._remote, self._state, self._wishes = remote, state, wishes
         self._who, self._progress = who, progress
+        self._downloads = Downloads(remote, jobs, progress)
         self._repo: Repository = remote.repo
         self.objects = 0
-        self.moved = 0
+
+    @property
+    def moved(self) -> int:
+        """Bytes that came."""
+        return self._downloads.moved
 
     def go(self, gone: Sequence[FetchedRef], *, follow: bool, again: bool, dry_run: bool) -> list[FetchedRef]:
         """Bring objects, then move refs; `gone` are deleted first. `again`: also the packs that were brought before."""
@@ -172,43 +174,14 @@ class _Fetch:
             return
         self._progress.begin("history", sum(pack.size for pack in packs))
         try:
-            for pack in packs:
-                with contextlib.ExitStack() as stack:
-                    path = self._download(pack)
-                    stack.callback(fsio.unlink, path, missing_ok=True)
+            with contextlib.closing(self._downloads.run(packs)) as brought:
+                for pack, path in brought:
                     try:
                         incoming.take(path)
                     except MissingObject as error:
-                        raise IntegrityError(f"{self._place(pack)}: {error.message}") from error
+                        raise IntegrityError(f"{self._downloads.place(pack)}: {error.message}") from error
         finally:
             self._progress.end()
-
-    def _place(self, pack: GitPack) -> str:
-        return f"{self._remote.backend.url} '{keys.git_pack(pack.id)}'"
-
-    def _download(self, pack: GitPack) -> Path:
-        """A Git pack as temporary file; its bytes are those that it is named by. Raises IntegrityError."""
-        digest = sha1(usedforsecurity=False)
-        tail = b""
-        with fsio.DurableFile(self._repo.tmp_dir) as out:
-            while out.size < pack.size:
-                try:
-                    part = self._remote.backend.get(keys.git_pack(pack.id), out.size, min(_PART, pack.size - out.size))
-                except NotFound as error:
-                    raise IntegrityError(f"{self._place(pack)} is not there", hint="repeat it") from error
-                if not part:
-                    break
-                out.write(part)
-                # All but the last 20 bytes are hashed: those are the hash.
-                digest.update((tail + part)[:-20])
-                tail = (tail + part)[-20:]
-                self._progress.advance(len(part))
-                self.moved += len(part)
-            if out.size != pack.size or tail != digest.digest() or tail.hex() != pack.id:
-                raise IntegrityError(f"{self._place(pack)} has not the bytes that it is named by")
-            path = out.path.with_name(out.path.name + ".pack")
-            out.commit(path, sync=False)
-        return path
 
     # ---- tags that follow
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,22 @@ def test_completion_of_remotes_and_their_branches(mvc: Mvc, shared: Path, repo: 
     assert complete("fetch", "origin", "m") == ["plain,main"]
     assert complete("push", "origin", "v") == ["plain,v1", "plain,v2"]
     assert complete("remote", "remove", "o") == ["plain,origin"]
+
+
+def test_a_rate_is_kept_and_refused(mvc: Mvc, shared: Path, repo: Path) -> None:
+    top = shared.parent
+    mvc("clone", "--limit-rate", "down=10M", "-j", "2", "hub", "slow", cwd=top)
+    assert (top / "slow" / "model.bin").stat().st_size == SIZE
+    (repo / "model.bin").write_bytes(os.urandom(SIZE))
+    mvc("commit", "-am", "third", cwd=repo)
+    start = time.monotonic()
+    mvc("push", "--limit-rate", "up=600k", cwd=repo)
+    assert time.monotonic() - start > SIZE / 600_000 * 0.9
+    # What is set holds for what comes by itself, too; what is said goes before it.
+    mvc("config", "remote.origin.limitRate", "down=600k", cwd=top / "slow")
+    mvc("fetch", "--limit-rate", "1G", cwd=top / "slow")
+    start = time.monotonic()
+    mvc("restore", "-s", "origin/main", "model.bin", cwd=top / "slow")
+    assert time.monotonic() - start > SIZE / 600_000 * 0.9
+    assert "is no rate" in mvc("pull", "--limit-rate", "quick", cwd=top / "slow", code=2).err
+    assert "is no rate" in mvc("config", "transfer.limitRate", "quick", cwd=repo, code=2).err
