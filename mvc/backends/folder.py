@@ -77,6 +77,14 @@ class FolderBackend:
                 _write(source, out, progress)
             out.commit(target)
 
+    def path(self, key: str) -> Path:
+        """Where an object lies: for a server on this machine, which sends files as the system does it best."""
+        return self._path(key)
+
+    def incoming(self, key: str) -> fsio.DurableFile:
+        """A temporary file for `key`, which `commit(path(key))` gives its name once all of it came."""
+        return self._new_file(self._path(key))
+
     def put_if_absent(self, key: str, data: Buffer) -> bool:
         target = self._path(key)
         if os.path.lexists(target):

@@ -84,8 +84,9 @@ class FileSlice:
 class Response:
     """One answer.
 
-    An iterator as `body` makes its bytes as they are asked for, each part of at most 8 MiB; if it raises, the connection is to be cut. A face closes it (`close()` of a generator) when it stops before
-    the end. The answer to HEAD has no body and the `Content-Length` that GET would have.
+    An iterator as `body` makes its bytes as they are asked for, each part of at most 8 MiB; if it raises, the
+    connection is to be cut. A face closes it (`close()` of a generator) when it stops before the end.
+    The answer to HEAD has no body, and the `Content-Length` that GET would have.
     If the request's body was not read to its end, the face closes the connection after the answer, or reads on and
     throws away what comes, up to a limit.
     """
@@ -97,7 +98,7 @@ class Response:
     repository: str = ""
     """For the access log: which repository, "" if none."""
     endpoint: str = ""
-    """For logs and metrics: "info", "objects", "log", "txn", "have", "locate", "" if none: few values."""
+    """For logs and metrics: "info", "objects", "list", "txn", "have", "locate", "" if none: few values."""
     failure: Exception | None = None
     """What went wrong inside, of a 500: for the server's log, with its traceback, never for the client."""
 

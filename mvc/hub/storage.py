@@ -25,8 +25,8 @@ class Storage:
     folder: FolderBackend | None
     """The same, where it is a folder of this machine: then its files are sent and written without a detour."""
     memory: Path
-    """A folder for what is derived from it (verified Git objects, idx files) and for uploads under way. Processes of one
-    machine may share it; it may be deleted when none runs. Made when needed."""
+    """A folder for what is derived from it (verified Git objects, idx files) and for uploads under way. Processes of
+    one machine may share it; it may be deleted when none runs. Made when needed."""
     top: Path | None = None
     """Of a folder: what must be there (else a disk is not mounted); what lies between is made with the repository."""
 

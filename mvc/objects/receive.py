@@ -17,10 +17,14 @@ from mvc.objects.database import Objects
 from mvc.objects.delta import apply_delta, result_size
 from mvc.objects.model import Kind
 from mvc.objects.packentry import KIND_OF, TYPES, EntryHead, deflate, encode_head, parse_head
+from mvc.objects.packindex import Row
 from mvc.objects.reader import ObjectReader
 
 MAX_OBJECT = 256 * 1024 * 1024
 """A larger one is refused: the manifest of a model of a terabyte has some megabytes."""
+
+MAX_COUNT = 2**32 - 1
+"""What the header of a pack can tell."""
 
 _HEAD = 64
 """No header of an entry is longer."""
@@ -68,11 +72,18 @@ class Incoming(ObjectReader):
         """The ids (20 bytes) of what came that the database has not, from number `first` on."""
         return self._writer.raw_ids(first)
 
-    def take(self, pack: Path, advance: Callable[[int], None] = lambda _: None) -> int:
+    def take(
+        self,
+        pack: Path,
+        advance: Callable[[int], None] = lambda _: None,
+        *,
+        most: int = MAX_COUNT,
+        listed: Callable[[Row], None] | None = None,
+    ) -> int:
         """All objects of a Git pack (its checksum was verified already); returns how many.
 
         Deltas may rest on what stands before them. Raises IntegrityError, ParseError, UnsafePath.
-        `advance` is told of objects.
+        `advance` is told of objects; `listed`, what an index says of each. More than `most` are refused.
         """
         with RandomFile(pack) as file:
             end = file.stat().st_size - _TRAILER
@@ -80,10 +91,14 @@ class Incoming(ObjectReader):
             if head[:8] != b"PACK\0\0\0\x02" or end < 12:
                 raise IntegrityError("what came is no Git pack of version 2")
             count = int.from_bytes(head[8:12])
+            if count > most:
+                raise IntegrityError(f"a Git pack that came holds more than {most} objects")
             places: dict[int, bytes] = {}
             at = 12
             for _ in range(count):
-                at = self._entry(file, at, end, places)
+                start, at = at, self._entry(file, at, end, places)
+                if listed is not None:
+                    listed((places[start], zlib.crc32(file.read_exact(start, at - start)), start))
                 advance(1)
             if at != end:
                 raise IntegrityError("a Git pack that came holds more than it tells")

@@ -33,6 +33,7 @@ TRIMMED = b"mvc-trimmed 1\n"
 """What gc leaves of an entry that nobody needs: the number stays taken, so nobody can write another there."""
 _TRIES = 5
 _FORMAT = re.compile(rb"mvc-remote ([1-9][0-9]{0,8})\n")
+_FORMAT_1 = re.compile(rb"mvc-remote 1\n(naming (?:plain|keyed [0-9a-f]{32}))\n")
 
 
 class _Trimmed(Exception):
@@ -55,8 +56,11 @@ class _Seen:
 class RemoteLog:
     """Reads and appends entries. Not thread-safe."""
 
-    def __init__(self, backend: Backend, memory: Path | None, naming: ChunkNaming) -> None:
-        """`memory`: a folder of this remote's own. Reads what is remembered, and nothing of the remote."""
+    def __init__(self, backend: Backend, memory: Path | None, naming: ChunkNaming | None) -> None:
+        """`memory`: a folder of this remote's own. `naming`: None takes any (who reads no chunks by it).
+
+        Reads what is remembered, and nothing of the remote.
+        """
         self._backend = backend
         self._memory = memory
         self._naming = naming
@@ -127,11 +131,35 @@ class RemoteLog:
             text = dump(entry)
         if len(text) > MAX_ENTRY:
             raise IntegrityError(f"the log of {self._backend.url} would have an entry that nobody reads")
-        if not self._publish(keys.entry(seq), text):
+        return self._write(_Seen(entry.state, text, snapshot))
+
+    def offered(self, text: bytes) -> State:
+        """The state after an entry that somebody wants to append behind the one that `latest` gave last.
+
+        Nothing but its form, and that it follows, is checked. Raises ParseError, UnsupportedFormat.
+        """
+        return self._offered(text).state
+
+    def append_offered(self, text: bytes) -> bool:
+        """Publish what was `offered`; False if another entry came first. Raises as `offered` and `append` do."""
+        return self._write(self._offered(text))
+
+    def _offered(self, text: bytes) -> _Seen:
+        seen = self._seen
+        try:
+            made = self._seen_as((seen.state.seq if seen else 0) + 1, text, seen)
+        except _Trimmed:
+            raise ParseError("the entry rests on a snapshot that is gone") from None
+        if text.split(b"\n", 3)[2] != b"before " + (hash_of(seen.text) if seen else NOTHING).encode():
+            raise ParseError("the entry does not follow the newest one of the log")
+        return made
+
+    def _write(self, made: _Seen) -> bool:
+        if not self._publish(keys.entry(made.state.seq), made.text):
             return False
-        self._remember(_Seen(entry.state, text, snapshot))
+        self._remember(made)
         with contextlib.suppress(MvcError):  # a hint: who reads finds the entry without it
-            self._backend.put(keys.LATEST, b"%d\n" % seq)
+            self._backend.put(keys.LATEST, b"%d\n" % made.state.seq)
         return True
 
     def _publish(self, key: str, text: bytes) -> bool:
@@ -148,15 +176,18 @@ class RemoteLog:
 
     # ---- the remote's format
 
-    def _format_text(self) -> bytes:
-        if self._naming.key is None:
+    def _format_text(self, naming: ChunkNaming) -> bytes:
+        if naming.key is None:
             return b"mvc-remote 1\nnaming plain\n"
         # Who has another key would name the same chunks otherwise; this tells without telling the key.
-        return b"mvc-remote 1\nnaming keyed %s\n" % chunk_namer(self._naming)(b"mvc-remote")[:16].hex().encode()
+        return b"mvc-remote 1\nnaming keyed %s\n" % chunk_namer(naming)(b"mvc-remote")[:16].hex().encode()
 
     def _check_format(self, create: bool) -> None:
-        wanted = self._format_text()
         found = self._get(keys.FORMAT, 4096)
+        if self._naming is None:
+            wanted = found if found is not None and format_of(found) is not None else b""
+        else:
+            wanted = self._format_text(self._naming)
         if found is None and create:
             if self._backend.put_if_absent(keys.FORMAT, wanted):
                 return
@@ -245,6 +276,10 @@ class RemoteLog:
             return None
         if text == TRIMMED:
             raise _Trimmed
+        return self._seen_as(seq, text, near)
+
+    def _seen_as(self, seq: int, text: bytes, near: _Seen | None) -> _Seen:
+        """The entry of that number from its text."""
         if len(text) > MAX_ENTRY:
             raise ParseError(f"entry {seq} of the log is too long")
         wanted = base_of(text)
@@ -294,6 +329,12 @@ class RemoteLog:
         if seen.snapshot is not None and (held is None or held.text != seen.snapshot.text):
             fsio.write_atomic(self._memory / "snapshot", seen.snapshot.text, sync=False)
         fsio.write_atomic(self._memory / "entry", seen.text, sync=False)
+
+
+def format_of(text: bytes) -> str | None:
+    """How a remote of format 1 names its chunks ("naming plain", "naming keyed ..."); None: it is no such remote."""
+    found = _FORMAT_1.fullmatch(text)
+    return found[1].decode() if found else None
 
 
 def remembered_state(memory: Path) -> State | None:
