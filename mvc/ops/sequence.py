@@ -11,9 +11,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mvc.errors import IntegrityError
+from mvc.objects.encoding import is_id
 from mvc.ops.three_way import Favour
 from mvc.repo import inprogress
 from mvc.repo.repository import Repository
+
+_MOST_DIGITS = 9
+_SHOWN = 60
+_GIVE_UP = "mvc rebase --quit forgets it, and leaves HEAD where it is"
 
 
 class Verb(Enum):
@@ -117,7 +122,7 @@ def load(repo: Repository) -> Unfinished | None:
             policy=_parse_policy(inprogress.read(repo, f"{folder}/opts") or ""),
             branch=branch if branch.startswith("refs/") else None,
             onto=_need(repo, f"{folder}/onto"),
-            done=max(0, int(_need(repo, f"{folder}/msgnum")) - 1),
+            done=max(0, _number("msgnum", _need(repo, f"{folder}/msgnum")) - 1),
         )
     if (todo := inprogress.read(repo, Verb.CHERRY_PICK.todo)) is not None:
         steps = parse_todo(todo)
@@ -156,13 +161,10 @@ def parse_todo(text: str) -> tuple[Step, ...]:
     for line in text.splitlines():
         word, _, rest = line.partition(" ")
         commit, _, summary = rest.partition(" ")
-        if word not in ("pick", "revert") or len(commit) != _ID_DIGITS:
-            raise IntegrityError(f"the list of steps has a line that makes no sense: {line!r}")
+        if word not in ("pick", "revert") or not is_id(commit):
+            raise _makes_no_sense("list of steps", line)
         steps.append(Step(commit, summary, undo=word == "revert"))
     return tuple(steps)
-
-
-_ID_DIGITS = 40
 
 
 def _dump_policy(policy: Policy) -> str:
@@ -179,18 +181,31 @@ def _dump_policy(policy: Policy) -> str:
 def _parse_policy(text: str) -> Policy:
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
     values = {name.strip(): value.strip() for name, _, value in pairs}
-    mainline = values.get("mainline", "")
+    favour, mainline = values.get("favour", ""), values.get("mainline", "")
+    if favour not in (known.value for known in Favour):
+        raise _makes_no_sense("opts", favour)
     return Policy(
-        favour=Favour(values.get("favour", "")),
-        mainline=int(mainline) if mainline else None,
+        favour=Favour(favour),
+        mainline=_number("opts", mainline) if mainline else None,
         note_origin=values.get("note-origin") == "1",
         keep_empty=values.get("keep-empty") == "1",
         drop_empty=values.get("drop-empty") == "1",
     )
 
 
+def _number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        raise _makes_no_sense(name, text)
+    return int(text)
+
+
+def _makes_no_sense(name: str, text: str) -> IntegrityError:
+    shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return IntegrityError(f"the unfinished operation's {name} makes no sense: {shown!r}", hint=_GIVE_UP)
+
+
 def _need(repo: Repository, name: str) -> str:
     text = inprogress.read(repo, name)
     if text is None:
-        raise IntegrityError(f"the state of the unfinished operation lacks {name}", hint="mvc rebase --abort")
+        raise IntegrityError(f"the state of the unfinished operation lacks {name}", hint=_GIVE_UP)
     return text.strip()
