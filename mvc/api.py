@@ -5,12 +5,14 @@ Everything here stands on `mvc.ops`, as the command line does: what one writes t
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -31,10 +33,12 @@ from mvc.ops.add import AddResult, add
 from mvc.ops.caller import Caller
 from mvc.ops.commit import CommitOptions, commit
 from mvc.ops.commit_files import CommitFilesOptions, commit_files
+from mvc.ops.connect import Outside, supply
 from mvc.ops.model_file import Buffer, ModelFile, read_file, segment_of
 from mvc.ops.status import StatusResult, status
 from mvc.ops.switch import find_destination, switch
 from mvc.progress import SILENT, Progress
+from mvc.repo.bringing import ensure_files
 from mvc.repo.chunks import open_chunks
 from mvc.repo.create import init
 from mvc.repo.repository import Repository
@@ -60,12 +64,34 @@ class CommitInfo:
 class Repo:
     """A repository. Methods raise the errors of `mvc.errors`, and print nothing.
 
-    One object may be used from one thread at a time; several processes may use one repository.
+    What is read or checked out and not here comes from the repository's remotes, and nothing else does.
+
+    One object may be used from one thread at a time; several processes may use one repository. `close` lets go of
+    connections, as leaving a `with` block does; they are opened again when needed.
     """
 
-    def __init__(self, repository: Repository, progress: Progress = SILENT) -> None:
-        self._repo = repository
+    def __init__(
+        self, repository: Repository, progress: Progress = SILENT, *, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`environment`: where credentials for remotes are looked for, by default the process's own."""
+        outside = Outside(os.environ if environment is None else environment, Path.cwd())
+        self._remotes = supply(repository, outside, progress)
+        has_remotes = any(key.startswith("remote.") for key, _ in repository.config.items())
+        self._repo = replace(repository, missing_chunks=self._remotes) if has_remotes else repository
         self._progress = progress
+
+    def __enter__(self) -> Repo:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close connections to remotes, and files."""
+        self._remotes.close()
+        self._repo.objects.close()
 
     @classmethod
     def open(cls, path: str | Path = ".", *, progress: Progress = SILENT) -> Repo:
@@ -222,8 +248,9 @@ class Repo:
         blob = self._repo.objects.blob(item.id)
         if not is_file(item.mode) or not is_manifest(blob):
             return blob
-        chunks = open_chunks(self._repo)
-        return b"".join(bytes(chunks.read(ref.name)) for _, ref, _ in file_chunks(chunks, parse(blob)))
+        chunks, manifest = open_chunks(self._repo), parse(blob)
+        ensure_files(chunks, [manifest])
+        return b"".join(bytes(chunks.read(ref.name)) for _, ref, _ in file_chunks(chunks, manifest))
 
     def _item(self, revision: str, path: str) -> TreeItem:
         tree = self._repo.objects.commit(self.resolve(revision)).tree

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +59,36 @@ def test_a_long_training_keeps_few_files_open(repo: mvc.Repo) -> None:
     # The number rises and falls with the garbage collector, which other tests' objects set off too. One that leaked a
     # descriptor a commit would have risen by 20.
     assert max(counts[40:]) < max(counts[:40]) + 10
+
+
+def test_what_a_clone_lacks_comes_when_it_is_read(repo: mvc.Repo, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    tensors = {f"t{n}": rng.normal(size=(300, 300)).astype(np.float32) for n in range(4)}
+    write_model(repo.worktree / "m.safetensors", tensors)
+    repo.add(["."])
+    first = repo.commit("one", author=ANA)
+    write_model(repo.worktree / "m.safetensors", {**tensors, "t0": tensors["t1"]})
+    repo.commit("two", stage_all=True, author=ANA)
+    for arguments in (["remote", "add", "origin", "../hub"], ["push", "-q", "origin", "main"]):
+        _mvc(repo.worktree, *arguments)
+    _mvc(tmp_path, "clone", "-q", "-n", "hub", "copy")
+    with mvc.Repo.open(tmp_path / "copy") as copy:
+        stored = tmp_path / "copy" / ".mvc" / "chunks" / "packs"
+        assert not list(stored.rglob("*.pack"))
+        assert np.array_equal(copy.read_tensor("HEAD", "m.safetensors", "t2"), tensors["t2"])
+        size = sum(path.stat().st_size for path in stored.rglob("*.pack"))
+        assert size < 1.1 * tensors["t2"].nbytes
+        assert copy.read_file(first, "m.safetensors") == copy.read_file("HEAD~1", "m.safetensors")
+        copy.checkout(first, force=True)
+        assert (tmp_path / "copy" / "m.safetensors").stat().st_size > sum(one.nbytes for one in tensors.values())
+        copy.close()
+        assert np.array_equal(copy.read_tensor("HEAD", "m.safetensors", "t0"), tensors["t0"])
+    (tmp_path / "hub").rename(tmp_path / "gone")
+    _mvc(tmp_path, "clone", "-q", "-n", "gone", "other")
+    (tmp_path / "gone").rename(tmp_path / "hub")
+    with mvc.Repo.open(tmp_path / "other") as other, pytest.raises(mvc.MvcError):
+        other.read_tensor("HEAD", "m.safetensors", "t2")
+
+
+def _mvc(cwd: Path, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "mvc", *arguments], cwd=cwd, check=True)

@@ -12,6 +12,7 @@ from mvc.objects import trees
 from mvc.objects.manifest import Manifest, ManifestSegment, is_manifest, parse
 from mvc.objects.model import FILE, TreeItem, is_file, is_link, is_tree
 from mvc.objects.revparse import resolve, resolve_tree, split_path
+from mvc.repo.bringing import ensure_files
 from mvc.repo.repository import Repository
 from mvc.repo.tensors import ChunkSource, chunk_refs, file_chunks, read_chunk
 
@@ -93,7 +94,9 @@ def read_pieces(file: ModelFile, offset: int, segment: ManifestSegment, chunks: 
         yield file.blob[offset : offset + segment.length]
         return
     assert chunks is not None
-    for ref in chunk_refs(chunks, segment):
+    refs = chunk_refs(chunks, segment)
+    chunks.ensure(ref.name for ref in refs)
+    for ref in refs:
         yield read_chunk(chunks, ref, segment, file.path)
 
 
@@ -103,6 +106,7 @@ def read_whole(file: ModelFile, chunks: ChunkSource | None) -> Iterator[Buffer]:
         yield file.blob
         return
     assert chunks is not None
+    ensure_files(chunks, [file.manifest])
     hasher = FileHasher()
     for _, ref, segment in file_chunks(chunks, file.manifest):
         piece = read_chunk(chunks, ref, segment, file.path)
