@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +25,62 @@ fault_hook: Callable[[str, str], None] | None = None
 
 _IOV_MAX = 1024
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+NO_WAIT: int = getattr(os, "O_NONBLOCK", 0)
+"""To open a file for reading without waiting for a writer, should it turn out to be a pipe."""
+
+_shared: tuple[str, ...] = ()
 
 
 def step(operation: str, path: PathLike) -> None:
     """Announce a step that changes the disk; call it for a change made without this module."""
     if fault_hook is not None:
         fault_hook(operation, os.fspath(path))
+
+
+def share(root: PathLike) -> None:
+    """From now on whatever is made below `root` may be used by whom the folder that it is made in is for.
+
+    Files get the folder's mode (less the right to execute) and group, folders also its setgid bit: whatever
+    the umask, as with git's core.sharedRepository. Holds for this process, and cannot be taken back.
+    """
+    global _shared
+    prefix = os.fspath(root).rstrip(os.sep) + os.sep
+    if prefix not in _shared:
+        _shared = (*_shared, prefix)
+
+
+def fit_folder(target: int | PathLike, folder: PathLike) -> None:
+    """Give a new file (a descriptor) or folder (a path) the mode and group of the shared `folder` that it is for.
+
+    Does nothing in a folder that is not shared.
+    """
+    if not os.path.join(folder, "").startswith(_shared or "\0"):
+        return
+    model = os.stat(folder)
+    mode = model.st_mode & 0o777
+    if isinstance(target, int):
+        mode &= 0o666
+    elif mode & 0o020:
+        mode |= stat.S_ISGID
+    if hasattr(os, "chown") and os.stat(target).st_gid != model.st_gid:
+        with contextlib.suppress(PermissionError):  # it is not a group of ours: then it stays as it is
+            os.chown(target, -1, model.st_gid)
+    if not isinstance(target, int) or hasattr(os, "fchmod"):
+        os.chmod(target, mode)
+
+
+def read_small(path: PathLike, limit: int) -> bytes:
+    """A regular file of at most `limit` bytes. Raises IntegrityError if it is longer or something else.
+
+    For what others may have put there: a pipe makes nobody wait.
+    """
+    with RandomFile(path) as file:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise IntegrityError(f"'{path}' is no regular file")
+        data = file.read_at(0, limit + 1)
+    if len(data) > limit:
+        raise IntegrityError(f"'{path}' is longer than it can be")
+    return data
 
 
 def fsync_dir(path: PathLike) -> None:
@@ -55,6 +106,7 @@ def make_dirs(path: PathLike) -> None:
         step("mkdir", folder)
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
+            fit_folder(folder, folder.parent)
         fsync_dir(folder.parent)
 
 
@@ -71,6 +123,7 @@ class DurableFile:
         step("create", tmp_dir)
         self._fd, self.path = _open_new(Path(tmp_dir))
         self._mode = mode & ~_umask() if masked else mode
+        self._folder = tmp_dir
         self._open = True
         self.size = 0
 
@@ -142,6 +195,7 @@ class DurableFile:
     def _finish(self, sync: bool) -> None:
         if hasattr(os, "fchmod"):
             os.fchmod(self._fd, self._mode)
+        fit_folder(self._fd, self._folder)
         if sync:
             step("fsync", self.path)
             os.fsync(self._fd)
@@ -189,6 +243,7 @@ def create_exclusive(path: PathLike, data: Buffer, *, sync: bool = True) -> None
     step("create", path)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
     try:
+        fit_folder(fd, os.path.dirname(path))
         view = memoryview(data).cast("B")
         while view:
             view = view[os.write(fd, view) :]
@@ -225,7 +280,7 @@ class RandomFile:
 
     def __init__(self, path: PathLike, *, fd: int | None = None) -> None:
         self.path = Path(path)
-        self._fd = os.open(path, os.O_RDONLY | _BINARY) if fd is None else fd
+        self._fd = os.open(path, os.O_RDONLY | NO_WAIT | _BINARY) if fd is None else fd
         self._lock = threading.Lock()
 
     def __enter__(self) -> RandomFile:

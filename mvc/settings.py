@@ -44,6 +44,16 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedStoreSettings:
+    """The store of chunks that the machine's repositories share."""
+
+    path: str = ""
+    """Its folder, absolute; "" where there is none (`core.sharedStore`)."""
+    limit: int = 0
+    """Bytes that it may take on the disk; 0: as many as there are (`core.sharedStoreLimit`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Author:
     """Who a commit is by."""
 
@@ -57,6 +67,7 @@ class Settings:
 
     format: int = FORMAT
     store: StoreSettings = field(default_factory=StoreSettings)
+    shared: SharedStoreSettings = field(default_factory=SharedStoreSettings)
     author: Author | None = None
     ignore_case: bool = False
     symlinks: bool = True

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 
 from mvc.errors import UnsupportedFormat, UsageError
 from mvc.objects.config import Config
-from mvc.settings import FORMAT, MAX_DEPTH, Author, ChunkNaming, Settings, StoreSettings
+from mvc.settings import FORMAT, MAX_DEPTH, Author, ChunkNaming, Settings, SharedStoreSettings, StoreSettings
 
 FEATURES: frozenset[str] = frozenset(("chunk-key",))
 """What `mvc.requires` may name: `chunk-key`, chunks are named by keyed BLAKE3 with `mvc.chunkKey`."""
@@ -36,6 +37,7 @@ def resolve(config: Config) -> Settings:
     return Settings(
         format=config.get_int("mvc.format", FORMAT),
         store=store,
+        shared=_shared(config),
         author=_author(config),
         ignore_case=config.get_bool("core.ignoreCase", whole.ignore_case),
         symlinks=config.get_bool("core.symlinks", whole.symlinks),
@@ -103,6 +105,13 @@ def _naming(config: Config) -> ChunkNaming:
     if re.fullmatch("[0-9a-fA-F]{64}", key) is None:
         raise UsageError("mvc.chunkKey must have 64 hex digits")
     return ChunkNaming(bytes.fromhex(key))
+
+
+def _shared(config: Config) -> SharedStoreSettings:
+    path = os.path.expanduser(config.get("core.sharedStore") or "")
+    if path and not os.path.isabs(path):
+        raise UsageError(f"core.sharedStore = {path} is not an absolute path", hint="as in: /srv/mvc-store")
+    return SharedStoreSettings(path, _bounded(config, "core.sharedStoreLimit", 0, 0, 2**60))
 
 
 def _author(config: Config) -> Author | None:

@@ -177,8 +177,12 @@ class ChunkEncoder:
         encoded = encode(
             piece.raw, segment.dtype, bases, zstd_level=self._settings.zstd_level, precedent=segment.precedent
         )
-        if resolved is not None and encoded.base is not None:
+        if resolved is None or encoded.base is None:
+            self._writer.add(name, encoded, raw_size=len(piece.raw))
+        elif self._writer.adopt(resolved.names, resolved.depth):
+            # A base from the shared store was copied: what is added here must be read without that.
             self._writer.add(name, encoded, raw_size=len(piece.raw), bases=resolved.names, depth=resolved.depth)
         else:
+            encoded = encode(piece.raw, segment.dtype, (), zstd_level=self._settings.zstd_level)
             self._writer.add(name, encoded, raw_size=len(piece.raw))
         return encoded.size

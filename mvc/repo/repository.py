@@ -46,6 +46,8 @@ class Repository:
     refs: Refs
     missing_chunks: Callable[[Collection[bytes]], None] | None = None
     """Brings chunks that are not here into the store, or raises; None: there is nowhere to ask (`mvc.sync.chunks`)."""
+    promised: Callable[[bytes], bool] | None = None
+    """Whether a remote was seen to hold a chunk; None: none is known to (`mvc.sync.promised`)."""
 
     @classmethod
     def discover(cls, start: Path, *, global_configs: Sequence[Path] = ()) -> Repository:

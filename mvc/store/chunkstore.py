@@ -28,12 +28,13 @@ from mvc.store import intents
 from mvc.store.files import OpenPacks, StorePaths
 from mvc.store.idxset import IdxSet
 from mvc.store.intents import Intent
-from mvc.store.reading import ChunkReader, RawCache
+from mvc.store.reading import ChunkReader, Nearby, RawCache
 from mvc.store.records import Buffer, Location, RecordHeader, is_sound, parse_lead
-from mvc.store.writer import PackWriter
+from mvc.store.writer import Elsewhere, PackWriter
 
 if TYPE_CHECKING:
     from mvc.store.report import Cutoff, Damage, PackInfo, Reencoder, RepackResult, StoreStatistics, SweepResult
+    from mvc.store.shared import SharedStore
 
 UPKEEP = {
     "packs": "mvc.store.statistics:packs",
@@ -52,18 +53,33 @@ CACHE_BYTES = 16 * 1024 * 1024
 
 Missing = Callable[[Collection[bytes]], None]
 """Brings chunks into the store from elsewhere."""
+Promised = Callable[[bytes], bool]
+"""Whether a remote was seen to hold a chunk."""
 
 
 class ChunkStore:
-    """Chunks by name. One object may be used from several threads."""
+    """Chunks by name. One object may be used from several threads.
+
+    With a `shared` store behind it, a chunk that is not here is found and read there. What lists, counts, checks
+    and removes chunks, and `find_own`, know of this store alone; what is written goes here.
+    """
 
     def __init__(
-        self, paths: StorePaths, settings: StoreSettings, *, mapped: bool, missing: Missing | None = None
+        self,
+        paths: StorePaths,
+        settings: StoreSettings,
+        *,
+        mapped: bool,
+        missing: Missing | None = None,
+        shared: SharedStore | None = None,
+        promised: Promised | None = None,
     ) -> None:
         self._paths = paths
         self._settings = settings
         self._bring = missing
-        self._idx = IdxSet(paths.idx, mapped=mapped)
+        self._shared = shared
+        self._promised = promised
+        self._idx = IdxSet(paths.idx, mapped=mapped, wary=paths.shared)
         self._packs = OpenPacks(paths)
         self._cache = RawCache(CACHE_BYTES)
         self._reader = ChunkReader(
@@ -82,11 +98,14 @@ class ChunkStore:
         locks_dir: Path | None = None,
         intents_dir: Path | None = None,
         missing: Missing | None = None,
+        shared: SharedStore | None = None,
+        promised: Promised | None = None,
     ) -> ChunkStore:
         """The store in `chunks_dir`. With `mapped` false the idx files are read whole (network file systems).
 
         `locks_dir` and `intents_dir` are `locks` and `intents` beside `chunks_dir` unless given.
-        `missing` brings chunks that `read` and `ensure` do not find into the store, or raises.
+        `missing` brings chunks that `read` and `ensure` do not find into the store, or raises. A writer does not
+        store what `shared` has and `promised` says a remote holds, too.
         A folder that is not there is an empty store, and is made with `create`, or when something is written.
         An idx that is damaged, or of a newer mvc, is left out: `verify` names it.
         """
@@ -95,7 +114,7 @@ class ChunkStore:
         if create:
             for folder in (paths.packs, paths.idx, paths.tmp, paths.locks, paths.intents):
                 fsio.make_dirs(folder)
-        return cls(paths, settings, mapped=mapped, missing=missing)
+        return cls(paths, settings, mapped=mapped, missing=missing, shared=shared, promised=promised)
 
     @property
     def paths(self) -> StorePaths:
@@ -111,8 +130,18 @@ class ChunkStore:
 
     # Looking up -----------------------------------------------------------------------------
 
+    @property
+    def shared(self) -> SharedStore | None:
+        """The store behind this one."""
+        return self._shared
+
     def find(self, name: bytes) -> Location | None:
         """Where the chunk lies, or None. Looks at the idx files as loaded; `reload` sees newer ones."""
+        found = self.find_own(name)
+        return self._shared.find(name) if found is None and self._shared is not None else found
+
+    def find_own(self, name: bytes) -> Location | None:
+        """As `find`, but in this store alone."""
         found = self._idx.find(name)
         return None if found is None else found[0].location(found[1])
 
@@ -122,28 +151,37 @@ class ChunkStore:
         return {name: place for name, place in places if place is not None}
 
     def __contains__(self, name: bytes) -> bool:
-        return self._idx.find(name) is not None
+        return self._idx.find(name) is not None or (self._shared is not None and name in self._shared)
 
     def reload(self) -> bool:
         """Look for idx files that came or went; whether there were any."""
-        return self._idx.reload()
+        changed = self._shared is not None and self._shared.reload()
+        return self._idx.reload() or changed
 
     # Reading --------------------------------------------------------------------------------
 
-    def read(self, name: bytes, *, out: bytearray | memoryview | None = None) -> Buffer:
+    def read(
+        self, name: bytes, *, out: bytearray | memoryview | None = None, nearby: Nearby | None = None
+    ) -> Buffer:
         """The chunk's raw bytes, verified against its name. With `out` (of just its size) decoded into it.
 
-        Do not change what comes back without `out`: it may be held as the base of another read.
+        Do not change what comes back without `out`: it may be held as the base of another read. `nearby` may
+        spare reading the chunk or its bases here; what it tells is verified as everything is.
         After an error `out` may hold anything. Raises MissingObject if the chunk is not here,
         IntegrityError (naming pack and chunk) if no sound copy is.
         """
         try:
-            return self._reader.read(name, out)
+            return self._reader.read(name, out, nearby)
         except MissingObject as error:
-            if self._bring is None or self._idx.broken or name in self:
+            found = self._shared.read(name, out) if self._shared is not None else None
+            if found is not None:
+                return found
+            if self._bring is None or self._idx.broken or self.find_own(name) is not None:
                 raise self._missing(error) from error
-        self.ensure((name,))
-        return self._reader.read(name, out)
+        self._bring((name,))  # also one that is spoilt in the shared store
+        self.reload()
+        found = self._shared.read(name, out) if self._shared is not None and self.find_own(name) is None else None
+        return self._reader.read(name, out) if found is None else found
 
     def ensure(self, names: Iterable[bytes]) -> None:
         """Bring those of `names` that are not here, all at once, where this store knows from where; raises if it fails.
@@ -152,19 +190,29 @@ class ChunkStore:
         """
         if self._bring is None:
             return
+        names = set(names)
+        if self._shared is not None:
+            self._shared.use(name for name in names if self.find_own(name) is None)
         lacking = {name for name in names if name not in self}
-        if lacking and self._idx.reload():
+        if lacking and self.reload():
             lacking = {name for name in lacking if name not in self}
         if lacking:
             self._bring(lacking)
-            self._idx.reload()
+            self.reload()
+
+    def use_pack(self, pack_id: bytes) -> None:
+        """Open a pack that will be read from. Raises FileNotFoundError."""
+        self._packs.open(pack_id)
 
     def header(self, name: bytes) -> RecordHeader:
         """All of the chunk's record but its payload. Raises as `read` does."""
         return parse_lead(self._record(name, lambda data: True))
 
     def read_stored(self, name: bytes) -> bytes:
-        """The chunk's whole record as it stands in its pack, its checksum verified. Raises as `read` does."""
+        """The chunk's whole record as it stands in its pack, its checksum verified. Raises as `read` does.
+
+        One from the shared store was also decoded, and held against its name.
+        """
         return self._record(name, is_sound)
 
     def names(self) -> Iterator[bytes]:
@@ -197,7 +245,9 @@ class ChunkStore:
     def writer(self, intent: Intent) -> PackWriter:
         """A session that stores chunks; `intent` must outlive what publishes them. A context manager."""
         self._idx.reload()
-        return PackWriter(self._paths, self._settings, self._idx, self._packs, self._cache, intent)
+        shared, promised = self._shared, self._promised
+        elsewhere = Elsewhere(shared, promised) if shared is not None else None
+        return PackWriter(self._paths, self._settings, self._idx, self._packs, self._cache, intent, elsewhere)
 
     # Upkeep ---------------------------------------------------------------------------------
 
@@ -263,6 +313,9 @@ class ChunkStore:
         try:
             return self._reader.record(name, accept)
         except MissingObject as error:
+            found = self._shared.record(name) if self._shared is not None else None
+            if found is not None:
+                return found
             raise self._missing(error) from error
 
     def _missing(self, error: MissingObject) -> IntegrityError:

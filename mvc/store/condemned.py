@@ -18,6 +18,7 @@ from mvc import fsio
 from mvc.errors import IntegrityError
 
 _MAGIC = "mvc-condemned 1"
+_MAX_SIZE = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ NOTHING = Condemned(frozenset(), False)
 def read(path: Path) -> Condemned:
     """The list, or NOTHING. Raises IntegrityError."""
     try:
-        lines = path.read_text("ascii").splitlines()
+        lines = fsio.read_small(path, _MAX_SIZE).decode("ascii").splitlines()
     except FileNotFoundError:
         return NOTHING
     except UnicodeDecodeError as error:

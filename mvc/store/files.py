@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,8 @@ from mvc.store.reading import PackGone
 from mvc.store.records import MAX_RAW, Location
 
 _OPEN_PACKS = 64
+_USE_STEP = 600.0
+"""Seconds: the time of a pack that was used within is left as it is."""
 _MAX_OFFSET = 1 << 62
 
 
@@ -25,6 +30,8 @@ class StorePaths:
     tmp: Path
     locks: Path
     intents: Path
+    shared: bool = False
+    """Whether it is a cache that others write to as well: a pack's time then tells when it was used last."""
 
     @property
     def packs(self) -> Path:
@@ -51,6 +58,13 @@ class StorePaths:
 
     def pack(self, pack_id: bytes) -> Path:
         return pack_path(self.packs, pack_id)
+
+
+def note_use(file: PackFile) -> None:
+    """Tell those who make room in a shared store that this pack is in use, where that is permitted."""
+    if time.time() - file.stat().st_mtime > _USE_STEP:
+        with contextlib.suppress(OSError):
+            os.utime(file.fileno() if os.utime in os.supports_fd else file.path)
 
 
 class OpenPacks:
@@ -81,6 +95,8 @@ class OpenPacks:
                 self._files.move_to_end(pack_id)
                 return file
         file = PackFile(self._paths.pack(pack_id))
+        if self._paths.shared:
+            note_use(file)
         with self._lock:
             self._files[pack_id] = file
             if len(self._files) > _OPEN_PACKS:

@@ -97,6 +97,19 @@ class Graph:
         rows = self._by_pack[self._pack_starts[number] : self._pack_starts[number + 1]]
         return [Row(row, self.name(row), self.location(row)) for row in rows.tolist()]
 
+    def leaning(self) -> Array:
+        """Pairs of packs (n, 2), each once: a record of the first rests on a chunk that lies lowest in the second."""
+        inside = self._edge_group < self.groups
+        pairs = np.empty((int(inside.sum()), 2), np.int64)
+        pairs[:, 0] = self.pack[self._edge_row[inside]]
+        pairs[:, 1] = self.pack[self.first_row[self._edge_group[inside]]]
+        return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+
+    def names_in(self, number: int) -> list[bytes]:
+        """The names of a pack's records, by offset. `number` is its place in `packs`."""
+        rows = self._by_pack[self._pack_starts[number] : self._pack_starts[number + 1]]
+        return [self.name(row) for row in rows.tolist()]
+
     def only_child_rows(self, row: int) -> list[int]:
         """The records that rest on this one alone, if it is its chunk's record of least depth.
 

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mvc import fsio
 from mvc.errors import IntegrityError, UnsupportedFormat
 from mvc.hashing import digest
 from mvc.store.records import NAME_SIZE, Location
@@ -163,9 +165,12 @@ class Idx:
 
 
 def _load(path: Path, mapped: bool) -> mmap.mmap | bytes:
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+    fd = os.open(path, os.O_RDONLY | fsio.NO_WAIT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
-        size = os.fstat(fd).st_size
+        found = os.fstat(fd)
+        size = found.st_size
+        if not stat.S_ISREG(found.st_mode):
+            raise IntegrityError(f"idx {path.name} is no regular file")
         if mapped and size:
             return mmap.mmap(fd, size, access=mmap.ACCESS_READ)
         with open(fd, "rb", closefd=False) as file:

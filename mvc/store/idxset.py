@@ -12,14 +12,18 @@ from mvc.store.idx import Idx
 from mvc.store.records import Location
 
 _ATTEMPTS = 100
+_MOST_READ = 2 * 1024 * 1024 * 1024
+"""Bytes of an idx that others may have made: 20 million chunks."""
 
 
 class IdxSet:
     """The idx files in a folder, as they were when last loaded."""
 
-    def __init__(self, idx_dir: Path, *, mapped: bool) -> None:
+    def __init__(self, idx_dir: Path, *, mapped: bool, wary: bool = False) -> None:
+        """`wary`: others may put there what they like, so what cannot be read is left out as what is damaged."""
         self._dir = idx_dir
         self._mapped = mapped
+        self._wary = wary
         self._lock = threading.Lock()
         self._by_name: dict[str, Idx] = {}
         self._broken: dict[str, IntegrityError] = {}
@@ -46,6 +50,13 @@ class IdxSet:
                     # it ended: so list until two listings agree.
                     continue
             return changed
+
+    def leave_out(self, one: Idx, error: IntegrityError) -> None:
+        """Use it no more: it turned out to be damaged."""
+        with self._lock:
+            self._by_name.pop(one.path.name, None)
+            self._broken[one.path.name] = error
+            self.all = tuple(idx for idx in self.all if idx is not one)
 
     def load_anew(self) -> None:
         """Forget all that is loaded, and load it again: a damaged one may have been written anew under its name."""
@@ -89,11 +100,20 @@ class IdxSet:
         whole = True
         for name in listed - self._by_name.keys() - self._broken.keys():
             try:
+                if self._wary and os.lstat(self._dir / name).st_size > _MOST_READ:
+                    raise IntegrityError(f"idx {name} is longer than is read here")
                 self._by_name[name] = Idx(self._dir / name, mapped=self._mapped)
             except FileNotFoundError:
-                whole = False
+                if self._wary and os.path.islink(self._dir / name):
+                    self._broken[name] = IntegrityError(f"idx {name} leads nowhere")
+                else:
+                    whole = False
             except IntegrityError as error:  # of a newer version, too: a changed byte can make that
                 self._broken[name] = error
+            except OSError as error:
+                if not self._wary:
+                    raise
+                self._broken[name] = IntegrityError(f"idx {name} cannot be read: {error.strerror}")
         for name in self._by_name.keys() - listed:
             del self._by_name[name]
         for name in self._broken.keys() - listed:

@@ -188,6 +188,7 @@ def _link_nameless(path: Path, data: bytes) -> bool:
             return False
         raise
     try:
+        fsio.fit_folder(fd, path.parent)
         folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.write(fd, data)
@@ -262,7 +263,7 @@ def _age(lock: _Found, clock: Clock | None) -> float:
 
 def _read(path: Path) -> _Found | None:
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        fd = os.open(path, os.O_RDONLY | fsio.NO_WAIT | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
         return None
     try:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from mvc.codecs.base import Encoded
 from mvc.codecs.decode import decode
-from mvc.errors import IntegrityError, ParseError, UsageError
+from mvc.errors import IntegrityError, MissingObject, ParseError, UsageError
 from mvc.hashing import chunk_namer
 from mvc.settings import MAX_DEPTH, StoreSettings
 from mvc.store import compact
@@ -24,11 +26,11 @@ from mvc.store.idxset import IdxSet
 from mvc.store.intents import Claims, Intent
 from mvc.store.packfile import PackBuilder
 from mvc.store.reading import ChunkReader, RawCache
-from mvc.store.records import NAME_SIZE, Buffer, Location, make_lead
+from mvc.store.records import NAME_SIZE, Buffer, Location, make_lead, parse_lead
 from mvc.store.sealing import seal
 
 if TYPE_CHECKING:
-    from mvc.codecs.base import Encoded
+    from mvc.store.shared import SharedStore
 
 
 class _Pending(Enum):
@@ -38,6 +40,22 @@ class _Pending(Enum):
     """A thread is encoding it."""
     ADDING = 2
     """A thread is appending it."""
+
+
+RecordSource = Callable[[bytes], bytes | None]
+"""A chunk's whole record, which was verified; None where it cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The shared store behind the one that is written to, and what remotes were seen to hold."""
+
+    shared: SharedStore
+    promised: Callable[[bytes], bool] | None
+
+    def keeps(self, name: bytes) -> bool:
+        """Whether a chunk need not be stored: without a remote that holds it, the shared store does not count."""
+        return name in self.shared and self.promised is not None and self.promised(name)
 
 
 class PackWriter:
@@ -56,8 +74,11 @@ class PackWriter:
         packs: OpenPacks,
         cache: RawCache,
         intent: Intent,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._paths, self._settings, self._idx, self._packs, self._intent = paths, settings, idx, packs, intent
+        self._elsewhere = elsewhere
+        self._adopting = threading.Lock()
         self._claims = Claims(paths.condemned, intent.start_ns)
         self._namer = chunk_namer(settings.naming)
         self._reader = ChunkReader(self._copies, self._fetch, idx.reload, self._namer, cache)
@@ -102,11 +123,14 @@ class PackWriter:
         """Whether the caller is to encode and `add` this chunk.
 
         False: it stands in the store or in this session already (gc is kept from taking it), or another
-        thread of this session has begun it. What was begun must be added before `close`.
+        thread of this session has begun it; or a remote holds it, and the shared store too. What was begun must be
+        added before `close`.
         """
         self._check_usable()
         with self._names:
             if name in self._session or self._claim_stored(name) is not None:
+                return False
+            if self._elsewhere is not None and self._elsewhere.keeps(name):
                 return False
             self._session[name] = _Pending.BEGUN
             return True
@@ -158,13 +182,46 @@ class PackWriter:
             raise
         return True
 
+    def adopt(self, names: Iterable[bytes], depth: int, source: RecordSource | None = None) -> bool:
+        """Make these chunks stand in this store itself, at depths below `depth`, with all that they rest on.
+
+        What does not is copied, record by record, from `source`, by default the shared store. False if it cannot be
+        had. Raises what writing raises.
+        """
+        if source is None:
+            if self._elsewhere is None:
+                return all(self._claim_below(name, depth) is not None for name in names)
+            source = self._elsewhere.shared.record
+        with self._adopting:
+            return all(self._adopt(name, depth, source) for name in names)
+
+    def _adopt(self, name: bytes, depth: int, source: RecordSource) -> bool:
+        if self._claim_below(name, depth) is not None:
+            return True
+        record = source(name)
+        if record is None:
+            return False
+        header = parse_lead(record)
+        if header.depth >= depth or not all(self._adopt(base, header.depth, source) for base in header.bases):
+            return False
+        encoded = Encoded(header.codec, header.params, (memoryview(record)[header.lead_size :],))
+        self.add(name, encoded, raw_size=header.raw_size, bases=header.bases, depth=header.depth, again=True)
+        return self._claim_below(name, depth) is not None
+
     def find(self, name: bytes) -> Location | None:
         """As `ChunkStore.find`, but sees this session's chunks too (until sealed, their `pack` is no id)."""
-        return next(iter(self._copies(name)), None)
+        found = next(iter(self._copies(name)), None)
+        return self._elsewhere.shared.find(name) if found is None and self._elsewhere is not None else found
 
     def read(self, name: bytes, *, out: bytearray | memoryview | None = None) -> Buffer:
         """As `ChunkStore.read`, but sees this session's chunks too."""
-        return self._reader.read(name, out)
+        try:
+            return self._reader.read(name, out)
+        except MissingObject:
+            found = self._elsewhere.shared.read(name, out) if self._elsewhere is not None else None
+            if found is None:
+                raise
+            return found
 
     def ensure(self, names: Iterable[bytes]) -> None:
         """As `ChunkStore.ensure`, but a session asks nobody else."""

@@ -8,17 +8,30 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 from mvc.codecs.base import Encoded
-from mvc.errors import AuthError, IntegrityError, MissingObject, MvcError, NetworkError, NotFound
+from mvc.errors import (
+    AuthError,
+    IntegrityError,
+    MissingObject,
+    MvcError,
+    NetworkError,
+    NotFound,
+    Refused,
+    UsageError,
+)
 from mvc.objects.reachable import walk_objects
 from mvc.progress import SILENT, Progress
 from mvc.repo.chunks import open_chunks
 from mvc.repo.livechunks import chunk_names, chunked_files
 from mvc.repo.repository import Repository
-from mvc.settings import MAX_DEPTH
+from mvc.settings import MAX_DEPTH, StoreSettings
+from mvc.store import intents
 from mvc.store.chunkstore import ChunkStore
+from mvc.store.leaning import register
 from mvc.store.records import Location, is_sound, parse_record
+from mvc.store.shared import SharedStore
 from mvc.store.writer import PackWriter
 from mvc.sync import keys
+from mvc.sync.destination import absent, has_room
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote, RemoteConfig, configured
 
@@ -29,6 +42,8 @@ _RANGE = 8 * 1024 * 1024
 _SEAL = 256 * 1024 * 1024
 """So much is lost at the most when bringing is killed."""
 _BATCH = 4096
+_ROW = 128
+"""Bytes that a record takes in an idx, and a pack besides its records, at the most (about)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +53,10 @@ class Brought:
     chunks: int = 0
     moved: int = 0
     lacking: frozenset[bytes] = frozenset()
+
+    def plus(self, other: Brought) -> Brought:
+        """Both together."""
+        return Brought(self.chunks + other.chunks, self.moved + other.moved, self.lacking | other.lacking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +68,77 @@ class _Wanted:
 def bring(remote: Remote, names: Iterable[bytes], *, jobs: int = 0, progress: Progress = SILENT) -> Brought:
     """Bring those of `names` that are not here, with the bases they rest on. What came stays if it fails midway.
 
-    Each is decoded and held against its name before it is stored: what a remote says must not come to stand for
-    what somebody adds later. Raises IntegrityError, NetworkError, AuthError, NotFound (no remote there).
+    It goes to the shared store, where one is set and has room; a chunk that is spoilt there to the repository. Each
+    is decoded and held against its name before it is stored: what a remote says must not come to stand for what
+    somebody adds later. Raises IntegrityError, NetworkError, AuthError, NotFound (no remote there).
     """
     repo = remote.repo
     chunks = open_chunks(repo)
     chunks.reload()
-    wanted = {name for name in names if name not in chunks}
-    if not wanted:
+    wanted, spoilt = absent(chunks, names)
+    if not wanted and not spoilt:
         return Brought()
     state = remote.remembered() or remote.state()
     index, moved = RemoteIndex.of(remote, state, progress)
-    if any(name not in index for name in wanted):
+    if any(name not in index for name in wanted | spoilt):
         # What was last seen may be old.
         fresh = remote.state()
         if fresh != state:
             index, more = RemoteIndex.of(remote, fresh, progress)
             moved += more
-    levels, lacking = _plan(index, chunks, wanted)
     settings = repo.settings.store
     settings = replace(settings, verify_writes=True, pack_size=min(settings.pack_size, _SEAL))
-    store = open_chunks(repo, settings)
-    total = sum(one.place.record_size for level in levels for one in level)
-    progress.begin("receiving", total)
+    done = Brought(moved=moved)
+    if chunks.shared is not None and wanted:
+        done = done.plus(_into_shared(remote, index, chunks.shared, settings, wanted, jobs, progress))
+        chunks.reload()
+        wanted, unread = absent(chunks, wanted - done.lacking)
+        spoilt |= unread
+    if wanted or spoilt:
+        store = open_chunks(repo, settings)
+        levels, lacking = _plan(index, store, wanted | spoilt)
+        done = done.plus(_receive(remote, store, levels, lacking, jobs, progress))
+    return done
+
+
+def _into_shared(
+    remote: Remote,
+    index: RemoteIndex,
+    shared: SharedStore,
+    settings: StoreSettings,
+    wanted: set[bytes],
+    jobs: int,
+    progress: Progress,
+) -> Brought:
+    """Bring chunks into the shared store. If it cannot be used, that is no error: they are still lacking then."""
     try:
-        with store.intend("fetch") as intent, store.writer(intent) as writer:
-            run = _Run(remote, writer, jobs or remote.backend.capabilities.parallel, progress)
+        store = shared.writable(verify_writes=True, pack_size=settings.pack_size)
+        levels, lacking = _plan(index, store, wanted)
+        need = sum(one.place.record_size + _ROW for level in levels for one in level) + _ROW
+        if not has_room(remote, shared, need, progress):
+            progress.warn(f"the shared store {shared.root} is full: {need:,} bytes go to the repository")
+            return Brought()
+        register(shared.root, remote.repo.common_dir, shared.space)
+        return _receive(remote, store, levels, lacking, jobs, progress)
+    except (IntegrityError, Refused, UsageError, OSError) as error:
+        progress.warn(f"the shared store {shared.root} cannot be used: {error}")
+        return Brought()
+
+
+def _receive(
+    remote: Remote,
+    store: ChunkStore,
+    levels: list[list[_Wanted]],
+    lacking: set[bytes],
+    jobs: int,
+    progress: Progress,
+) -> Brought:
+    """Bring what was planned for `store` into it."""
+    progress.begin("receiving", sum(one.place.record_size for level in levels for one in level))
+    try:
+        # It is told at home: the shared store keeps no list of who writes.
+        with intents.register(remote.repo.intents_dir, "fetch") as intent, store.writer(intent) as writer:
+            run = _Run(remote, store, writer, jobs or remote.backend.capabilities.parallel, progress)
             try:
                 for level in levels:
                     run.level(level)
@@ -83,7 +147,7 @@ def bring(remote: Remote, names: Iterable[bytes], *, jobs: int = 0, progress: Pr
                 raise
     finally:
         progress.end()
-    return Brought(run.chunks, moved + run.moved, frozenset(lacking))
+    return Brought(run.chunks, run.moved, frozenset(lacking))
 
 
 def bring_files(remote: Remote, tips: Collection[str], *, jobs: int = 0, progress: Progress = SILENT) -> Brought:
@@ -96,7 +160,7 @@ def bring_files(remote: Remote, tips: Collection[str], *, jobs: int = 0, progres
     def go() -> None:
         nonlocal total
         found = bring(remote, waiting, jobs=jobs, progress=progress)
-        total = Brought(total.chunks + found.chunks, total.moved + found.moved, total.lacking | found.lacking)
+        total = total.plus(found)
         waiting.clear()
         chunks.reload()
 
@@ -131,7 +195,7 @@ def _plan(index: RemoteIndex, chunks: ChunkStore, wanted: set[bytes]) -> tuple[l
             continue
         levels[place.depth][name] = place
         for base in place.bases:
-            here = chunks.find(base)
+            here = chunks.find_own(base)
             if here is None or here.depth >= place.depth:
                 pending.append((base, place.depth))
     rows = [[_Wanted(name, place) for name, place in level.items()] for level in levels]
@@ -143,8 +207,9 @@ def _plan(index: RemoteIndex, chunks: ChunkStore, wanted: set[bytes]) -> tuple[l
 class _Run:
     """Requests in several threads, no more under way than `jobs`; each stores what it brought."""
 
-    def __init__(self, remote: Remote, writer: PackWriter, jobs: int, progress: Progress) -> None:
-        self._remote, self._writer, self._jobs, self._progress = remote, writer, max(1, jobs), progress
+    def __init__(self, remote: Remote, store: ChunkStore, writer: PackWriter, jobs: int, progress: Progress) -> None:
+        self._remote, self._store_at, self._writer = remote, store, writer
+        self._jobs, self._progress = max(1, jobs), progress
         self._lock = threading.Lock()
         self.chunks = 0
         self.moved = 0
@@ -193,7 +258,7 @@ class _Run:
                 raw_size=header.raw_size,
                 bases=header.bases,
                 depth=header.depth,
-                again=self._writer.find(one.name) is not None,
+                again=self._store_at.find_own(one.name) is not None,
             )
         except IntegrityError as error:
             where = f"{self._remote.backend.url} '{key}' at {place.offset}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -28,6 +29,18 @@ class Promises:
     def holds(self, name: bytes) -> bool:
         """Whether some remote was seen to hold this chunk."""
         return self.holder(name) is not None
+
+
+def promised(repo: Repository) -> Callable[[bytes], bool]:
+    """As `Promises.holds`; what is remembered is read when it is asked for the first time."""
+    loaded: list[Promises] = []
+
+    def holds(name: bytes) -> bool:
+        if not loaded:
+            loaded.append(Promises(repo))
+        return loaded[0].holds(name)
+
+    return holds
 
 
 def _name(memory: Path) -> str:
