@@ -24,6 +24,11 @@ _LONG_NAME = 0xFFF
 _SUBMODULE = 0o160000
 _FOLDER = 0o40000
 
+_NAMES = 64 * 1024 * 1024
+_EXPANSION = 16
+"""Names take at most so many bytes, or so many times the index's own size. In version 4 each tells only where it
+differs from the one before, so their sum may grow with the square of the index."""
+
 RUN_GIT = {"run": "subprocess:run"}
 """Loaded only where git itself has to be asked."""
 
@@ -109,6 +114,7 @@ def _parse(data: bytes, id_size: int) -> Iterator[tuple[bytes, int]]:
     fixed = _STAT_AND_MODE + id_size + 2
     name = b""
     end = len(data) - id_size
+    room = max(_EXPANSION * len(data), _NAMES)
     entries: list[tuple[bytes, int]] = []
     for _ in range(count):
         mode = int.from_bytes(data[at + _MODE_AT : at + _MODE_AT + 4])
@@ -119,6 +125,8 @@ def _parse(data: bytes, id_size: int) -> Iterator[tuple[bytes, int]]:
         if version == 4:
             strip, begin = _varint(data, begin)
             stop = data.index(b"\0", begin)
+            if strip > len(name):
+                raise ValueError("a name has more cut off than it has")
             name = name[: len(name) - strip] + data[begin:stop]
             at = stop + 1
         else:
@@ -126,8 +134,9 @@ def _parse(data: bytes, id_size: int) -> Iterator[tuple[bytes, int]]:
             stop = data.index(b"\0", begin) if length == _LONG_NAME else begin + length
             name = data[begin:stop]
             at += (stop - at + 8) & ~7
-        if at > end:
-            raise ValueError("entries reach past the end")
+        room -= len(name)
+        if at > end or room < 0:
+            raise ValueError("entries reach past the end, or names grow without bound")
         entries.append((name, mode))
     if b"link" in _extensions(data, at, end):
         raise _AskGit
@@ -151,6 +160,8 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         at += 1
         byte = data[at]
         value = ((value + 1) << 7) | (byte & 0x7F)
+        if value > len(data):
+            raise ValueError("a number that no name has")
     return value, at + 1
 
 

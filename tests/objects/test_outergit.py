@@ -110,3 +110,31 @@ def test_an_index_that_lies_is_an_error_and_no_more(
     (project / ".git" / "index").write_bytes(start + data)
     with suppress(IntegrityError):
         git_tracked(project)
+
+
+def version_4(*names: tuple[bytes, bytes]) -> bytes:
+    """An index; a name is how much of the one before is cut off (as Git encodes it), and what comes behind."""
+    entry = bytes(24) + b"\0\0\x81\xa4" + bytes(12 + 20) + b"\0\0"
+    body = b"".join(entry + strip + rest + b"\0" for strip, rest in names)
+    return b"DIRC" + (4).to_bytes(4) + len(names).to_bytes(4) + body + bytes(20)
+
+
+@pytest.mark.parametrize(
+    ("names", "fits"),
+    [
+        ([(b"\0", b"a/b"), (b"\1", b"c"), (b"\3", b"d")], True),
+        ([(b"\0", b"n" * 4000), *[(b"\0", b"x")] * 2000], True),
+        ([(b"\0", b"n" * 1_000_000), *[(b"\0", b"x")] * 100], False),
+        ([(b"\0", b"a"), (b"\2", b"b")], False),
+        ([(b"\0", b"a"), (b"\xff" * 100_000 + b"\0", b"b")], False),
+    ],
+)
+def test_names_that_grow_are_bounded(tmp_path: Path, names: list[tuple[bytes, bytes]], fits: bool) -> None:
+    """Version 4 tells a name by the one before it: a million bytes, and each entry a copy of them."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "index").write_bytes(version_4(*names))
+    if fits:
+        assert len(git_tracked(tmp_path).files) == len(names)
+    else:
+        with pytest.raises(IntegrityError):
+            git_tracked(tmp_path)
