@@ -59,6 +59,8 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "fetch": Entry("mvc.cli.fetch:command", "Bring history from a remote"),
         "pull": Entry("mvc.cli.pull:command", "Fetch, then merge or rebase"),
         "push": Entry("mvc.cli.push:command", "Bring commits and models to a remote"),
+        "whereis": Entry("mvc.cli.whereis:command", "Which remotes hold the bytes of a version"),
+        "drop": Entry("mvc.cli.drop:command", "Free here what a remote holds"),
         "ls-remote": Entry("mvc.cli.ls_remote:command", "The refs of a remote"),
     },
     "keep the repository": {

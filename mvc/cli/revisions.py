@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mvc.cli.session import Session
 from mvc.cli.text import printable_path
 from mvc.errors import NotFound, UsageError
-from mvc.objects.revparse import parse_range
+from mvc.objects.revparse import parse_range, resolve
 
 
 def split_arguments(session: Session, arguments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -36,6 +36,28 @@ def split_arguments(session: Session, arguments: Sequence[str]) -> tuple[tuple[s
                 raise NotFound(f"no such file: {printable_path(path)}", hint=f"mvc log -- {path}, if it was once there")
         return tuple(arguments[:count]), tuple(_inside(session, path) for path in arguments[count:])
     return tuple(arguments), ()
+
+
+def split_versions(session: Session, arguments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The same where revisions may be `REV:PATH`, and stand in any order with files."""
+    behind = session.behind_dashes
+    count = len(arguments) - (behind or 0)
+    revisions: list[str] = []
+    paths = [_inside(session, path) for path in arguments[count:]]
+    repo = session.repo()
+    for argument in arguments[:count]:
+        is_file = behind is None and os.path.lexists(session.cwd / argument)
+        try:
+            resolve(repo.objects, repo.refs, argument)
+        except (NotFound, UsageError):
+            if not is_file:
+                raise
+            paths.append(_inside(session, argument))
+        else:
+            if is_file:
+                raise UsageError(f"'{argument}' is both a revision and a file", hint="put -- before files")
+            revisions.append(argument)
+    return tuple(revisions), tuple(paths)
 
 
 def _is_no_revision(session: Session, argument: str) -> NotFound | None:

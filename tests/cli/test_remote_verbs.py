@@ -177,3 +177,32 @@ def test_a_rate_is_kept_and_refused(mvc: Mvc, shared: Path, repo: Path) -> None:
     assert time.monotonic() - start > SIZE / 600_000 * 0.9
     assert "is no rate" in mvc("pull", "--limit-rate", "quick", cwd=top / "slow", code=2).err
     assert "is no rate" in mvc("config", "transfer.limitRate", "quick", cwd=repo, code=2).err
+
+
+def test_drop_and_whereis(mvc: Mvc, shared: Path, repo: Path) -> None:
+    assert [line.split() for line in mvc("whereis", cwd=repo).lines] == [["model.bin", "300", "kB", "here,", "origin"]]
+    told = mvc("drop", "--dry-run", "v1", cwd=repo)
+    assert told.out.startswith("   300 kB  of  300 kB  model.bin") and told.err.startswith("would free 300 kB")
+    assert "nobody is there to answer" in mvc("drop", "v1", cwd=repo, code=2).err
+    assert mvc("whereis", "v1", cwd=repo).out.endswith("here, origin\n")
+    assert mvc("drop", "-y", "v1", cwd=repo).err.startswith("freed 300 kB")
+    assert mvc("whereis", "v1", cwd=repo).out.endswith("  origin\n")
+    assert len(mvc("cat-file", "--content", "v1:model.bin", cwd=repo).raw) == SIZE
+    document = json.loads(mvc("drop", "-y", "--json", "v1:model.bin", cwd=repo).out)
+    assert [file["path"] for file in document["files"]] == ["model.bin"]
+    # Of what is checked out the file stays, and is known to be as it was committed.
+    mvc("drop", "-y", "--", "model.bin", cwd=repo)
+    assert chunks(mvc, repo) == 0 and mvc("status", "--porcelain", cwd=repo).out == ""
+    (repo / "model.bin").unlink()
+    mvc("restore", "model.bin", cwd=repo)
+    (repo / "model.bin").write_bytes(os.urandom(SIZE))
+    mvc("commit", "-am", "third", cwd=repo)
+    ran = mvc("drop", "-y", "HEAD", cwd=repo, code=5)
+    assert "of  300 kB  model.bin" in ran.err and "no remote was seen to hold" in ran.err
+    shared.rename(shared.parent / "away")
+    ran = mvc("whereis", "v1", cwd=repo)
+    assert "told as last seen" in ran.err and ran.out.endswith("  origin\n")
+    assert mvc("whereis", "--cached", "v1", cwd=repo).err == ""
+    mvc("remote", "remove", "origin", cwd=repo)
+    assert "nowhere" in mvc("whereis", "v1", cwd=repo, code=1).out
+    assert mvc("drop", "nothing", cwd=repo, code=4) and mvc("drop", cwd=repo, code=2)
