@@ -43,6 +43,7 @@ from mvc.repo.chunks import open_chunks
 from mvc.repo.create import init
 from mvc.repo.repository import Repository
 from mvc.repo.tensors import file_chunks, read_tensor
+from mvc.sync.promised import promised
 
 Nested = Mapping[str, Any]
 
@@ -77,7 +78,9 @@ class Repo:
         outside = Outside(os.environ if environment is None else environment, Path.cwd())
         self._remotes = supply(repository, outside, progress)
         has_remotes = any(key.startswith("remote.") for key, _ in repository.config.items())
-        self._repo = replace(repository, missing_chunks=self._remotes) if has_remotes else repository
+        if has_remotes:
+            repository = replace(repository, missing_chunks=self._remotes, promised=promised(repository))
+        self._repo = repository
         self._progress = progress
 
     def __enter__(self) -> Repo:

@@ -42,7 +42,7 @@ def command(
     """
     path = session.cwd / (folder or folder_of(url))
     session.note(f"Cloning into '{printable_path(str(folder or path.name))}'...")
-    options = CloneOptions(origin, branch, not no_checkout, all_data)
+    options = CloneOptions(origin, branch, not no_checkout, all_data, session.shared_store)
     caller = session.caller(commits=False)
     configs = session.global_configs
     try:

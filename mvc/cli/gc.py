@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import click
 
 from mvc.cli.command import dry_run_flag, json_flag, quiet_flag, verb, yes_flag
+from mvc.cli.outside import outside
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
 from mvc.cli.text import printable_path
 from mvc.errors import UsageError
+from mvc.lazy import load
 from mvc.ops.gc import GcResult, gc
 from mvc.ops.repack import repack
+
+ASKING = "mvc.ops.proving:asking"
+"""Loaded where there is a shared store: then remotes are asked what they hold."""
 
 
 @verb
@@ -31,7 +38,11 @@ def command(session: Session, prune: str | None, again: bool, dry_run: bool, yes
     if days == 0 and not dry_run:
         session.confirm("What nothing needs is removed for good, however young. Go on?", yes=yes)
     saved = repack(repo, wait=session.lock_wait, progress=session.progress) if again and not dry_run else 0
-    result = gc(repo, prune_after_days=days, dry_run=dry_run, caller=session.caller(commits=False))
+    caller = session.caller(commits=False)
+    with ExitStack() as stack:
+        shared = bool(repo.settings.shared.path)
+        held = stack.enter_context(load(ASKING)(repo, outside(session), session.progress)) if shared else None
+        result = gc(repo, prune_after_days=days, dry_run=dry_run, held=held, caller=caller)
     if as_json:
         session.emit_json("gc", _document(result, dry_run, saved))
         return
@@ -60,6 +71,11 @@ def _summary(result: GcResult, dry_run: bool, saved: int) -> str:
     text += f"{counted(result.chunks, 'chunk')}, {counted(result.objects, 'object')}"
     if saved:
         text += f"; encoding anew saved {human_bytes(saved)}"
+    if result.moved:
+        moves = "would move" if dry_run else "moved"
+        text += f"; {moves} {counted(result.moved, 'chunk')} ({human_bytes(result.moved_bytes)}) to the shared store"
+    if result.kept:
+        text += f"; {counted(result.kept, 'chunk')} that no remote holds came home from the shared store"
     if result.kept_young:
         text += f"; {counted(result.kept_young, 'unneeded chunk')} kept as too young (--prune=now takes them)"
     return text
@@ -77,5 +93,8 @@ def _document(result: GcResult, dry_run: bool, saved: int) -> dict[str, object]:
         "freed": result.freed,
         "saved_by_repack": saved,
         "kept_young": result.kept_young,
+        "moved": result.moved,
+        "moved_bytes": result.moved_bytes,
+        "kept": result.kept,
         "reflog_entries": result.reflog_entries,
     }

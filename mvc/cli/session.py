@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -36,6 +36,7 @@ TYPES = {
     "settings": "mvc.objects.options:resolve",
     "outside": "mvc.ops.connect:Outside",
     "supply": "mvc.ops.connect:supply",
+    "promised": "mvc.sync.promised:promised",
     "bars": "mvc.cli.bars:Bars",
     "console": "mvc.cli.console:make_console",
     "json": "mvc.cli.jsontext:json_text",
@@ -96,9 +97,10 @@ class Session:
             kind: type[Repository] = load(TYPES["repository"])
             given = self.environment.get("MVC_DIR")
             if given:
-                self._repo = kind.open(self.cwd / given, global_configs=self.global_configs)
+                repo = kind.open(self.cwd / given, global_configs=self.global_configs)
             else:
-                self._repo = kind.discover(self.cwd, global_configs=self.global_configs)
+                repo = kind.discover(self.cwd, global_configs=self.global_configs)
+            self._repo = repo.with_shared_store(self.shared_store)
             if any(key.startswith("remote.") for key, _ in self._repo.config.items()):
                 self._repo = self._supplied(self._repo)
         return self._repo
@@ -120,7 +122,15 @@ class Session:
             finally:
                 source.close()
 
-        return replace(repo, missing_chunks=bring)
+        @cache
+        def promises() -> Callable[[bytes], bool]:
+            found: Callable[[bytes], bool] = load(TYPES["promised"])(repo)
+            return found
+
+        def promised(name: bytes) -> bool:
+            return promises()(name)
+
+        return replace(repo, missing_chunks=bring, promised=promised)
 
     def setting(self, key: str) -> str | None:
         """A setting of the repository or the user, for the terminal's sake ("core.editor"); None outside of any."""
@@ -164,6 +174,12 @@ class Session:
         signature: Signature = load(TYPES["signature"])(who.name, who.email, now, offset)
         caller: Caller = load(TYPES["caller"])(signature, self.progress, self.lock_wait)
         return caller
+
+    @property
+    def shared_store(self) -> str:
+        """The folder that MVC_STORE names, absolute; "" where it names none, and the settings hold."""
+        given = self.environment.get("MVC_STORE")
+        return os.path.normpath(self.cwd / given) if given else ""
 
     @property
     def home(self) -> Path:

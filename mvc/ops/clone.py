@@ -43,6 +43,8 @@ class CloneOptions:
     checkout: bool = True
     all_data: bool = False
     """All chunks of the whole history, too."""
+    shared_store: str = ""
+    """The folder of a shared store in place of the one that is set (`MVC_STORE`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def clone(
     try:
         fsio.make_dirs(folder)
         add_remote(init(folder, global_configs=global_configs).repo, options.origin, url)
-        repo = Repository.open(folder, global_configs=global_configs)
+        repo = Repository.open(folder, global_configs=global_configs).with_shared_store(options.shared_store)
         with connect(repo, require(repo.config, options.origin), outside) as remote:
             url = remote.backend.url
             result = _history_or_nothing(repo, remote, options, outside.jobs, caller)

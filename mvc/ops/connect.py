@@ -14,6 +14,7 @@ from mvc.objects.upstream import default_remote, remote_names
 from mvc.progress import SILENT, Progress
 from mvc.repo.repository import Repository
 from mvc.sync.chunks import FromRemotes
+from mvc.sync.promised import promised
 from mvc.sync.remotes import Remote, RemoteConfig, remote_config
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -73,7 +74,7 @@ def supply(repo: Repository, outside: Outside, progress: Progress = SILENT) -> F
 def supplied(repo: Repository, outside: Outside, progress: Progress = SILENT) -> tuple[Repository, FromRemotes]:
     """The repository, to which chunks come as they are asked for; and what brings them, to be closed."""
     source = supply(repo, outside, progress)
-    return replace(repo, missing_chunks=source), source
+    return replace(repo, missing_chunks=source, promised=promised(repo)), source
 
 
 def absolute_url(url: str, start: Path) -> str:

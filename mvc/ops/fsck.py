@@ -130,10 +130,13 @@ def _look(repo: Repository, chunks: ChunkStore, promises: Promises, blob: Reache
     try:
         for name, size, tensor in _needed(chunks, manifest, promises):
             uses.by_chunk[name].append((number, tensor))
-            found = chunks.find(name)
+            found = chunks.find_own(name)
             holder = promises.holder(name) if found is None else None
             if holder is not None:
                 uses.promised[name] = holder
+            elif found is None and chunks.shared is not None and chunks.shared.read(name) is not None:
+                message = "is in the shared store alone, which is a cache: mvc gc takes it into the repository"
+                uses.findings.append(Finding(f"chunk {name.hex()}", message, where))
             elif found is None:
                 uses.findings.append(
                     Finding(

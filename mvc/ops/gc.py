@@ -7,18 +7,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mvc.errors import MvcError
+from mvc.errors import IntegrityError, MvcError, Refused, UsageError
 from mvc.objects.reachable import Reached, walk_objects
 from mvc.objects.repack import RepackResult, prune
 from mvc.ops.caller import Caller
+from mvc.ops.proving import Held
 from mvc.ops.reflog import Expiry, default_before, expire_reflogs
+from mvc.repo import sharing
 from mvc.repo.chunks import open_chunks
 from mvc.repo.livechunks import ChunkedFile, chunk_names, chunked_files
 from mvc.repo.repository import Repository
 from mvc.repo.roots import roots
 from mvc.store.chunkstore import ChunkStore
 from mvc.store.locks import hold
-from mvc.store.report import SweepResult
+from mvc.store.report import Cutoff, SweepResult
 from mvc.sync.promised import Promises
 
 _DAY = 24 * 3600.0
@@ -50,6 +52,12 @@ class GcResult:
     kept_young: int
     """Chunks that nothing needs, but which are too young to go."""
     reflog_entries: int
+    moved: int = 0
+    """Chunks that the shared store holds now instead; remotes do, too. Of the figures above `freed` alone counts them.
+    """
+    moved_bytes: int = 0
+    kept: int = 0
+    """Chunks that came from the shared store, since no remote is known to hold them any more."""
 
 
 @dataclass(slots=True)
@@ -65,10 +73,13 @@ def gc(
     *,
     prune_after_days: float | None = None,
     dry_run: bool = False,
+    held: Held | None = None,
     caller: Caller,
 ) -> GcResult:
     """Remove what no ref, reflog, stage, stash, worktree or unfinished operation needs.
 
+    Where there is a shared store, chunks that remotes hold move there (`held` asks them; without it, none does), and
+    what no remote was seen to hold comes back from there.
     What is younger than `prune_after_days` (by default `gc.pruneExpire`) stays, and whatever a
     process at work may count on, even for 0. Bases of live deltas stay. Raises Locked when another
     gc runs.
@@ -80,15 +91,20 @@ def gc(
         # The sweep begins before anything is looked at: what a writer publishes from now on is young.
         cutoff = chunks.begin_sweep(grace_seconds=days * _DAY)
         expired = 0 if dry_run else _expire(repo, caller)
-        live = _live(repo, chunks)
+        promises = Promises(repo)
+        live = _live(repo, chunks, promises)
         gone = _unreachable_files(repo, chunks, live)
+        homeless = sharing.homeless(chunks, live.chunks, promises.holds)
+        kept = len(homeless) if dry_run else sharing.take_home(chunks, homeless, caller.progress)
+        moving = _move(repo, chunks, live, promises, held, cutoff, dry_run, caller)
         older_than = min(time.time() - days * _DAY, cutoff.packs_ns / 1e9)
         pruned = prune(repo.objects, live.objects, older_than=older_than, dry_run=dry_run, progress=caller.progress)
-        stored = {name: place.stored_size for name, place in chunks.records()} if gone or dry_run else {}
+        wanted = gone or moving.names or dry_run
+        stored = {name: place.stored_size for name, place in chunks.records()} if wanted else {}
         swept = chunks.remove_unreachable(
-            live.chunks, cutoff, dry_run=dry_run, prune_now=days == 0, progress=caller.progress
+            live.chunks - moving.names, cutoff, dry_run=dry_run, prune_now=days == 0, progress=caller.progress
         )
-    return _result(gone, stored, swept, pruned, expired)
+    return replace(_result(gone, stored, swept, pruned, expired, moving.names), kept=kept)
 
 
 def lock_path(repo: Repository) -> Path:
@@ -103,10 +119,39 @@ def _expire(repo: Repository, caller: Caller) -> int:
     return sum(expired.entries for expired in expire_reflogs(repo, logs, before, caller)) if logs else 0
 
 
-def _live(repo: Repository, chunks: ChunkStore) -> _Live:
+def keep_own(repo: Repository, caller: Caller) -> int:
+    """Have the repository itself hold what is needed and no remote was seen to hold; returns how many chunks came."""
+    repo = replace(repo, missing_chunks=None)
+    chunks, promises = open_chunks(repo), Promises(repo)
+    homeless = sharing.homeless(chunks, _live(repo, chunks, promises).chunks, promises.holds)
+    return sharing.take_home(chunks, homeless, caller.progress)
+
+
+def _move(
+    repo: Repository,
+    chunks: ChunkStore,
+    live: _Live,
+    promises: Promises,
+    held: Held | None,
+    cutoff: Cutoff,
+    dry_run: bool,
+    caller: Caller,
+) -> sharing.Moving:
+    """Chunks to the shared store, those that may go. That it cannot be written to is no failure of gc."""
+    if held is None or chunks.shared is None:
+        return sharing.NOTHING
+    known = (name for name in live.chunks if promises.holds(name))
+    moving = sharing.choose(repo, chunks, known, held, cutoff.packs_ns / 1e9)
+    try:
+        return moving if dry_run else sharing.move_out(repo, chunks, moving, caller.progress)
+    except (Refused, IntegrityError, UsageError, OSError) as error:
+        caller.progress.warn(f"the shared store {chunks.shared.root} cannot be used: {error}")
+        return sharing.NOTHING
+
+
+def _live(repo: Repository, chunks: ChunkStore, promises: Promises) -> _Live:
     live = _Live()
     found = roots(repo)
-    promises = Promises(repo)
     reached = walk_objects(repo.objects, found.objects, seen=live.objects)
     staged = (Reached("blob", blob, path, 0, "") for blob, path in found.staged.items() if blob not in live.objects)
     for file in chunked_files(repo.objects, _both(reached, staged)):
@@ -149,8 +194,11 @@ def _result(
     swept: SweepResult,
     pruned: RepackResult,
     expired: int,
+    moved: frozenset[bytes],
 ) -> GcResult:
-    removed = set(swept.removed_chunks)
+    removed = set(swept.removed_chunks) - moved
+    moved &= set(swept.removed_chunks)
+    moved_bytes = sum(stored.get(name, 0) for name in moved)
     files: list[FreedFile] = []
     for file, names in gone:
         mine = names & removed
@@ -159,12 +207,14 @@ def _result(
             files.append(FreedFile(file.path, file.manifest.size, sum(stored.get(name, 0) for name in mine)))
     return GcResult(
         files=tuple(sorted(files, key=lambda file: (-file.stored, file.path))),
-        chunks=len(swept.removed_chunks),
-        chunk_bytes=swept.removed_bytes,
+        chunks=len(swept.removed_chunks) - len(moved),
+        chunk_bytes=swept.removed_bytes - moved_bytes,
         other_chunk_bytes=sum(stored.get(name, 0) for name in removed),
         objects=len(pruned.removed_ids),
         object_bytes=pruned.removed_bytes,
         freed=swept.freed_bytes,
         kept_young=swept.kept_young.chunks,
         reflog_entries=expired,
+        moved=len(moved),
+        moved_bytes=moved_bytes,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from mvc.errors import NotFound, Refused, UsageError
+from mvc.lazy import load
 from mvc.objects.config import Config, ConfigFile
 from mvc.objects.refs import LOCK_WAIT, RefChange
 from mvc.objects.upstream import fetch_refspecs
@@ -14,6 +15,9 @@ from mvc.ops.caller import Caller
 from mvc.repo.repository import Repository
 from mvc.sync import remotes
 from mvc.sync.remotes import RemoteConfig
+
+KEEPING = {"own": "mvc.ops.gc:keep_own"}
+"""Loaded where there is a shared store."""
 
 _BRANCH_KEYS = ("remote", "pushremote")
 
@@ -116,6 +120,8 @@ def remove_remote(repo: Repository, name: str, caller: Caller) -> tuple[str, ...
 
     _edit(repo, change)
     remotes.forget(repo, name)
+    if repo.settings.shared.path:
+        load(KEEPING["own"])(repo, caller)  # what only that remote held must not be left to the shared store
     return tuple(ref for ref in gone if ref != head)
 
 

@@ -73,7 +73,7 @@ def _as_delta(
     chunks: ChunkStore, known: _Known, name: bytes, raw: Buffer, raised: set[bytes]
 ) -> tuple[Encoded, tuple[bytes, ...], int] | None:
     base = known.predecessors.get(name)
-    place = chunks.find(base) if base is not None and base not in raised else None
+    place = chunks.find_own(base) if base is not None and base not in raised else None
     if base is None or place is None or place.depth >= MAX_DEPTH or name in place.bases:
         return None
     encoded = encode(raw, known.dtypes.get(name), (Base("same", chunks.read(base)),))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mvc.errors import NotARepository, Refused, UsageError
@@ -91,6 +91,12 @@ class Repository:
             objects=Objects(common / "objects", tmp_dir=common / "tmp"),
             refs=Refs(git_dir, common),
         )
+
+    def with_shared_store(self, folder: str) -> Repository:
+        """The repository with the shared store in `folder` (absolute) in place of the one set; "": as it is."""
+        if not folder:
+            return self
+        return replace(self, settings=replace(self.settings, shared=replace(self.settings.shared, path=folder)))
 
     def require_worktree(self) -> Path:
         """The worktree; raises Refused in a bare repository."""

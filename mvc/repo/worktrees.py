@@ -10,7 +10,7 @@ WORKTREE/.mvc                    mvcdir: /path/to/.mvc/worktrees/NAME
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mvc.errors import NotFound, Refused
@@ -74,7 +74,8 @@ def add_worktree(repo: Repository, path: Path, *, branch: str | None, commit: st
     make_dirs(path)
     # Last, since it makes the folder a worktree.
     write_atomic(path / MVC_DIR, os.fsencode(f"{LINK_PREFIX}{git_dir}\n"))
-    return Repository.open(path)
+    made = Repository.open(path)
+    return replace(made, settings=repo.settings, missing_chunks=repo.missing_chunks, promised=repo.promised)
 
 
 def drop_worktree(repo: Repository, name: str) -> None:

@@ -5,7 +5,7 @@ When a pack was used is its file's time (`files.note_use`, and what writers clai
 counts as used when they were, and goes along with them at the latest: so the store stays closed.
 
     finish   what a removal that was killed had begun
-    adopt    index packs that no idx lists; those that cannot be, and idx that lie, are of no use to anybody: they go
+    index    packs that no idx lists; those that cannot be, and idx that lie, are of no use to anybody: they go
     choose   packs, by use; each is asked for before it may go
     condemn  publish the list (a writer that counts on one of them sees it); those used since stay
     remove   idx without them, then packs, then the list
@@ -37,8 +37,9 @@ from mvc.store.idx import Idx
 from mvc.store.idxset import IdxSet
 from mvc.store.locks import hold, remove_stale
 from mvc.store.packfile import list_packs
+from mvc.store.rebuild import index_packs
 from mvc.store.shared import check_folders, space_paths, spaces
-from mvc.store.sweep import adopt, finish
+from mvc.store.sweep import finish
 
 IN_USE_SECONDS = 3600.0
 """What was used within is not taken: somebody may be about to read it."""
@@ -123,7 +124,7 @@ def make_room(
         for one in leave_out_lies(idx, progress):
             fsio.unlink(one, missing_ok=True)
         finish(paths, idx)
-        adopt(paths, idx, progress)
+        _adopt(paths, idx, progress)
         _clean(paths, idx)
         graph = Graph(idx.all)
         room, before = _choose(paths, graph, need, held, in_use_seconds, progress)
@@ -241,6 +242,23 @@ def _look(paths: StorePaths, graph: Graph) -> list[_OnDisk]:
         except OSError:
             found.append(_OnDisk(-1, 0))
     return found
+
+
+def _adopt(paths: StorePaths, idx: IdxSet, progress: Progress) -> None:
+    """Index the packs that no idx lists: their writer was killed. Where that cannot be, they are of no use."""
+    found = list_packs(paths.packs)
+    idx.reload()
+    listed = idx.pack_sizes()
+    for pack_id, path in found.items():
+        if pack_id not in listed:
+            try:
+                damaged = index_packs(paths, {pack_id: path})[1]
+            except OSError as error:
+                progress.warn(f"{path.name}: {error.strerror}")
+            else:
+                for damage in damaged:
+                    progress.warn(f"{path.name}: {damage.message}")
+    idx.reload()
 
 
 def _clean(paths: StorePaths, idx: IdxSet) -> None:
