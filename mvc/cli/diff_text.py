@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ _SIGNS = {
     TensorStatus.ADDED: ("+", "green"),
     TensorStatus.REMOVED: ("-", "red"),
     TensorStatus.RENAMED: (">", "cyan"),
+    TensorStatus.MOVED: (">", "cyan"),
     TensorStatus.RECAST: ("~", "magenta"),
     TensorStatus.RESHAPED: ("~", "magenta"),
     TensorStatus.CHANGED: ("~", "yellow"),
@@ -110,6 +112,7 @@ def _tensor_document(change: TensorChange, deltas: Mapping[str, Any] | None) -> 
     document: dict[str, Any] = {
         "status": change.status.value,
         "name": change.name,
+        "old_path": change.old_path,
         "old": _declared(change.old),
         "new": _declared(change.new),
         "new_nan": change.new_nan,
@@ -125,17 +128,31 @@ def _declared(tensor: Tensor | None) -> dict[str, Any] | None:
 
 
 def _tensor_lines(session: Session, changes: TensorChanges, deltas: Mapping[str, Any] | None) -> list[str]:
-    told = [one for one in changes.changes if deltas is None or one.name not in deltas]
+    told = [
+        one
+        for one in changes.changes
+        if one.status is not TensorStatus.MOVED and (deltas is None or one.name not in deltas)
+    ]
     rows = [[f"{_SIGNS[one.status][0]} {printable(one.name)}", _what(one)] for one in told[:_MOST]]
     made = table(rows)
     lines = ["    " + session.paint(line, _SIGNS[one.status][1]) for one, line in zip(told[:_MOST], made, strict=True)]
     if len(told) > _MOST:
         lines.append(f"    and {len(told) - _MOST:,} more")
+    lines += ["    " + session.paint(line, "cyan") for line in _moved(changes)]
     if deltas:
         lines += ["", *load(_DELTA_TEXT)(deltas, session.paint, session.width), ""]
-    if not changes.changes and changes.other_bytes_differ:
+    if not (changes.changes or changes.moved_away) and changes.other_bytes_differ:
         lines.append("    all tensors are the same; the bytes around them differ")
     return lines
+
+
+def _moved(changes: TensorChanges) -> Iterator[str]:
+    """Tensors that are as they were, but in another file: how many."""
+    origins = Counter(one.old_path for one in changes.changes if one.status is TensorStatus.MOVED)
+    for path, count in origins.items():
+        yield f"> {counted(count, 'tensor')} moved here from {printable_path(path or '')}"
+    if changes.moved_away:
+        yield f"< {counted(changes.moved_away, 'tensor')} moved to other files"
 
 
 def _hunk_lines(session: Session, hunks: Sequence[str]) -> list[str]:
@@ -160,9 +177,10 @@ def _what(change: TensorChange) -> str:
         return _shape(new or old)
     if change.status is TensorStatus.RENAMED:
         return f"was {printable(old.name)}"
+    was = f"  was in {printable_path(change.old_path)}" if change.old_path else ""
     if change.status is TensorStatus.CHANGED:
-        return _shape(new) + nan
-    return f"{_shape(old)} -> {_shape(new)}{nan}"
+        return _shape(new) + nan + was
+    return f"{_shape(old)} -> {_shape(new)}{nan}{was}"
 
 
 def _shape(tensor: Tensor | None) -> str:
@@ -173,11 +191,13 @@ def _shape(tensor: Tensor | None) -> str:
 
 def _summary(changes: TensorChanges) -> str:
     parts = [f"{count} {one.value}" for one in TensorStatus if (count := changes.count(one))]
+    if changes.moved_away:
+        parts.append(f"{changes.moved_away} moved away")
     return ", ".join([*parts, f"{counted(changes.unchanged, 'tensor')} unchanged"])
 
 
 def _tensor_rows(changes: TensorChanges) -> Iterator[str]:
-    other = [one for one in changes.changes if one.status is not TensorStatus.CHANGED]
+    other = [one for one in changes.changes if one.status not in (TensorStatus.CHANGED, TensorStatus.MOVED)]
     if other:
         yield "| | tensor | |"
         yield "|---|---|---|"

@@ -38,6 +38,7 @@ def file_json(one: FileDiff) -> dict[str, Any]:
         if changes is None
         else {
             **{status.value: changes.count(status) for status in TensorStatus},
+            "moved_away": changes.moved_away,
             "unchanged": changes.unchanged,
         },
     }
@@ -68,4 +69,6 @@ def _tensors(changes: TensorChanges | None) -> str:
             parts.insert(0, f"{count} of {changes.unchanged + len(changes.changes)} tensors changed")
         elif count:
             parts.append(f"{count} {status.value}")
+    if changes.moved_away:
+        parts.append(f"{changes.moved_away} moved away")
     return ", ".join(parts)

@@ -6,7 +6,7 @@ read to say which tensors do, since nobody has written its manifest yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mvc.errors import UsageError
@@ -15,22 +15,14 @@ from mvc.metadata.compare import MetadataDiff, compare
 from mvc.metadata.tree import read_metadata
 from mvc.objects import trees
 from mvc.objects.ancestry import merge_base
-from mvc.objects.manifest import Manifest, parse
+from mvc.objects.manifest import Manifest
 from mvc.objects.merge import same_file
-from mvc.objects.model import TreeItem, is_link
+from mvc.objects.model import TreeItem, is_file, is_link
 from mvc.objects.revparse import parse_range
 from mvc.ops.differences import changed_paths, staged_differences
-from mvc.ops.file_diff import (
-    FileDiff,
-    Status,
-    Version,
-    diff_trees,
-    file_diffs,
-    has_tensors,
-    in_order,
-    status_of,
-    version,
-)
+from mvc.ops.file_diff import diff_trees, file_diffs, is_model, stored_manifest, version
+from mvc.ops.file_versions import FileDiff, Status, Version, in_order, status_of
+from mvc.ops.shards import across_shards
 from mvc.ops.tensor_changes import tensor_changes
 from mvc.progress import SILENT, Progress
 from mvc.repo.locking import read_stage
@@ -137,6 +129,8 @@ def _staged(repo: Repository, left: str | None, pathspec: Pathspec, options: Dif
         if before is None or item is None or not same(before, item):
             changes.append(trees.TreeChange(path, before, item))
     files = file_diffs(repo, changes, renames=options.renames, tensors=options.tensors)
+    if options.tensors:
+        files = across_shards(files, lambda path, version: stored_manifest(repo, path, version))
     unmerged = _unmerged(stage, pathspec)
     return Diff(commit[:7] if commit else "nothing", "stage", in_order([*files, *unmerged]), None, commit)
 
@@ -155,18 +149,18 @@ def _worktree(repo: Repository, left: str | None, pathspec: Pathspec, options: D
         }
         before = {path: trees.entry_at(repo.objects, tree, path) for path in {*dirty, *different}}
         clean = {path: item for path, item in different.items() if item is not None and path not in dirty}
-    files = file_diffs(repo, [trees.TreeChange(path, before[path], item) for path, item in clean.items()], tensors=True)
+    files = file_diffs(
+        repo, [trees.TreeChange(path, before[path], item) for path, item in clean.items()], tensors=options.tensors
+    )
     gone = [path for path in before if path not in clean and (path not in dirty or path in found.deleted)]
     removed = file_diffs(repo, [trees.TreeChange(p, before[p], None) for p in gone if before[p]], tensors=False)
     changed = [path for path in dirty if path not in found.deleted]
     edited = _edited(repo, {path: before[path] for path in changed}, options, progress)
-    return Diff(
-        left[:7] if left else "stage",
-        "worktree",
-        in_order([*files, *removed, *edited, *_unmerged(stage, pathspec)]),
-        None,
-        left,
-    )
+    every = in_order([*files, *removed, *edited])
+    if options.tensors:
+        every = across_shards(every, lambda path, version: _manifest(repo, path, version, progress))
+    every = in_order([*every, *_unmerged(stage, pathspec)])
+    return Diff(left[:7] if left else "stage", "worktree", every, None, left)
 
 
 def _edited(repo: Repository, before: _Items, options: DiffOptions, progress: Progress) -> list[FileDiff]:
@@ -179,19 +173,26 @@ def _edited(repo: Repository, before: _Items, options: DiffOptions, progress: Pr
         mode = _mode(found.st_mode)
         new = Version(mode, found.st_size, None, found.st_size > SMALL_FILE and not is_link(mode))
         old = version(repo, item) if item is not None else None
-        if old is not None and old.chunked and new.chunked and options.tensors and item is not None:
-            models[path] = parse(repo.objects.blob(item.id))
-        status = status_of(old, new)
-        result.append(FileDiff(status, path, old, new))
-    models = {path: manifest for path, manifest in models.items() if has_tensors(manifest)}
-    if not models:
-        return result
-    read: Callable[..., dict[str, Manifest]] = load(READERS["unstored"])
-    now = read(repo, list(models), progress)
+        if old is not None and options.tensors and is_file(mode):
+            manifest = stored_manifest(repo, path, old)
+            if manifest is not None:
+                models[path] = manifest
+        result.append(FileDiff(status_of(old, new), path, old, new))
+    now = load(READERS["unstored"])(repo, list(models), progress) if models else {}
     return [
-        replace(one, tensors=tensor_changes(models[one.path], now[one.path])) if one.path in now else one
+        replace(one, tensors=tensor_changes(models[one.path], now[one.path]))
+        if one.path in now and is_model(now[one.path])
+        else one
         for one in result
     ]
+
+
+def _manifest(repo: Repository, path: str, version: Version, progress: Progress) -> Manifest | None:
+    """The manifest of a model on either side; None for any other file."""
+    if version.id is not None:
+        return stored_manifest(repo, path, version)
+    found: Manifest = load(READERS["unstored"])(repo, [path], progress)[path]
+    return found if is_model(found) else None
 
 
 def _staged_item(stage: Stage, path: str) -> TreeItem | None:

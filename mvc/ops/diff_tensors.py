@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mvc.objects.manifest import parse
-from mvc.ops.diff import FileDiff
-from mvc.ops.tensor_changes import tensor_changes
+from mvc.objects.model import is_file
+from mvc.ops.file_versions import FileDiff, Version
 from mvc.ops.tensor_deltas import TensorDelta, tensor_deltas
 from mvc.progress import SILENT, Progress
 from mvc.repo.chunks import open_chunks
@@ -18,16 +17,23 @@ def file_deltas(
     repo: Repository, files: Sequence[FileDiff], progress: Progress = SILENT
 ) -> dict[str, dict[str, TensorDelta]]:
     """For each model that differs: the figures by tensor, by the model's path."""
-    chunks = open_chunks(repo)
+    models = [one for one in files if one.tensors is not None]
     found: dict[str, dict[str, TensorDelta]] = {}
-    for one in files:
-        if one.tensors is None:
-            continue
-        if one.new is not None and one.new.id is None and one.old is not None and one.old.id is not None:
-            with UnstoredChunks(repo, lambda: chunks) as unstored:
-                now = unstored.manifest(one.path)
-                changes = tensor_changes(parse(repo.objects.blob(one.old.id)), now)
-                found[one.path] = tensor_deltas(unstored, changes.changes, progress=progress)
-        else:
-            found[one.path] = tensor_deltas(chunks, one.tensors.changes, progress=progress)
+    with UnstoredChunks(repo, lambda: open_chunks(repo)) as chunks:
+        for one in models:  # first all of them: a tensor may have been in another file
+            for side in (one.old, one.new):
+                _know(chunks, one.path, side)
+        for one in models:
+            if one.tensors is not None:
+                found[one.path] = tensor_deltas(chunks, one.tensors.changes, progress=progress)
     return found
+
+
+def _know(chunks: UnstoredChunks, path: str, side: Version | None) -> None:
+    """Have the chunks of a file that the store has not."""
+    if side is None or not is_file(side.mode):
+        return
+    if side.id is None:
+        chunks.manifest(path)
+    elif not side.chunked:
+        chunks.blob_manifest(path, side.id)

@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import Enum
 
+from mvc.lazy import load
 from mvc.objects import trees
 from mvc.objects.manifest import Manifest, identity, is_manifest, parse
 from mvc.objects.merge import same_file
-from mvc.objects.model import TreeItem, is_link
+from mvc.objects.model import TreeItem, is_file, is_link
+from mvc.ops.file_versions import FileDiff, Status, Version, in_order, status_of
+from mvc.ops.shards import across_shards
 from mvc.ops.tensor_changes import TensorChanges, tensor_changes
 from mvc.repo.pathspec import Pathspec
 from mvc.repo.repository import Repository
 
-
-class Status(Enum):
-    """What became of a file; the value is the letter of `--name-status`."""
-
-    ADDED = "A"
-    DELETED = "D"
-    MODIFIED = "M"
-    RENAMED = "R"
-    TYPE = "T"
-    """A file became a link, or the other way round."""
-    UNMERGED = "U"
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A file on one side: its mode, size in bytes, and the id of its blob (None: it is not stored yet)."""
-
-    mode: int
-    size: int
-    id: str | None
-    chunked: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FileDiff:
-    """A file that differs. `old_path` is where a renamed one was; `tensors` for models on both sides."""
-
-    status: Status
-    path: str
-    old: Version | None
-    new: Version | None
-    old_path: str | None = None
-    tensors: TensorChanges | None = None
+_DESCRIBE = "mvc.repo.described:describe_blob"
+_NAMER = "mvc.hashing:chunk_namer"
+"""Loaded where a small file may be a model."""
+_LEAST = 16
+"""No model has fewer bytes."""
 
 
 def diff_trees(
@@ -66,7 +39,8 @@ def diff_trees(
         if (pathspec is None or pathspec.matches(change.path))
         and not (change.old and change.new and same(change.old, change.new))
     ]
-    return file_diffs(repo, changes, renames=renames, tensors=tensors)
+    files = file_diffs(repo, changes, renames=renames, tensors=tensors)
+    return across_shards(files, lambda path, version: stored_manifest(repo, path, version)) if tensors else files
 
 
 def version(repo: Repository, item: TreeItem) -> Version:
@@ -94,7 +68,7 @@ def file_diffs(
             continue
         old = version(repo, change.old) if change.old else None
         new = version(repo, change.new) if change.new else None
-        inside = _tensors(repo, old, new) if tensors else None
+        inside = _tensors(repo, change.path, old, new) if tensors else None
         result.append(FileDiff(status_of(old, new), change.path, old, new, tensors=inside))
     return in_order(result)
 
@@ -116,27 +90,29 @@ def _renames(changes: Sequence[trees.TreeChange]) -> dict[str, str]:
     return found
 
 
-def status_of(old: Version | None, new: Version | None) -> Status:
-    if old is None:
-        return Status.ADDED
-    if new is None:
-        return Status.DELETED
-    return Status.TYPE if is_link(old.mode) != is_link(new.mode) else Status.MODIFIED
-
-
-def _tensors(repo: Repository, old: Version | None, new: Version | None) -> TensorChanges | None:
+def _tensors(repo: Repository, path: str, old: Version | None, new: Version | None) -> TensorChanges | None:
     """The tensors that differ between two stored models; None where one side is none."""
-    if old is None or new is None or not (old.chunked and new.chunked) or old.id is None or new.id is None:
+    if old is None or new is None:
         return None
-    before, after = parse(repo.objects.blob(old.id)), parse(repo.objects.blob(new.id))
-    if not (has_tensors(before) and has_tensors(after)):
+    before = stored_manifest(repo, path, old)
+    after = stored_manifest(repo, path, new) if before is not None else None
+    return tensor_changes(before, after) if before is not None and after is not None else None
+
+
+def stored_manifest(repo: Repository, path: str, version: Version) -> Manifest | None:
+    """The manifest of a stored model, made now if the file is so small that it is a blob; None for any other file."""
+    if version.id is None or not is_file(version.mode):
         return None
-    return tensor_changes(before, after)
+    blob = repo.objects.blob(version.id)
+    if version.chunked:
+        manifest = parse(blob)
+    elif len(blob) < _LEAST:
+        return None
+    else:
+        manifest = load(_DESCRIBE)(path, blob, load(_NAMER)(repo.settings.store.naming))
+    return manifest if is_model(manifest) else None
 
 
-def has_tensors(manifest: Manifest) -> bool:
-    return any(segment.tensor is not None for segment in manifest.segments)
-
-
-def in_order(files: Iterable[FileDiff]) -> tuple[FileDiff, ...]:
-    return tuple(sorted(files, key=lambda one: one.path.encode("utf-8", "surrogateescape")))
+def is_model(manifest: Manifest) -> bool:
+    """Whether it is of a format whose tensors are known; there may be none in it."""
+    return any(segment.kind != "opaque" for segment in manifest.segments)

@@ -17,6 +17,8 @@ class TensorStatus(Enum):
     REMOVED = "removed"
     RENAMED = "renamed"
     """The same values, dtype and shape under another name, which the old version did not have."""
+    MOVED = "moved"
+    """The same values under the same name, from another file: a shard of the same model."""
     RECAST = "recast"
     """Another dtype (and perhaps shape)."""
     RESHAPED = "reshaped"
@@ -29,12 +31,14 @@ class TensorStatus(Enum):
 class TensorChange:
     """One tensor that differs. `old` is None if it was added, `new` if it was removed.
 
-    `old_segment` and `new_segment` name its chunks, for whoever wants to compare values.
+    `old_segment` and `new_segment` name its chunks, for whoever wants to compare values. `old_path` is the
+    file that it was in, if that is another one.
     """
 
     status: TensorStatus
     old_segment: ManifestSegment | None
     new_segment: ManifestSegment | None
+    old_path: str | None = None
 
     @property
     def old(self) -> Tensor | None:
@@ -72,6 +76,8 @@ class TensorChanges:
     unchanged_bytes: int = 0
     other_bytes_differ: bool = False
     """Bytes outside of tensors differ: the header, or what no tensor covers."""
+    moved_away: int = 0
+    """Tensors that were here and are in another file now. That file's changes tell of them."""
 
     def count(self, status: TensorStatus) -> int:
         return sum(change.status is status for change in self.changes)
@@ -109,6 +115,23 @@ def tensor_changes(old: Manifest, new: Manifest) -> TensorChanges:
     changes.extend(TensorChange(TensorStatus.REMOVED, sides.old[name], None) for name in gone)
     differ = list(_other_bytes(old)) != list(_other_bytes(new))
     return TensorChanges(tuple(changes), unchanged, unchanged_bytes, differ)
+
+
+def only_side(manifest: Manifest, status: TensorStatus) -> TensorChanges:
+    """What a file that was added (or removed) as a whole says: all its tensors were."""
+    added = status is TensorStatus.ADDED
+    changes = (
+        TensorChange(status, None if added else segment, segment if added else None)
+        for segment in _tensors(manifest).values()
+    )
+    return TensorChanges(tuple(changes))
+
+
+def moved(old: TensorChange, new: TensorChange, old_path: str) -> TensorChange:
+    """What became of a tensor that was removed from the file `old_path` and added to another."""
+    before, after = old.old_segment, new.new_segment
+    assert before is not None and after is not None  # a removed and an added one
+    return TensorChange(_status(before, after) or TensorStatus.MOVED, before, after, old_path)
 
 
 def _added(sides: _Sides, segment: ManifestSegment, gone: dict[str, None]) -> TensorChange:

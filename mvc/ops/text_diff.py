@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from mvc.fsio import RandomFile
 from mvc.objects.model import is_file
-from mvc.ops.file_diff import FileDiff, Version
+from mvc.ops.file_versions import FileDiff, Version
 from mvc.repo.place import Placer
 from mvc.repo.repository import Repository
 from mvc.settings import SMALL_FILE

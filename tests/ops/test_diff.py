@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -293,3 +294,18 @@ def test_figures_of_a_tensor_in_several_blocks(world: World) -> None:
     assert delta["relative_norm"] == pytest.approx(np.linalg.norm(b - a) / np.linalg.norm(a))
     assert delta["cosine"] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     assert file["layers"] == [{"name": "w", "tensors": 1, "relative_norm": delta["relative_norm"]}]
+
+
+def keys(value: object, at: str = "") -> set[str]:
+    """Where each key of a document stands: "files.tensors.added"."""
+    if isinstance(value, list):
+        return set().union(*(keys(one, at) for one in value)) if value else set()
+    if isinstance(value, dict):
+        return set().union(*({f"{at}.{key}"} | keys(one, f"{at}.{key}") for key, one in value.items()))
+    return set()
+
+
+def test_the_page_tells_each_key_of_the_json(tuned: World) -> None:
+    page = (Path(__file__).parents[2] / "docs/commands/diff.md").read_text()
+    documented = json.loads(page.split("```json\n")[1].split("```")[0])
+    assert keys(documented) == keys(tuned.mvc("diff", "HEAD~1", "HEAD", "--tensors", "--json").json)
