@@ -7,22 +7,14 @@ the remote is the old one, and what was put is garbage that a repeat takes up, o
 from __future__ import annotations
 
 import contextlib
-import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from mvc import fsio
-from mvc.backends.probe import probe, require
 from mvc.errors import MissingObject, NotFound, RefChanged, Refused
 from mvc.lazy import load
-from mvc.objects.encoding import raw_object_id
 from mvc.objects.manifest import Manifest, is_manifest, parse
 from mvc.objects.model import Signature, is_file
-from mvc.objects.pack import Pack
 from mvc.objects.packwriter import PackWriter
 from mvc.objects.reachable import Reached
 from mvc.objects.refs import RefChange
@@ -32,11 +24,13 @@ from mvc.progress import SILENT, Progress
 from mvc.repo.repository import Repository
 from mvc.repo.tensors import chunk_refs
 from mvc.settings import MAX_DEPTH
-from mvc.sync import condemned, keys
+from mvc.sync import condemned
 from mvc.sync.absorbed import Absorbed
 from mvc.sync.lease import Lease
+from mvc.sync.probed import require_writable
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote
+from mvc.sync.sealedgit import SealedGit, outgoing_folder
 from mvc.sync.state import ChunkPack, GitPack, State
 from mvc.sync.verdicts import ANY, PushedRef, PushStatus, RefUpdate, check_updates, judge, moved
 
@@ -50,14 +44,12 @@ if TYPE_CHECKING:
 
 SENDING = {
     "chunks": "mvc.repo.chunks:open_chunks",
-    "copy": "mvc.objects.repack:copy",
     "bring": "mvc.sync.chunks:bring",
     "outgoing": "mvc.sync.outgoing:Outgoing",
     "with packs": "mvc.sync.outgoing:with_packs",
 }
 """Loaded when there is something to send: a push that finds nothing to do ends sooner without numpy and codecs."""
 
-_LEFT_SECONDS = 24 * 3600.0
 _RESTARTS = 5
 """So often gc of the remote may come between."""
 
@@ -164,10 +156,10 @@ class _Push:
             self._track(verdicts)
             return PushResult(verdicts, seq=state.seq)
         if not dry_run:
-            self._probe()
+            require_writable(self._remote)
         chunks: ChunkStore = load(SENDING["chunks"])(self._repo)
         with contextlib.ExitStack() as stack:
-            folder = self._remote.memory / "outgoing"
+            folder = outgoing_folder(self._remote)
             git = PackWriter(folder, self._repo.tmp_dir)
             stack.callback(git.discard)
             cargo = self._collect(state, verdicts, chunks, git)
@@ -186,17 +178,6 @@ class _Push:
 
     def _judge(self, state: State) -> tuple[PushedRef, ...]:
         return judge(self._repo.objects, state, self._updates, atomic=self._atomic)
-
-    def _probe(self) -> None:
-        """Before the first write: does the store keep two from making one key? The answer is kept."""
-        note = self._remote.memory / "probed"
-        address = self._remote.backend.url.encode("utf-8", "surrogateescape")
-        with contextlib.suppress(FileNotFoundError):
-            if note.read_bytes() == address:
-                return
-        require(self._remote.backend, probe(self._remote.backend))
-        fsio.make_dirs(note.parent)
-        fsio.write_atomic(note, address, sync=False)
 
     # ---- what is to go
 
@@ -305,7 +286,7 @@ class _Push:
             outgoing = make(self._remote, state, cargo.index, chunks, self._jobs, self._progress)
             outgoing.resume(names)
         with contextlib.ExitStack() as stack:
-            git = stack.enter_context(_SealedGit(self._remote, cargo.git)) if len(cargo.git) else None
+            git = stack.enter_context(SealedGit(self._remote, cargo.git)) if len(cargo.git) else None
             lease = self._lease(stack, outgoing, git)
             if outgoing is not None:
                 self._progress.begin("sending", cargo.stored)
@@ -329,7 +310,7 @@ class _Push:
         sent = (outgoing.sent if outgoing else 0) + (git_pack.size + git_pack.idx_size if git_pack else 0)
         return self._result(verdicts, cargo, state.seq, outgoing.chunks if outgoing else 0, sent)
 
-    def _lease(self, stack: contextlib.ExitStack, outgoing: Outgoing | None, git: _SealedGit | None) -> Lease | None:
+    def _lease(self, stack: contextlib.ExitStack, outgoing: Outgoing | None, git: SealedGit | None) -> Lease | None:
         """Tell gc of the remote what is taken up and put; and take up nothing that gc is about to remove.
 
         The lease is written first, then gc's lists are read; gc writes its list first, and then reads leases. So at
@@ -400,54 +381,3 @@ class _Push:
 
     def _result(self, verdicts: tuple[PushedRef, ...], cargo: _Cargo, seq: int, chunks: int, sent: int) -> PushResult:
         return PushResult(verdicts, len(cargo.git), chunks, sent, cargo.raw, tuple(cargo.files), seq)
-
-
-class _SealedGit:
-    """The Git pack of a push, beside; removed at the end of a `with` block."""
-
-    def __init__(self, remote: Remote, writer: PackWriter) -> None:
-        self._remote = remote
-        self._folder = remote.memory / "outgoing"
-        for left in self._folder.glob("pack-*"):
-            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
-                fsio.unlink(left, missing_ok=True)  # of a push that was killed
-        self._seal(writer)
-
-    def _seal(self, writer: PackWriter) -> None:
-        self._idx_path = writer.seal(None)
-        self._path = self._idx_path.with_suffix(".pack")
-        self.pack = git_pack_of(self._path, self._idx_path)
-
-    def __enter__(self) -> _SealedGit:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for one in (self._idx_path, self._path):
-            fsio.unlink(one, missing_ok=True)
-
-    @property
-    def keys(self) -> tuple[str, str]:
-        return keys.git_pack(self.pack.id), keys.git_idx(self.pack.id)
-
-    def rename(self) -> None:
-        """Give it another name: gc is about to remove one of the same bytes. A blob that nothing names does it."""
-        writer = PackWriter(self._folder, self._remote.repo.tmp_dir)
-        load(SENDING["copy"])(Pack(self._idx_path), writer, lambda _raw_id: True)
-        chance = os.urandom(16)
-        writer.add(raw_object_id("blob", chance), "blob", chance)
-        self.__exit__(None, None, None)
-        self._seal(writer)
-
-    def put(self) -> None:
-        """Upload pack and idx."""
-        self._remote.backend.put(keys.git_pack(self.pack.id), self._path)
-        self._remote.backend.put(keys.git_idx(self.pack.id), self._idx_path)
-
-
-def git_pack_of(path: Path, idx_path: Path) -> GitPack:
-    """A Git pack by its checksum."""
-    with fsio.RandomFile(path) as file:
-        size = file.stat().st_size
-        return GitPack(file.read_exact(size - 20, 20).hex(), size, idx_path.stat().st_size)

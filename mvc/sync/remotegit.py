@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha1
 from pathlib import Path
@@ -13,7 +13,6 @@ from types import TracebackType
 from mvc import fsio
 from mvc.errors import IntegrityError, MvcError, NetworkError, NotFound
 from mvc.objects.database import Objects
-from mvc.objects.pack import Pack
 from mvc.objects.packwriter import PackWriter
 from mvc.objects.receive import Incoming
 from mvc.objects.repack import copy
@@ -119,16 +118,13 @@ class RemoteGit:
         except MvcError as error:
             return error
 
-    def write(self, wanted: set[bytes], folder: Path, extra: Sequence[tuple[bytes, str, bytes]] = ()) -> Path:
-        """A new Git pack of the objects `wanted` (20 bytes each), sealed in `folder`; returns its idx."""
+    def writer(self, wanted: Container[bytes], folder: Path) -> PackWriter:
+        """A new Git pack, not sealed yet, of those of the objects that are `wanted` (20 bytes each)."""
         writer = PackWriter(folder, self._remote.repo.tmp_dir)
         try:
             for pack in self.objects.packs.packs():
-                copy(Pack(pack.idx_path), writer, wanted.__contains__)
-            # Chance makes its name one that never was there: gc may be removing a pack of the same objects.
-            for raw_id, kind, data in extra:
-                writer.add(raw_id, kind, data)  # type: ignore[arg-type]
-            return writer.seal(None)
+                copy(pack, writer, wanted.__contains__)
         except BaseException:
             writer.discard()
             raise
+        return writer
