@@ -15,9 +15,14 @@ def commands(verb: str) -> Iterator[tuple[str, click.Command]]:
     """The command of a verb, and for a noun those of its verbs: ("reflog", ...), ("reflog show", ...)."""
     command: click.Command = load(VERBS[verb].target)
     yield verb, command
+    yield from _inner(verb, command)
+
+
+def _inner(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     if isinstance(command, click.Group):
-        for name, inner in sorted(command.commands.items()):
-            yield f"{verb} {name}", inner
+        for verb, inner in sorted(command.commands.items()):
+            yield f"{name} {verb}", inner
+            yield from _inner(f"{name} {verb}", inner)
 
 
 def options(command: click.Command) -> Iterator[tuple[tuple[str, ...], str]]:
