@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 from click.shell_completion import (
     BashComplete,
@@ -9,7 +11,9 @@ from click.shell_completion import (
     FishComplete,
     ShellComplete,
     ZshComplete,
+    add_completion_class,
     shell_complete,
+    split_arg_string,
 )
 
 from mvc.cli.command import verb
@@ -17,7 +21,51 @@ from mvc.cli.registry import VERBS
 from mvc.cli.session import Session
 
 VARIABLE = "_MVC_COMPLETE"
-SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+_BASH = """
+%(complete_func)s() {
+    local IFS=$'\\n' line="${COMP_LINE:0:COMP_POINT}" response completion type value cut=""
+    response=$(env COMP_WORDS="$line" COMP_CWORD=last %(complete_var)s=bash_complete $1)
+    # Bash takes what stands before a colon for a word of its own, and replaces only what comes behind.
+    local word="${line##*[[:space:]]}"
+    if [[ $COMP_WORDBREAKS == *:* && $word == *:* ]]; then
+        cut="${word%%"${word##*:}"}"
+    fi
+    for completion in $response; do
+        IFS=',' read -r type value <<< "$completion"
+        if [[ $type == dir ]]; then
+            COMPREPLY=()
+            compopt -o dirnames
+        elif [[ $type == file ]]; then
+            COMPREPLY=()
+            compopt -o default
+        elif [[ $type == plain ]]; then
+            [[ $value == */ ]] && compopt -o nospace
+            printf -v value '%%q' "${value#"$cut"}"
+            COMPREPLY+=("$value")
+        fi
+    done
+    return 0
+}
+
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+
+class Bash(BashComplete):
+    """As click's, but for words that bash breaks at a colon: the line is taken apart here."""
+
+    source_template = _BASH
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        if os.environ.get("COMP_CWORD") != "last":
+            return super().get_completion_args()
+        line = os.environ["COMP_WORDS"]
+        words = split_arg_string(line)
+        incomplete = words.pop() if words and not line[-1:].isspace() else ""
+        return words[1:], incomplete
+
+
+SHELLS: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": ZshComplete, "fish": FishComplete}
 
 
 @verb
@@ -43,4 +91,5 @@ def complete_verbs(incomplete: str) -> list[CompletionItem[str]]:
 
 def answer(program: click.Command, session: Session, instruction: str) -> int:
     """What the shell's script asks for behind each Tab, on stdout."""
+    add_completion_class(Bash)
     return shell_complete(program, {"obj": session}, "mvc", VARIABLE, instruction)

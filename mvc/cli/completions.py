@@ -1,4 +1,4 @@
-"""What the shell offers behind the Tab key: files, revisions, branches, tags. Quiet about any trouble."""
+"""What the shell offers behind the Tab key: files, revisions, their paths, branches, tags. Quiet about any trouble."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from click.shell_completion import CompletionItem
 
 from mvc.cli.session import Session
 from mvc.errors import MvcError
+from mvc.objects.model import METADATA_DIR, TREE, TreeEntry, TreeItem, is_tree
+from mvc.objects.reader import ObjectReader
+from mvc.objects.revparse import resolve_tree
+from mvc.objects.trees import entry_at
 from mvc.objects.upstream import remote_names
 
 
 def complete_revisions(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    """Branches, tags, remote branches and HEAD; behind "A.." the other end."""
+    """Branches, tags, remote branches and HEAD; behind "A.." the other end; behind "REV:" the paths there."""
+    if ":" in incomplete:
+        return [CompletionItem(path) for path in _paths(ctx, incomplete)]
     before, dots, ending = incomplete.rpartition("..")
     names = ["HEAD", *_names(ctx, "refs/heads/", "refs/tags/", "refs/remotes/")]
     return [CompletionItem(before + dots + name) for name in names if name.startswith(ending)]
@@ -76,9 +82,34 @@ def _session(ctx: click.Context) -> Session:
     return session
 
 
+def _paths(ctx: click.Context, incomplete: str) -> list[str]:
+    """What `REV:PATH` may go on with. A folder that is the only choice is entered: the shell would end the word."""
+    revision, _, path = incomplete.partition(":")
+    folder, slash, start = path.rpartition("/")
+    prefix = f"{revision}:{folder}{slash}"
+    try:
+        repo = _session(ctx).repo()
+        root = resolve_tree(repo.objects, repo.refs, revision)
+        item = entry_at(repo.objects, root, folder) if folder else TreeItem(TREE, root)
+        while item is not None and is_tree(item.mode):
+            found = [entry for entry in _entries(repo.objects, item.id) if entry.name.startswith(start)]
+            if len(found) != 1 or not is_tree(found[0].mode):
+                return [f"{prefix}{entry.name}{'/' if is_tree(entry.mode) else ''}" for entry in found]
+            item, start, prefix = TreeItem(TREE, found[0].id), "", f"{prefix}{found[0].name}/"
+    except (MvcError, OSError):
+        pass
+    return []
+
+
+def _entries(objects: ObjectReader, tree: str) -> list[TreeEntry]:
+    """Of a folder; not what the shell could not take, nor the params and metrics that mvc keeps in the tree."""
+    return [entry for entry in objects.tree(tree) if entry.name.isprintable() and entry.name != METADATA_DIR]
+
+
 def _names(ctx: click.Context, *prefixes: str) -> list[str]:
     try:
         refs = _session(ctx).repo().refs
-        return [ref.removeprefix(prefix) for prefix in prefixes for ref in refs.list(prefix)]
+        names = [ref.removeprefix(prefix) for prefix in prefixes for ref in refs.list(prefix)]
+        return [name for name in names if name.isprintable()]  # a surrogate escape is not
     except (MvcError, OSError):
         return []

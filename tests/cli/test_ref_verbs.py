@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -320,6 +321,37 @@ def complete(path: Path, *words: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
+def test_paths_of_a_revision_in_bash(history: History, mvc: Mvc) -> None:
+    """Which breaks words at a colon, so that what it replaces begins there."""
+    path = history.path
+    for name in ("one/two/a,b c.bin", "one/two/d", "one/two/\udcff", "other"):
+        place = path / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("x")
+    mvc("add", "-A", cwd=path)
+    mvc("commit", "-q", "-m", "m", "--no-environment", cwd=path)
+    (path / "script").write_text(mvc("completion", "bash").out)
+    wrapper = path / "mvc"
+    wrapper.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m mvc "$@"\n')
+    wrapper.chmod(0o755)
+
+    def typed(line: str) -> list[str]:
+        code = """source ./script; compopt() { :; }
+            COMP_LINE=$1 COMP_POINT=${#1}; _mvc_completion ./mvc; printf '%s\\n' "${COMPREPLY[@]}" """
+        environment = {**os.environ, "PYTHONPATH": ROOT}
+        command = ["bash", "--norc", "-c", code, "bash", line]
+        done = subprocess.run(command, cwd=path, env=environment, capture_output=True, text=True, check=True)
+        assert not done.stderr
+        return done.stdout.splitlines()
+
+    assert typed("mvc show HEAD:o") == ["one/", "other"]
+    assert typed("mvc show HEAD:on") == [r"one/two/a\,b\ c.bin", "one/two/d"]
+    assert typed("mvc cat-file HEAD~0:one/two/d") == ["one/two/d"]
+    assert typed("mvc show HE") == ["HEAD"]
+    assert "show" in typed("mvc ") and typed("mvc sho") == ["show"]
+
+
 def test_completion(history: History, tmp_path: Path) -> None:
     path = history.path
     assert sorted(complete(path, "rev")) == ["plain,rev-parse", "plain,revert"]
@@ -334,5 +366,7 @@ def test_completion(history: History, tmp_path: Path) -> None:
     assert complete(path, "reflog", "e") == ["plain,expire"]
     assert "plain,topic" in complete(path, "reflog", "to")
     assert complete(path, "branch", "--sort", "n") == ["plain,name"]
+    assert complete(path, "show", "topic:") == ["plain,topic:f", "plain,topic:g"]
+    assert complete(path, "show", "nothing:") == complete(path, "show", "HEAD:none/") == []
     assert complete(tmp_path, "log", "v") == ["file,v"]  # no repository: no trouble
     assert complete(tmp_path, "-C", "repo", "tag", "v") == ["plain,v1"]
