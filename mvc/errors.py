@@ -122,7 +122,14 @@ class NetworkError(MvcError):
 
 
 class RemoteUnavailable(NetworkError):
-    """A remote did not answer, or not to the end: the same request may pass later."""
+    """A remote did not answer, or not to the end: the same request may pass later.
+
+    `after`: not before so many seconds, where the remote says so.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, after: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.after = after
 
 
 class AuthError(MvcError):

@@ -31,6 +31,8 @@ MAX_KEY = 512
 _KEY = re.compile(r"(?!/)(?:(?:/|\A)[a-z0-9][a-z0-9._-]{0,199})+")
 _PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9._-]{0,199}(?:/|\Z))*")
 
+Ask = Callable[[str, bytes], bytes]
+"""A question ("have", "locate") and its body to the answer's. Raises as a Backend's methods do."""
 Report = Callable[[int], None]
 """Told the number of bytes that went since it was last called."""
 
@@ -51,6 +53,10 @@ class Capabilities:
     """How many requests at once make sense."""
     part: int
     """Bytes above which a put goes in parts of this size."""
+    vouched: bool = False
+    """Behind it is a server that has tried its store out: nobody else need (see `probe`)."""
+    ask: Ask | None = None
+    """Puts a question to the server behind it (docs/protocol/sync.md); None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)

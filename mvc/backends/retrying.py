@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,7 +68,9 @@ class RetryingBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
+        found = self.inner.capabilities
+        ask = found.ask
+        return found if ask is None else replace(found, ask=lambda *what: self._try(lambda: ask(*what)))
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         return self._try(lambda: self.inner.get(key, offset, length))
@@ -140,7 +142,7 @@ class _Tries:
         bound = min(policy.longest_pause, policy.first_pause * 2 ** (self._done - 1))
         if self._done >= most or of._clock() - self._start >= policy.total:
             raise error
-        of._sleep(of._chance() * bound)
+        of._sleep(max(of._chance() * bound, min(error.after, policy.longest_pause)))
 
 
 class _HighWater:

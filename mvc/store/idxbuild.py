@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mvc.hashing import digest
 from mvc.store.idx import ENTRY, HEADER, MAGIC, PACK, VERSION, Idx, fan_bits
 from mvc.store.idxwrite import write_parts
 from mvc.store.records import NAME_SIZE, Location
@@ -66,6 +67,23 @@ def from_records(packs: Sequence[tuple[bytes, int]], records: Iterable[tuple[byt
         )
         bases += b"".join(place.bases)
     return Table(tuple(packs), _rows(names), np.frombuffer(entries, _ENTRY), _rows(bases))
+
+
+def from_columns(packs: Sequence[tuple[bytes, int]], names: bytearray, entries: bytearray, bases: bytearray) -> Table:
+    """A table of what stands in columns already: names and bases (32 bytes each), entries as in an idx."""
+    return Table(tuple(packs), _rows(names), np.frombuffer(entries, _ENTRY), _rows(bases))
+
+
+def nothing() -> tuple[Array, Array, Array]:
+    """The columns of a table without records."""
+    return _rows(b""), np.empty(0, _ENTRY), _rows(b"")
+
+
+def dumped(table: Table) -> tuple[bytes, bytes]:
+    """The bytes of the idx of a table that `merge` made, and its id (32 bytes)."""
+    body = b"".join(_parts(table))
+    identity = digest(body)
+    return body + identity, identity
 
 
 def from_idx(idx: Idx) -> Table:

@@ -26,7 +26,8 @@ class RemoteIndex:
     """The chunks of a remote in one of its states. Thread-safe for looking up."""
 
     def __init__(self, state: State, idx: list[Idx]) -> None:
-        self._sizes = {bytes.fromhex(pack.id): pack.size for pack in state.chunk_packs}
+        self.sizes = {bytes.fromhex(pack.id): pack.size for pack in state.chunk_packs}
+        """Bytes of the live packs, by id."""
         self.all = tuple(sorted(idx, key=lambda one: -one.records))
 
     @classmethod
@@ -75,7 +76,7 @@ class RemoteIndex:
                 places = [idx.location(number) for number in idx.find_all(name)]
             except StructError as error:
                 raise IntegrityError(f"idx {idx.path.name} of the remote does not hold together") from error
-            yield from live(places, self._sizes, idx.path.name)
+            yield from live(places, self.sizes, idx.path.name)
 
     def __contains__(self, name: bytes) -> bool:
         return next(self._copies(name), None) is not None

@@ -1,0 +1,91 @@
+"""Push, fetch and checkout through the server: the same engine, everything verified on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mvc.backends.base import Backend
+from mvc.backends.http import HttpBackend
+from mvc.backends.memory import MemoryBackend
+from mvc.hub.messages import Right
+from mvc.hub.service import Service
+from mvc.hub.storage import repositories_in
+from mvc.sync.verdicts import RefUpdate
+from tests.hub.making import InProcess, client, over
+from tests.sync.making import MAIN, TRACKED, Peer, model, noise, tuned
+
+
+@pytest.fixture(params=["folder", "store"])
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
+    if request.param == "folder":
+        (tmp_path / "served").mkdir()
+        made = Service(repositories_in(str(tmp_path / "served"), environment={}))
+    else:
+        made = Service(over(MemoryBackend(), tmp_path / "memory"))
+    yield made
+    made.close()
+
+
+def peer(tmp_path: Path, name: str, backend: Backend) -> Peer:
+    (tmp_path / name).mkdir(exist_ok=True)
+    return Peer(tmp_path / name, backend)
+
+
+def exchange(backend: Backend) -> InProcess:
+    assert isinstance(backend, HttpBackend)
+    found = backend._exchange
+    assert isinstance(found, InProcess)
+    return found
+
+
+def test_a_push_is_fetched(service: Service, tmp_path: Path) -> None:
+    alice, bob = (peer(tmp_path, name, client(service)) for name in ("alice", "bob"))
+    first = alice.commit({"m.safetensors": model(), "a.txt": b"1", "x.bin": noise(300_000)})
+    assert alice.push().refs[0].status == "new"
+    assert not exchange(alice.backend).failures
+    bob.fetch()
+    bob.checkout(TRACKED)
+    assert bob.read("m.safetensors") == model() and bob.repo.refs.read(TRACKED) == first
+    bob.check()
+    bob.commit({"m.safetensors": tuned(), "b.txt": b"2"})
+    bob.push()
+    alice.fetch()
+    alice.checkout(TRACKED)
+    assert alice.read("m.safetensors") == tuned()
+    alice.check()
+
+
+def test_a_push_with_nothing_to_move_asks_twice(service: Service, tmp_path: Path) -> None:
+    alice = peer(tmp_path, "alice", client(service))
+    alice.commit({"m.safetensors": model()})
+    alice.push()
+    exchange(alice.backend).requests.clear()
+    assert alice.push().refs[0].status == "up-to-date"
+    assert len(exchange(alice.backend).requests) <= 3, exchange(alice.backend).requests
+
+
+def test_many_pushes_merge_their_idx(service: Service, tmp_path: Path) -> None:
+    alice = peer(tmp_path, "alice", client(service))
+    for number in range(20):
+        alice.commit({f"{number}.bin": noise(70_000, number)})
+        alice.push()
+    bob = peer(tmp_path, "bob", client(service, Right.READ))
+    state = bob.remote().state()
+    assert len({pack.idx_id for pack in state.chunk_packs}) < 20 == len(state.chunk_packs)
+    bob.fetch()
+    bob.checkout(TRACKED)
+    assert all(bob.read(f"{n}.bin") == noise(70_000, n) for n in range(20))
+    bob.check()
+
+
+def test_refs_move_by_force_and_go(service: Service, tmp_path: Path) -> None:
+    alice = peer(tmp_path, "alice", client(service))
+    first = alice.commit({"a": b"1"})
+    alice.push()
+    second = alice.commit({"a": b"2"})
+    alice.push(RefUpdate(second, MAIN), RefUpdate(first, "refs/heads/old"), RefUpdate(first, "refs/tags/v1"))
+    alice.push(RefUpdate(first, MAIN, force=True), RefUpdate(None, "refs/heads/old"))
+    assert alice.remote().state().refs == {MAIN: first, "refs/tags/v1": first}
