@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from mvc.cli.command import json_flag, quiet_flag, verb
@@ -11,6 +13,7 @@ from mvc.cli.session import Session
 from mvc.cli.sizes import human_bytes
 from mvc.cli.text import printable, printable_path
 from mvc.ops.clone import CloneOptions, clone, folder_of, go_on
+from mvc.repo.selection import split_patterns
 
 
 @verb
@@ -22,6 +25,16 @@ from mvc.ops.clone import CloneOptions, clone, folder_of, go_on
 @click.option("-n", "--no-checkout", is_flag=True, help="No files; the history alone.")
 @click.option("-o", "--origin", metavar="NAME", default="origin", help="What the remote is called here. [origin]")
 @click.option("--all-data", is_flag=True, help="The bytes of every version, too; else they come when they are needed.")
+@click.option(
+    "-I",
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Of files in chunks only those that match; remembered (checkout.include).",
+)
+@click.option(
+    "-X", "--exclude", multiple=True, metavar="PATTERN", help="None that match; remembered (checkout.exclude)."
+)
 @transfer_flags
 @json_flag
 @quiet_flag
@@ -33,6 +46,8 @@ def command(
     no_checkout: bool,
     origin: str,
     all_data: bool,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Make a copy of a remote in FOLDER.
@@ -42,7 +57,8 @@ def command(
     """
     path = session.cwd / (folder or folder_of(url))
     session.note(f"Cloning into '{printable_path(str(folder or path.name))}'...")
-    options = CloneOptions(origin, branch, not no_checkout, all_data, session.shared_store)
+    options = CloneOptions(origin, branch, not no_checkout, all_data, shared_store=session.shared_store)
+    options = replace(options, include=split_patterns(include), exclude=split_patterns(exclude))
     caller = session.caller(commits=False)
     configs = session.global_configs
     try:

@@ -10,6 +10,7 @@ from mvc.cli.outside import outside, transfer_flags
 from mvc.cli.session import Session
 from mvc.errors import NotFastForward, UsageError
 from mvc.ops.fetch import FetchOptions, fetch, fetch_all
+from mvc.repo.selection import split_patterns
 
 
 @verb
@@ -21,6 +22,13 @@ from mvc.ops.fetch import FetchOptions, fetch, fetch_all
 @click.option("-a", "--all", "every", is_flag=True, help="From every remote.")
 @click.option("-f", "--force", is_flag=True, help="Move local branches that REFSPEC names backwards, too.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell of refs that are up to date, too.")
+@click.option(
+    "-I",
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Also the bytes of tensors, or files, whose name matches: 'encoder.*'.",
+)
 @transfer_flags
 @dry_run_flag
 @json_flag
@@ -34,6 +42,7 @@ def command(
     every: bool,
     force: bool,
     verbose: bool,
+    include: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -43,7 +52,8 @@ def command(
     out or read. Remote-tracking branches (origin/main) move, your own do not: `mvc merge` or `mvc pull` does that.
     """
     repo, caller = session.repo(), session.caller(commits=False)
-    options = FetchOptions(prune, tags or "follow", force, dry_run)  # type: ignore[arg-type]  # one of three flags
+    wanted = split_patterns(include)
+    options = FetchOptions(prune, tags or "follow", force, dry_run, wanted)  # type: ignore[arg-type]  # of three flags
     if every:
         if remote is not None:
             raise UsageError("--all takes no remote and no refspecs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mvc.cli.pushed_text import moved_line
 from mvc.cli.ref_table import Row, kind_of, lines
 from mvc.cli.ref_table import moved as moved_from
 from mvc.cli.session import Session
@@ -26,6 +27,8 @@ def tell_fetch(session: Session, fetched: Fetched, *, verbose: bool = False, mov
             session.note(line)
     if moved and fetched.result.objects:
         session.note(f"received {human_bytes(fetched.result.bytes)} of history")
+    if fetched.data is not None:
+        session.note(moved_line(fetched.data.moved, fetched.data.size))
     return any(ref.status == "rejected" for ref in fetched.result.refs)
 
 
@@ -48,6 +51,8 @@ def fetch_json(fetched: Fetched) -> dict[str, Any]:
         ],
         "objects": result.objects,
         "bytes": result.bytes,
+        "bytes_of_chunks": fetched.data.moved if fetched.data is not None else 0,
+        "bytes_of_model": fetched.data.size if fetched.data is not None else 0,
     }
 
 

@@ -22,7 +22,7 @@ _NOTHING = 2
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 @click.option("--heads", is_flag=True, help="Branches alone.")
 @click.option("-t", "--tags", is_flag=True, help="Tags alone.")
-@click.option("--refs", "bare_refs", is_flag=True, help="Without HEAD.")
+@click.option("--refs", "bare_refs", is_flag=True, help="Without HEAD, and without what tags stand for.")
 @click.option("--symref", is_flag=True, help="Tell which branch HEAD is on.")
 @click.option("--exit-code", is_flag=True, help="Exit with 2 if there is no such ref.")
 @json_flag

@@ -12,6 +12,7 @@ from mvc import fsio
 from mvc.backends.open import is_local, local_path
 from mvc.errors import MvcError, NotFound, Refused, UsageError
 from mvc.objects import trees
+from mvc.objects.config import ConfigFile
 from mvc.objects.model import Commit
 from mvc.objects.refs import RefChange
 from mvc.objects.refspec import Refspec
@@ -25,6 +26,7 @@ from mvc.ops.tracking import follow
 from mvc.repo.locking import edit_stage
 from mvc.repo.materialize import content_identity, switch_tree
 from mvc.repo.repository import Repository
+from mvc.repo.selection import EXCLUDE, INCLUDE, is_left_out, selection_of
 from mvc.sync import fetch as engine
 from mvc.sync.chunks import bring_files
 from mvc.sync.fetch import FetchResult
@@ -45,6 +47,10 @@ class CloneOptions:
     """All chunks of the whole history, too."""
     shared_store: str = ""
     """The folder of a shared store in place of the one that is set (`MVC_STORE`)."""
+    include: tuple[str, ...] = ()
+    """Patterns of the files in chunks that are wanted in the worktree; none: all of them. Remembered in the config."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of those that are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,9 @@ def clone(
         raise Refused(f"destination path '{folder}' already exists and is not an empty directory")
     try:
         fsio.make_dirs(folder)
-        add_remote(init(folder, global_configs=global_configs).repo, options.origin, url)
+        made = init(folder, global_configs=global_configs).repo
+        add_remote(made, options.origin, url)
+        _remember(made, options)
         repo = Repository.open(folder, global_configs=global_configs).with_shared_store(options.shared_store)
         with connect(repo, require(repo.config, options.origin), outside) as remote:
             url = remote.backend.url
@@ -121,8 +129,19 @@ def clone(
     if options.all_data:
         with connect(repo, require(repo.config, options.origin), outside) as remote:
             tips = list(result.state.refs.values())
-            moved += bring_files(remote, tips, jobs=outside.jobs, progress=caller.progress).moved
+            wants = selection_of(repo.config).wants
+            moved += bring_files(remote, tips, wants=wants, jobs=outside.jobs, progress=caller.progress).moved
     return Cloned(repo, url, repo.refs.head().branch, commit, result.bytes, moved, size)
+
+
+def _remember(repo: Repository, options: CloneOptions) -> None:
+    """The patterns go into the config."""
+    if options.include or options.exclude:
+        file = ConfigFile(repo.common_dir / "config")
+        for key, patterns in ((INCLUDE, options.include), (EXCLUDE, options.exclude)):
+            for pattern in patterns:
+                file.add(key, pattern)
+        file.save()
 
 
 def _history_or_nothing(
@@ -194,8 +213,8 @@ def _check_out(repo: Repository, commit: Commit, caller: Caller) -> int:
     with edit_stage(repo, wait=caller.wait, what="clone") as stage:
         switch_tree(repo, stage, commit.tree, current_tree=None, progress=caller.progress)
         note_head(repo, stage)
-    items = trees.flatten(repo.objects, commit.tree).values()
-    return sum(content_identity(repo.objects, item)[0] for item in items)
+    items = trees.flatten(repo.objects, commit.tree).items()
+    return sum(content_identity(repo.objects, item)[0] for path, item in items if not is_left_out(repo, path, item))
 
 
 def _remove(folder: Path, *, keep: bool) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mvc import fsio
 from mvc.errors import NotFound
+from mvc.lazy import load
 from mvc.objects.refspec import Refspec, expand_tags, mapped, parse_fetch, tracking_ref
 from mvc.objects.upstream import upstream
 from mvc.ops.caller import Caller
@@ -17,7 +19,12 @@ from mvc.sync import fetch as engine
 from mvc.sync.fetch import FetchResult, Tags
 from mvc.sync.remotes import Remote, RemoteConfig, configured
 
+if TYPE_CHECKING:
+    from mvc.ops.fetch_data import BroughtData
+
 FETCH_HEAD = "FETCH_HEAD"
+_DATA = "mvc.ops.fetch_data:bring_matching"
+"""Loaded where chunks are asked for, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class FetchOptions:
     tags: Tags = "follow"
     force: bool = False
     dry_run: bool = False
+    include: tuple[str, ...] = ()
+    """Patterns: chunks of files and tensors that match come, too, of what HEAD's branch follows or was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,8 @@ class Fetched:
     result: FetchResult
     heads: tuple[FetchHead, ...]
     """What FETCH_HEAD tells: that which `pull` merges first."""
+    data: BroughtData | None = None
+    """What `include` brought."""
 
 
 def fetch(
@@ -107,10 +118,20 @@ def _fetch(
             progress=caller.progress,
         )
         url = remote.backend.url
-    heads = _heads(repo, config.name, result, asked=bool(given) or not config.name)
-    if not options.dry_run:
-        _write_fetch_head(repo, heads, url)
-    return Fetched(config.name, url, result, heads)
+        heads = _heads(repo, config.name, result, asked=bool(given) or not config.name)
+        data = None
+        if not options.dry_run:
+            _write_fetch_head(repo, heads, url)
+            if options.include:
+                data = _data(remote, heads, options, outside.jobs, caller)
+    return Fetched(config.name, url, result, heads, data)
+
+
+def _data(remote: Remote, heads: Sequence[FetchHead], options: FetchOptions, jobs: int, caller: Caller) -> BroughtData:
+    wanted = [one for one in heads if one.merge] or heads
+    commits = dict.fromkeys(remote.repo.objects.peel(one.id, "commit") for one in wanted)
+    done: BroughtData = load(_DATA)(remote, list(commits), options.include, jobs=jobs, progress=caller.progress)
+    return done
 
 
 def _wanted(remote: Remote, given: Sequence[Refspec]) -> list[Refspec] | None:

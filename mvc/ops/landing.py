@@ -19,6 +19,7 @@ from mvc.ops.three_way import ThreeWay, merged_tree
 from mvc.repo.materialize import content_identity, restore_paths, staged_entry, switch_tree
 from mvc.repo.repository import Repository
 from mvc.repo.scan import is_equal
+from mvc.repo.selection import is_left_out
 from mvc.repo.stage import Stage, StageEntry
 
 _FILE_AND_FOLDER = "file/folder"
@@ -33,7 +34,7 @@ def _stands(repo: Repository, path: str, item: TreeItem | None) -> bool:
     if item is None:
         return not os.path.lexists(repo.require_worktree() / path)
     size, digest = content_identity(repo.objects, item)
-    return is_equal(repo, path, item.mode, item.id, size, digest)
+    return is_equal(repo, path, item.mode, item.id, size, digest) or is_left_out(repo, path, item)
 
 
 def land(repo: Repository, stage: Stage, ours: str | None, merge: ThreeWay, caller: Caller) -> None:

@@ -69,6 +69,7 @@ def restore(
             items,
             to_stage=options.staged,
             to_worktree=options.worktree,
+            named=frozenset(pathspec.literal),
             progress=caller.progress,
         )
     return RestoreResult(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mvc.errors import WouldOverwrite
@@ -15,6 +15,7 @@ from mvc.progress import SILENT, Progress
 from mvc.repo.place import Placer
 from mvc.repo.repository import Repository
 from mvc.repo.scan import is_equal
+from mvc.repo.selection import is_left_out, selection_of
 from mvc.repo.stage import Stage, StageEntry, Stat, stat_of
 from mvc.repo.writing import Written, remove_leftovers, write_items
 
@@ -26,9 +27,11 @@ CURRENT = "current"
 
 @dataclass(slots=True)
 class _Plan:
-    """What a switch will do: `write` (None removes), `adopt` (equal already), and what stands in the way."""
+    """What a switch will do: `write` (None removes), `leave` (nobody wants it here), `adopt` (equal already), and what
+    stands in the way."""
 
     write: dict[str, TreeItem | None] = field(default_factory=dict)
+    leave: dict[str, TreeItem] = field(default_factory=dict)
     adopt: dict[str, TreeItem] = field(default_factory=dict)
     unstage: list[str] = field(default_factory=list)
     blocked: list[str] = field(default_factory=list)
@@ -64,6 +67,7 @@ def switch_tree(
             paths=sorted(plan.blocked),
             hint="commit or stash them, or give them up with --force",
         )
+    _leave_out(repo, plan)
     _clear(repo, stage, plan.adopt)
     written = write_items(repo, plan.write, force=force, progress=progress)
     for path in plan.unstage:
@@ -71,6 +75,8 @@ def switch_tree(
     with Placer(repo.require_worktree()) as placer:
         for path, item in plan.adopt.items():
             stage.put(staged_entry(repo.objects, path, item, _stat_of(placer, path)))
+    for path, item in plan.leave.items():
+        stage.put(staged_entry(repo.objects, path, item))
     for path, new in plan.write.items():
         if new is None:
             stage.remove(path)
@@ -88,12 +94,21 @@ def restore_paths(
     *,
     to_stage: bool,
     to_worktree: bool,
+    named: Container[str] = (),
     progress: Progress = SILENT,
 ) -> None:
-    """Put these items into the stage, the worktree or both (None removes), whatever stands there."""
+    """Put these items into the stage, the worktree or both (None removes), whatever stands there.
+
+    What nobody wants in the worktree (mvc.repo.selection) gets there only if it is `named`.
+    """
     written: dict[str, Written] = {}
     if to_worktree:
-        wanted = {path: item for path, item in items.items() if not _stands(repo, path, item)}
+        wanted = {
+            path: item
+            for path, item in items.items()
+            if not _stands(repo, path, item)
+            and (item is None or path in named or not is_left_out(repo, path, item))
+        }
         _clear(repo, stage, [path for path in items if path not in wanted])
         written = write_items(repo, wanted, force=True, progress=progress)
     with Placer(repo.require_worktree()) as placer:
@@ -110,6 +125,16 @@ def restore_paths(
                 entry = stage.get(path)
                 if entry is not None and (entry.mode, entry.id) == item:
                     stage.refresh(path, written[path].stat)
+
+
+def _leave_out(repo: Repository, plan: _Plan) -> None:
+    """Take out of what is to be written what is not there and nobody wants there."""
+    if selection_of(repo.config).everything:
+        return
+    for path, item in list(plan.write.items()):
+        if item is not None and is_left_out(repo, path, item):
+            plan.leave[path] = item
+            del plan.write[path]
 
 
 def staged_entry(objects: ObjectReader, path: str, item: TreeItem, stat: Stat | None = None) -> StageEntry:

@@ -19,6 +19,7 @@ from mvc.progress import SILENT, Progress
 from mvc.repo.folders import Folders
 from mvc.repo.pathspec import EVERYTHING, Pathspec
 from mvc.repo.repository import Repository
+from mvc.repo.selection import selection_of
 from mvc.repo.stage import Stage, StageEntry, Stat, is_fresh, stat_of
 from mvc.repo.statpass import differing
 from mvc.repo.unversioned import Found, Untracked, Walk
@@ -130,6 +131,7 @@ class _Differ:
         self, repo: Repository, folders: Folders, check_content: bool, progress: Progress, clock: Callable[[], int]
     ) -> None:
         self._folders = folders
+        self._selection = selection_of(repo.config)
         self._file_mode = repo.settings.file_mode
         self._check_content = check_content
         self._progress = progress
@@ -143,7 +145,9 @@ class _Differ:
         """`found` is what stands at the entry's path now."""
         path = entry.path
         if found is None or modes.S_ISDIR(found.st_mode):
-            self.deleted.append(path)
+            # A file in chunks that nobody wants here is not missing (mvc.repo.selection).
+            if found is not None or entry.blake3 is None or self._selection.wants(path):
+                self.deleted.append(path)
         elif _kind_differs(entry, found):
             self.typechanged.append(path)
         elif not self._check_content or self._surely_differs(entry, found):

@@ -150,8 +150,15 @@ def _receive(
     return Brought(run.chunks, run.moved, frozenset(lacking))
 
 
-def bring_files(remote: Remote, tips: Collection[str], *, jobs: int = 0, progress: Progress = SILENT) -> Brought:
-    """Bring all chunks that the whole history of these objects names (`--all-data`)."""
+def bring_files(
+    remote: Remote,
+    tips: Collection[str],
+    *,
+    wants: Callable[[str], bool] = lambda path: True,
+    jobs: int = 0,
+    progress: Progress = SILENT,
+) -> Brought:
+    """Bring all chunks that the whole history of these objects names, of files that `wants` says, by their path."""
     repo = remote.repo
     chunks = open_chunks(repo)
     total = Brought()
@@ -165,6 +172,8 @@ def bring_files(remote: Remote, tips: Collection[str], *, jobs: int = 0, progres
         chunks.reload()
 
     for file in chunked_files(repo.objects, walk_objects(repo.objects, tips)):
+        if not wants(file.path):
+            continue
         lists = [ref.name for segment in file.manifest.segments for ref in segment.lists]
         if any(name not in chunks for name in lists):
             waiting.update(lists)

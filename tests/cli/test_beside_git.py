@@ -151,6 +151,22 @@ def test_refspecs(shared: Twins) -> None:
     shared.alike("ann", "ls-remote", "--symref", "origin", "HEAD")
 
 
+def test_ls_remote_tells_what_annotated_tags_stand_for(shared: Twins, mvc: Mvc, tmp_path: Path) -> None:
+    shared.quietly("ann", "tag", "light")
+    shared.quietly("ann", "tag", "-m", "x", "v1")
+    shared.quietly("ann", "tag", "-m", "y", "v2", "v1")
+    shared.quietly("ann", "push", "-q", "origin", "--tags")
+    shared.quietly("ann", "tag", "-m", "not there", "v3")
+    for who in ("ann", "bob"):  # bob has none of the tags
+        for options in ([], ["--tags"], ["--refs"], ["--tags", "--refs"], ["--heads"]):
+            shared.alike(who, "ls-remote", *options, "origin")
+        shared.alike(who, "ls-remote", "origin", "v1*")
+        shared.alike(who, "ls-remote", "origin", "v1^{}")
+    assert mvc("ls-remote", "hub", cwd=tmp_path / "mvc").out.count("^{}\n") == 2
+    ids = dict(reversed(line.split("\t")) for line in mvc("ls-remote", "origin", cwd=tmp_path / "mvc" / "bob").lines)
+    assert ids["refs/tags/v1^{}"] == ids["refs/tags/v2^{}"] == ids["HEAD"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

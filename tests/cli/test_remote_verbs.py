@@ -206,3 +206,17 @@ def test_drop_and_whereis(mvc: Mvc, shared: Path, repo: Path) -> None:
     mvc("remote", "remove", "origin", cwd=repo)
     assert "nowhere" in mvc("whereis", "v1", cwd=repo, code=1).out
     assert mvc("drop", "nothing", cwd=repo, code=4) and mvc("drop", cwd=repo, code=2)
+
+
+def test_fetch_brings_what_is_asked_for_by_name(mvc: Mvc, shared: Path, repo: Path) -> None:
+    top = shared.parent
+    mvc("clone", "-n", "hub", "copy", cwd=top)
+    copy = top / "copy"
+    ran = mvc("fetch", "--include", "*.bin", cwd=copy)
+    assert ran.err.startswith("moved 300 kB for 300 kB of model")
+    assert mvc("whereis", cwd=copy).out.endswith("here, origin\n")
+    assert "  origin\n" in mvc("whereis", "v1", cwd=copy).out
+    document = json.loads(mvc("fetch", "--json", "-I", "model.bin", "origin", "v1", cwd=copy).out)
+    assert document["remotes"][0]["bytes_of_chunks"] > SIZE and document["remotes"][0]["bytes_of_model"] == SIZE
+    assert mvc("whereis", "v1", cwd=copy).out.endswith("here, origin\n")
+    assert "matches nothing.at.all" in mvc("fetch", "-I", "nothing.at.all", cwd=copy, code=4).err

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pytest
 
 from mvc.backends.memory import MemoryBackend
+from mvc.errors import NotFound
 from mvc.ops.cat_file import file_content, tensor_file
+from mvc.ops.fetch_data import bring_matching
 from tests.models import safetensors_bytes
 from tests.sync.making import Counted, Peers
 
@@ -95,3 +98,35 @@ def test_a_whole_file_comes_at_once(peers: Peers, backend: MemoryBackend) -> Non
     counted = Sized(backend)
     assert b"".join(file_content(bob.lazy(counted), "origin/main:m.safetensors")) == data
     assert len(gets(counted)) <= 3 and counted.received < 1.02 * len(data)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "chunks", "files", "tensors"),
+    [
+        (["encoder.*"], 2, 0, 2),
+        (["head", "decoder.0"], 2, 0, 2),
+        (["m.safetensors"], 6, 1, 0),
+        (["sub/"], 2, 1, 0),
+        (["*"], 8, 2, 0),
+        (["encoder.*", "other.safetensors"], 4, 1, 2),
+    ],
+)
+def test_chunks_of_what_matches_come(peers: Peers, patterns: list[str], chunks: int, files: int, tensors: int) -> None:
+    alice, bob = peers("alice"), peers("bob")
+    arrays = list(noisy(6).values())
+    names = ("encoder.0", "encoder.1", "decoder.0", "decoder.1", "head")
+    commit = alice.commit(
+        {
+            "m.safetensors": safetensors_bytes(dict(zip(names, arrays, strict=False)), {"note": "x" * 100_000}),
+            "sub/other.safetensors": safetensors_bytes({"t": arrays[5]}, {"note": "y" * 100_000}),
+        }
+    )
+    alice.push()
+    bob.fetch()
+    done = bring_matching(bob.remote(), [commit], patterns)
+    assert (done.files, done.tensors) == (files, tensors)
+    assert len(bob.chunk_names()) >= chunks
+    assert done.size // MB == done.moved // MB == chunks - files
+    assert bring_matching(bob.remote(), [commit], patterns).moved == 0
+    with pytest.raises(NotFound, match="nothing-like-it"):
+        bring_matching(bob.remote(), [commit], ["nothing-like-it"])
