@@ -21,6 +21,12 @@ _ITEM_NAMES = "mvc.formats.distcp:item_names"
 _METADATA = ".metadata"
 
 
+def describes(path: str) -> bool:
+    """Whether a file, by its name, may describe others."""
+    name = path.rpartition("/")[2]
+    return name == _METADATA or name.lower().endswith(".onnx")
+
+
 class Beside:
     """What the describing files of one folder (`*.onnx`, `.metadata`) say of the files beside them.
 

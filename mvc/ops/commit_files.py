@@ -25,6 +25,7 @@ from mvc.objects.revparse import resolve_commit
 from mvc.ops.caller import Caller
 from mvc.ops.messages import clean
 from mvc.repo.chunks import open_chunks
+from mvc.repo.describing import VersionFiles
 from mvc.repo.ingest import ingest_files
 from mvc.repo.repository import Repository
 from mvc.settings import SMALL_FILE
@@ -99,7 +100,7 @@ def commit_files(
     chunks = open_chunks(repo)
     with chunks.intend("commit") as intent:
         with chunks.writer(intent) as writer, repo.objects.batch() as batch:
-            taken = _store(repo, writer, batch, files, _tip(repo, full, options), caller)
+            taken = _store(repo, writer, batch, files, _tip(repo, full, options), options, caller)
             batch.seal()
         with hold(repo.locks_dir / "commit-files.lock", what="commit files", wait=_TURN):
             for attempt in range(_ATTEMPTS):
@@ -156,6 +157,7 @@ def _store(
     batch: ObjectBatch,
     files: Mapping[str, Source],
     tip: Commit | None,
+    options: CommitFilesOptions,
     caller: Caller,
 ) -> _Taken:
     """Store the files: chunks durable, blobs in the batch. What is there at their paths serves as base."""
@@ -174,7 +176,11 @@ def _store(
             else:
                 spilt.append(_spill(repo, source))
                 on_disk[path] = spilt[-1]
-        done = ingest_files(repo, writer, batch, on_disk, standing=standing, progress=caller.progress)
+        # Weights alone may be given; what says where their tensors lie is in the ref's commit then.
+        contents = {path: source for path, source in files.items() if isinstance(source, bytes)}
+        stays = {} if options.replace_all else {path: item for path, item in standing.items() if path not in files}
+        beside = VersionFiles(repo.objects, writer, stays, contents)
+        done = ingest_files(repo, writer, batch, on_disk, standing=standing, further=beside, progress=caller.progress)
     finally:
         for place in spilt:
             fsio.unlink(place, missing_ok=True)

@@ -25,7 +25,7 @@ from mvc.repo.encoding import ChunkEncoder
 from mvc.repo.fileread import FileReading, read_file
 from mvc.repo.place import Placer
 from mvc.repo.repository import Repository
-from mvc.repo.sourcefiles import NamedFiles, SourceFiles, Surroundings
+from mvc.repo.sourcefiles import Further, NamedFiles, SourceFiles, Surroundings
 from mvc.settings import SMALL_FILE
 from mvc.store.writer import PackWriter
 
@@ -77,10 +77,14 @@ def ingest_files(
     files: Mapping[str, Path],
     *,
     standing: Mapping[str, TreeItem],
+    further: Further | None = None,
     progress: Progress = SILENT,
 ) -> list[Ingested]:
-    """As `ingest`, for files anywhere on the disk, by the tree path that each is to have."""
-    return _ingest(repo, writer, batch, list(files), NamedFiles(files), standing, progress)
+    """As `ingest`, for files anywhere on the disk, by the tree path that each is to have.
+
+    `further` are files beside them that may say where their tensors lie.
+    """
+    return _ingest(repo, writer, batch, list(files), NamedFiles(files), standing, progress, further)
 
 
 def _ingest(
@@ -91,6 +95,7 @@ def _ingest(
     files: SourceFiles,
     standing: Mapping[str, TreeItem],
     progress: Progress,
+    further: Further | None = None,
 ) -> list[Ingested]:
     done: dict[str, Ingested] = {}
     large: list[tuple[int, str]] = []
@@ -117,7 +122,8 @@ def _ingest(
                     done[path] = small
                     progress.advance(small.size)
         if order:
-            session = _Session(repo, writer, batch, files, standing, progress)
+            around = Surroundings(files, further)
+            session = _Session(repo, writer, batch, files, standing, around, progress)
             done.update(session.run(order))
         writer.flush()
     finally:
@@ -135,11 +141,11 @@ class _Session:
         batch: ObjectBatch,
         files: SourceFiles,
         standing: Mapping[str, TreeItem],
+        around: Surroundings,
         progress: Progress,
     ) -> None:
         self._repo, self._writer, self._batch = repo, writer, batch
-        self._files, self._standing, self._progress = files, standing, progress
-        self._around = Surroundings(files)
+        self._files, self._standing, self._around, self._progress = files, standing, around, progress
         self._finder = BaseFinder(repo, writer, standing)
         self._done: dict[str, Ingested] = {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +27,14 @@ class SourceFiles(Protocol):
 
     def names(self, folder: str) -> Sequence[str]:
         """The bare names of what is in a folder ("" is the top), in no order; none if it cannot be read."""
+
+
+class Further(Protocol):
+    """Files beside those that are read, which are on no disk. `mvc.repo.describing.VersionFiles` is one."""
+
+    def names(self, folder: str) -> Sequence[str]: ...
+
+    def open(self, path: str) -> AbstractContextManager[tuple[ReadAt, int]]: ...
 
 
 class NamedFiles:
@@ -59,21 +67,28 @@ class Surroundings:
     """The files beside each file, for formats whose tensors another file names. One `Beside` a folder.
 
     What lies there counts, not what is being added: where only the weights of an ONNX model changed, the
-    `.onnx` that names them did not.
+    `.onnx` that names them did not. `further` are looked at where the disk has none of a name.
     """
 
-    def __init__(self, files: SourceFiles) -> None:
+    def __init__(self, files: SourceFiles, further: Further | None = None) -> None:
         self._files = files
+        self._further = further
         self._known: dict[str, Beside] = {}
 
     def of(self, path: str) -> Beside:
         folder = path.rpartition("/")[0]
         if folder not in self._known:
-            names = self._files.names(folder)
+            names = list(self._files.names(folder))
+            if self._further is not None:
+                names = list({*names, *self._further.names(folder)})
             self._known[folder] = Beside(names, lambda name: self._open(f"{folder}/{name}" if folder else name))
         return self._known[folder]
 
     @contextmanager
     def _open(self, path: str) -> Iterator[tuple[ReadAt, int]]:
+        if self._further is not None and self._files.lstat(path) is None:
+            with self._further.open(path) as found:
+                yield found
+            return
         with RandomFile(path, fd=self._files.open_read(path)) as file:
             yield file.read_at, file.stat().st_size

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mvc.errors import NotFound, RefChanged, Refused, UnsafePath, UsageError
@@ -11,6 +12,7 @@ from mvc.metadata.model import CommitMetadata
 from mvc.objects.model import Signature
 from mvc.ops.caller import Caller
 from mvc.ops.commit_files import CommitFilesOptions, commit_files
+from tests.formats.making import onnx_model, onnx_tensor, proto
 from tests.ops.world import World
 
 CALLER = Caller(Signature("Job", "job@example.org", 1_700_000_000, 60))
@@ -98,3 +100,35 @@ def test_several_processes_at_once_each_get_in(based: World) -> None:
     assert set(based.git("ls-tree", "--name-only", "runs").split()) == {"first", *names}
     based.mvc("switch", "runs")
     assert based.files()["c4"] == "c4" * 20_000
+
+
+@pytest.mark.parametrize("graph_of", ["small", "chunked"])
+@pytest.mark.parametrize("how", ["weights alone", "graph as bytes", "graph is replaced by another"])
+def test_weights_of_an_onnx_model(world: World, tmp_path: Path, how: str, graph_of: str) -> None:
+    """The .onnx file that says where their tensors lie is in the ref's commit, or comes along."""
+    values = np.random.default_rng(0).standard_normal((4, 100, 100)).astype(np.float32)
+    tensors = [
+        onnx_tensor(f"w{n}", [100, 100], 1, b"", location="m.data", offset=str(n * 40_000), length="40000")
+        for n in range(4)
+    ]
+    noise = np.random.default_rng(1).bytes(200_000 if graph_of == "chunked" else 10)
+    graph = onnx_model(*tensors, nodes=(proto(6, noise),))
+    data = tmp_path / "weights"
+    data.write_bytes(values.tobytes())
+    if how == "graph as bytes":
+        commit_files(world.repo, "main", {"a/m.onnx": graph, "a/m.data": data}, "base", caller=CALLER)
+    else:
+        commit_files(world.repo, "main", {"a/m.onnx": graph}, "graph", caller=CALLER)
+        commit_files(world.repo, "main", {"a/m.data": data}, "base", caller=CALLER)
+    world.mvc("reset", "-q", "--hard")
+    assert "w3" in world.mvc("show", "main:a/m.data").out
+    values[2] += 1
+    data.write_bytes(values.tobytes())
+    files: dict[str, Path | bytes] = {"a/m.data": data}
+    if how == "graph is replaced by another":
+        files["a/m.onnx"] = b"nothing"
+    commit_files(world.repo, "main", files, "tuned", caller=CALLER)
+    tensors_now = "w3" in world.mvc("show", "main:a/m.data").out
+    assert tensors_now == (how != "graph is replaced by another")
+    if tensors_now:
+        assert "1 of 4 tensors changed" in world.mvc("diff", "main~1", "main").out
