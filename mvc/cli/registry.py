@@ -56,6 +56,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
     "share": {
         "clone": Entry("mvc.cli.clone:command", "Copy a remote into a new folder"),
         "remote": Entry("mvc.cli.remote:command", "Name the remotes, and see what they hold"),
+        "get": Entry("mvc.cli.get:command", "One version into a folder, without a clone"),
         "fetch": Entry("mvc.cli.fetch:command", "Bring history from a remote"),
         "pull": Entry("mvc.cli.pull:command", "Fetch, then merge or rebase"),
         "push": Entry("mvc.cli.push:command", "Bring commits and models to a remote"),

@@ -29,19 +29,28 @@ class Address:
 def parse_address(text: str, cwd: Path) -> Address:
     """The URL ends at the first "@" behind its host, the revision at the first ":" behind that.
 
-    Where a folder's own name holds an "@", the URL ends at the first "@" before which a folder of that name stands.
-    Without any it is HEAD that is meant, without ":" no path. Raises UsageError.
+    Of a path on this disk it ends at the first "@" before which a folder of that name stands (so `models@v1:x` is a
+    folder's version, and not the ssh host v1, where there is a folder models). Without any "@" it is HEAD that is
+    meant, without ":" no path. Raises UsageError.
     """
-    start = next((found.end() for kind in (_AUTHORITY, _HOST) if (found := kind.match(text))), 0)
-    places = [at for at in range(start, len(text)) if text[at] == "@"]
-    if not start and len(places) > 1:
-        places = [at for at in places if (cwd / os.path.expanduser(text[:at])).is_dir()] or places
-    if not places or (not start and (cwd / os.path.expanduser(text)).is_dir()):
-        if not text:
-            raise UsageError("a URL is missing", hint="URL@REV:PATH")
+    if not text:
+        raise UsageError("a URL is missing", hint="URL@REV:PATH")
+    authority = _AUTHORITY.match(text)
+    places = [at for at in range(authority.end() if authority else 0, len(text)) if text[at] == "@"]
+    if authority is None:
+        if _is_folder(cwd, text):
+            return Address(text, "", None)
+        standing = [at for at in places if _is_folder(cwd, text[:at])]
+        host = _HOST.match(text)
+        places = standing or [at for at in places if host is None or at >= host.end()]
+    if not places:
         return Address(text, "", None)
     url, rest = text[: places[0]], text[places[0] + 1 :]
     revision, colon, path = rest.partition(":")
     if not url:
         raise UsageError(f"'{text}' names no repository", hint="URL@REV:PATH; . is the one of this folder")
     return Address(url, revision, path.strip("/") if colon else None)
+
+
+def _is_folder(cwd: Path, text: str) -> bool:
+    return bool(text) and "\0" not in text and (cwd / os.path.expanduser(text)).is_dir()

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mvc.backends.limited import parse_rates
 from mvc.backends.open import is_local, local_path, open_backend
 from mvc.errors import NotFound
 from mvc.objects.config import Config
@@ -38,11 +39,13 @@ def open_view(
             return
         if not (path / keys.FORMAT).is_file():
             raise NotFound(f"there is neither a repository nor a remote at {url}", hint="check the path")
-    naming = resolve(Config(None, globals=tuple(global_configs))).store.naming
+    config = Config(None, globals=tuple(global_configs))
+    rates = outside.rates.over(parse_rates(text)) if (text := config.get("transfer.limitrate")) else outside.rates
     with contextlib.ExitStack() as stack:
         if not _writable(cache):
             cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mvc-")))
-        yield stack.enter_context(RemoteView(open_backend(url, environment=outside.environment), cache, naming))
+        backend = open_backend(url, environment=outside.environment, rates=rates)
+        yield stack.enter_context(RemoteView(backend, cache, resolve(config).store.naming))
 
 
 def _writable(folder: Path) -> bool:

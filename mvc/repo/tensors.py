@@ -15,12 +15,16 @@ from mvc.store.records import Location
 Buffer = bytes | bytearray | memoryview
 
 
-class ChunkSource(Protocol):
+class ChunkReader(Protocol):
+    """Where chunks are read."""
+
+    def read(self, name: bytes) -> Buffer: ...
+
+
+class ChunkSource(ChunkReader, Protocol):
     """Where chunks are found and read: a ChunkStore, or a PackWriter that also sees its own session."""
 
     def find(self, name: bytes) -> Location | None: ...
-
-    def read(self, name: bytes) -> Buffer: ...
 
     def ensure(self, names: Iterable[bytes]) -> None: ...
 
@@ -41,7 +45,7 @@ def chunk_refs(chunks: ChunkSource, segment: ManifestSegment) -> tuple[ChunkRef,
     return tuple(chunks_of(segment, lambda name: bytes(chunks.read(name))))
 
 
-def file_chunks(chunks: ChunkSource, manifest: Manifest) -> Iterator[tuple[int, ChunkRef, ManifestSegment]]:
+def file_chunks(chunks: ChunkReader, manifest: Manifest) -> Iterator[tuple[int, ChunkRef, ManifestSegment]]:
     """(offset in the file, chunk, its segment) for all of a file, in order. One list is held at a time."""
     offset = 0
     for segment in manifest.segments:
@@ -75,7 +79,7 @@ def read_segment(chunks: ChunkSource, segment: ManifestSegment) -> bytes:
     return data
 
 
-def read_chunk(chunks: ChunkSource, ref: ChunkRef, segment: ManifestSegment, path: str = "") -> Buffer:
+def read_chunk(chunks: ChunkReader, ref: ChunkRef, segment: ManifestSegment, path: str = "") -> Buffer:
     """A chunk of a file; an error names the file and the tensor that it touches."""
     try:
         data = chunks.read(ref.name)

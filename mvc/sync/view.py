@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import threading
 from collections.abc import Collection, Iterator
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Protocol
 
 from mvc.backends.base import Backend
+from mvc.backends.metered import MeteredBackend
 from mvc.errors import NotFound
 from mvc.hashing import chunk_namer, digest
 from mvc.objects.database import Objects
@@ -59,7 +61,11 @@ class View(Protocol):
 
     @property
     def moved(self) -> int:
-        """Bytes of chunks that came over a line so far."""
+        """Bytes that came from the remote so far."""
+
+    @property
+    def jobs(self) -> int:
+        """How many batches at once make sense."""
 
     def close(self) -> None: ...
 
@@ -74,6 +80,7 @@ class LocalView:
         self.chunks: ChunkSource = open_chunks(repo)
         self.naming = repo.settings.store.naming
         self.moved = 0
+        self.jobs = os.cpu_count() or 1
 
     def resolve(self, revision: str) -> str:
         return _resolve(self.objects, self.repo.refs, revision)
@@ -98,6 +105,7 @@ class RemoteView:
         is verified, and it may be removed at any time when nobody reads."""
         self.url = backend.url
         self.naming = naming or ChunkNaming()
+        self.meter = backend = MeteredBackend(backend)
         self._backend = backend
         self._folder = memory_of(cache, backend.url)
         self._log = RemoteLog(backend, self._folder, self.naming)
@@ -120,7 +128,11 @@ class RemoteView:
 
     @property
     def moved(self) -> int:
-        return self._chunks.moved
+        return self.meter.received
+
+    @property
+    def jobs(self) -> int:
+        return self._backend.capabilities.parallel
 
     def state(self) -> State:
         """The newest state, as it was when first asked for. Raises NotFound if nobody has pushed there."""

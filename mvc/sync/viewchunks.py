@@ -4,7 +4,6 @@ names. What is held in memory is bounded by a batch and a small cache."""
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -55,9 +54,6 @@ class RemoteChunks:
     def __init__(self, source: Source, *, cache_bytes: int = CACHE_BYTES) -> None:
         self._source = source
         self._cache = RawCache(cache_bytes)
-        self._lock = threading.Lock()
-        self.moved = 0
-        """Bytes of records that came so far."""
 
     def find(self, name: bytes) -> Location | None:
         """Where the chunk lies, or None."""
@@ -104,7 +100,10 @@ class RemoteChunks:
         pending = [(name, MAX_DEPTH + 1) for name in names]
         while pending:
             name, below = pending.pop()
-            if self._cache.get(name) is not None or (local is not None and local(name) is not None):
+            if self._cache.get(name) is not None:
+                continue
+            if local is not None and (at_hand := local(name)) is not None:
+                self._cache.put(name, at_hand)  # read and hashed just now: not twice
                 continue
             place = next((one for one in index.copies(name) if one.depth < below), None)
             if place is None or (place.pack, place.offset) in found:
@@ -142,8 +141,6 @@ class RemoteChunks:
             raise PackGone(f"{self._source.backend.url} lacks its '{key}'", hint="repeat it") from error
         if len(data) != length:
             raise IntegrityError(f"{self._source.backend.url} gives too little of '{key}'", hint="repeat it")
-        with self._lock:
-            self.moved += len(data)
         return data
 
 
