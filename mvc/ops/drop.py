@@ -115,7 +115,7 @@ def _here(chunks: ChunkStore, file: FileVersion) -> set[bytes]:
     """The chunks of a version that are here, but for lists."""
     lists = {ref.name for segment in file.manifest.segments for ref in segment.lists}
     names = chunk_names(chunks, file.manifest, lambda name: name in lists)
-    return {name for name in names if name in chunks} - lists
+    return {name for name in names if chunks.find_own(name) is not None} - lists
 
 
 def _in_use(repo: Repository, chunks: ChunkStore, named: set[str]) -> set[bytes]:

@@ -11,7 +11,6 @@ from mvc.errors import IntegrityError, MvcError, Refused, UsageError
 from mvc.objects.reachable import Reached, walk_objects
 from mvc.objects.repack import RepackResult, prune
 from mvc.ops.caller import Caller
-from mvc.ops.proving import Held
 from mvc.ops.reflog import Expiry, default_before, expire_reflogs
 from mvc.repo import sharing
 from mvc.repo.chunks import open_chunks
@@ -21,6 +20,7 @@ from mvc.repo.roots import roots
 from mvc.store.chunkstore import ChunkStore
 from mvc.store.locks import hold
 from mvc.store.report import Cutoff, SweepResult
+from mvc.sync.held import Held
 from mvc.sync.promised import Promises
 
 _DAY = 24 * 3600.0

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from mvc.errors import MvcError, UsageError
 from mvc.ops.connect import Outside, connect
 from mvc.progress import SILENT, Progress
 from mvc.repo.repository import Repository
-from mvc.sync.held import HeldBy
+from mvc.sync.held import Held, held_by
 from mvc.sync.remotes import configured
-
-Held = Callable[[Sequence[bytes]], bool]
-"""Whether one remote holds all of these chunks."""
 
 
 @contextlib.contextmanager
@@ -37,7 +34,7 @@ def asking(repo: Repository, outside: Outside, progress: Progress = SILENT) -> I
 def _open(repo: Repository, outside: Outside, stack: contextlib.ExitStack, progress: Progress) -> Iterator[Held]:
     for config in configured(repo.config):
         try:
-            yield HeldBy(stack.enter_context(connect(repo, config, outside)), progress)
+            yield held_by(stack.enter_context(connect(repo, config, outside)), progress)
         except UsageError:
             continue  # a URL of a kind that is not known here
         except (MvcError, OSError) as error:

@@ -9,6 +9,7 @@ checksum in the head), then the header: a Merkle name that costs next to nothing
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -197,8 +198,11 @@ class PackFile:
     __slots__ = ("_file", "path")
 
     def __init__(self, path: Path) -> None:
+        """Raises FileNotFoundError; IntegrityError for a pipe, a folder, whatever is no file."""
         self.path = path
         self._file = fsio.RandomFile(path)
+        if not stat.S_ISREG(self._file.stat().st_mode):
+            raise IntegrityError("it is no regular file")
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):  # else the file could not be opened

@@ -30,6 +30,9 @@ def index_packs(
             file = PackFile(path)
         except FileNotFoundError:
             continue
+        except IntegrityError as error:
+            damage.append(Damage(path, error.message))
+            continue
         try:
             records = [(record.name, record.located(pack_id, offset)) for offset, record in walk(file, pack_id)]
         except IntegrityError as error:

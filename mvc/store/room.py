@@ -19,7 +19,7 @@ import contextlib
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -83,6 +83,14 @@ class Room:
         return sum(pack.size for pack in self.removed)
 
 
+class _Wish(NamedTuple):
+    """What is to be freed: see `make_room`."""
+
+    need: int
+    in_use_seconds: float
+    only: Collection[bytes] | None
+
+
 def disk_usage(root: Path) -> int:
     """Bytes of all packs and idx, and of what is being written, in all spaces of a store. 0 where there is none."""
     total = 0
@@ -110,15 +118,19 @@ def make_room(
     held: Held,
     *,
     in_use_seconds: float = IN_USE_SECONDS,
+    only: Collection[bytes] | None = None,
     dry_run: bool = False,
     progress: Progress = SILENT,
 ) -> Room:
-    """Free at least `need` bytes of a space, if that can be. Raises Locked, Refused, OSError."""
+    """Free at least `need` bytes of a space, if that can be. Raises Locked, Refused, OSError.
+
+    `only`: these packs (ids) and what rests on them, all of them, whenever they were used.
+    """
     paths = space_paths(root, space)
     idx = IdxSet(paths.idx, mapped=False, wary=True)
     if dry_run:
         leave_out_lies(idx, progress)
-        return _choose(paths, Graph(idx.all), need, held, in_use_seconds, progress)[0]
+        return _choose(paths, Graph(idx.all), _Wish(need, in_use_seconds, only), held, progress)[0]
     check_folders(root, space)
     with hold(paths.sweep_lock, what="store prune"):
         for one in leave_out_lies(idx, progress):
@@ -127,7 +139,7 @@ def make_room(
         _adopt(paths, idx, progress)
         _clean(paths, idx)
         graph = Graph(idx.all)
-        room, before = _choose(paths, graph, need, held, in_use_seconds, progress)
+        room, before = _choose(paths, graph, _Wish(need, in_use_seconds, only), held, progress)
         if not room.removed:
             return room
         condemned.write(paths.condemned, [pack.id for pack in room.removed], paths.tmp, final=False)
@@ -159,15 +171,13 @@ def _check(one: Idx) -> None:
         raise IntegrityError(f"idx {one.path.name} tells of what cannot be")
 
 
-def _choose(
-    paths: StorePaths, graph: Graph, need: int, held: Held, in_use_seconds: float, progress: Progress
-) -> tuple[Room, list[_OnDisk]]:
+def _choose(paths: StorePaths, graph: Graph, wish: _Wish, held: Held, progress: Progress) -> tuple[Room, list[_OnDisk]]:
     found = _look(paths, graph)
     leaning: dict[int, list[int]] = defaultdict(list)
     for above, below in graph.leaning().tolist():
         leaning[below].append(above)
     effective = [max(found[one].used_ns for one in _with_leaning(number, leaning)) for number in range(len(found))]
-    limit = time.time_ns() - int(in_use_seconds * 1e9)
+    limit = time.time_ns() - int(wish.in_use_seconds * 1e9)
     going: dict[int, None] = {}
     freed = unproven = in_use = 0
     known = {number: True for number, one in enumerate(found) if one.size < 0}
@@ -175,12 +185,12 @@ def _choose(
     progress.begin("asking what is held elsewhere", None, "packs")
     try:
         for number in sorted(range(len(found)), key=lambda one: (effective[one], one)):
-            if number in going:
+            if number in going or (wish.only is not None and graph.packs[number][0] not in wish.only):
                 continue
-            if effective[number] > limit:
+            if wish.only is None and effective[number] > limit:
                 in_use += max(found[number].size, 0)
                 continue
-            if freed >= need:
+            if wish.only is None and freed >= wish.need:
                 break
             unit = [one for one in _with_leaning(number, leaning) if one not in going]
             for one in unit:

@@ -112,6 +112,9 @@ class _Checker:
             file = PackFile(path)
         except FileNotFoundError:
             return  # gc has just removed it
+        except (IntegrityError, PermissionError) as error:
+            self.damage.append(Damage(path, str(error)))
+            return
         end = file.stat().st_size - TRAILER_SIZE
         identity = PackId()
         offset = HEADER_SIZE

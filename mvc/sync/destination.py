@@ -9,7 +9,7 @@ from mvc.progress import Progress
 from mvc.store.chunkstore import ChunkStore
 from mvc.store.room import disk_usage, make_room
 from mvc.store.shared import SharedStore
-from mvc.sync.held import HeldBy
+from mvc.sync.held import held_by
 from mvc.sync.remotes import Remote
 
 
@@ -38,7 +38,7 @@ def has_room(remote: Remote, shared: SharedStore, need: int, progress: Progress)
     if need <= limit:
         try:
             over = disk_usage(shared.root) + need - limit
-            make_room(shared.root, shared.space, over, HeldBy(remote, progress), progress=progress)
+            make_room(shared.root, shared.space, over, held_by(remote, progress), progress=progress)
         except Locked:
             return False  # another process makes room: for itself, it may be
     return disk_usage(shared.root) + need <= limit

@@ -1,35 +1,22 @@
-"""Whether a remote holds chunks: by its newest entry, read just now, and by asking for the packs that it lists."""
+"""Whether a remote holds chunks, as it says now: asked before the copy goes that it could bring back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 
 from mvc.progress import SILENT, Progress
-from mvc.sync import keys
-from mvc.sync.remoteindex import RemoteIndex
+from mvc.sync.holdings import Holdings
 from mvc.sync.remotes import Remote
 
+Held = Callable[[Sequence[bytes]], bool]
+"""Whether all of these chunks, with what they rest on, are in packs that are listed and there in their full size."""
 
-class HeldBy:
-    """The chunks of a remote, as it told when this was made. Asks once for each pack that is relied on."""
 
-    def __init__(self, remote: Remote, progress: Progress = SILENT) -> None:
-        """Raises what asking raises: NotFound, NetworkError, AuthError, IntegrityError."""
-        self._remote = remote
-        self._state = remote.state()
-        self._index, _ = RemoteIndex.of(remote, self._state, progress)
-        self._sizes = {bytes.fromhex(pack.id): pack.size for pack in self._state.chunk_packs}
-        self._stands: dict[bytes, bool] = {}
+def held_by(remote: Remote, progress: Progress = SILENT) -> Held:
+    """Asks the remote for its state, once. Raises NotFound, NetworkError, AuthError, IntegrityError."""
+    holdings = Holdings(remote, progress)
 
-    def __call__(self, names: Iterable[bytes]) -> bool:
-        """Whether all of these chunks are in packs that the remote lists, and which are there in their full size."""
-        return all(self._holds(name) for name in names)
+    def held(names: Sequence[bytes]) -> bool:
+        return holdings.held(names) == set(names)
 
-    def _holds(self, name: bytes) -> bool:
-        return any(self._pack_stands(place.pack) for place in self._index.copies(name))
-
-    def _pack_stands(self, pack_id: bytes) -> bool:
-        if pack_id not in self._stands:
-            size = self._remote.backend.size(keys.chunk_pack(pack_id.hex()))
-            self._stands[pack_id] = size == self._sizes[pack_id]
-        return self._stands[pack_id]
+    return held

@@ -31,7 +31,7 @@ from mvc.store.records import Location
 from mvc.store.room import Room, disk_usage, make_room, pack_uses
 from mvc.store.shared import space_paths
 from mvc.sync.chunks import bring
-from mvc.sync.held import HeldBy
+from mvc.sync.held import held_by
 from mvc.sync.promised import Promises, promised
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.verdicts import RefUpdate
@@ -63,7 +63,7 @@ class World:
 
     def room(self, need: int, peer: Peer, **options: bool) -> Room:
         with peer.remote() as remote:
-            return make_room(self.store, "plain", need, HeldBy(remote), **options)  # type: ignore[arg-type]
+            return make_room(self.store, "plain", need, held_by(remote), **options)  # type: ignore[arg-type]
 
 
 class _Peer(Peer):
@@ -120,7 +120,7 @@ def stands_alone(peer: Peer) -> None:
 
 def tidy(peer: Peer, *, dry_run: bool = False) -> GcResult:
     with peer.remote() as remote:
-        return gc(peer.repo, prune_after_days=0, dry_run=dry_run, held=HeldBy(remote), caller=peer.caller)
+        return gc(peer.repo, prune_after_days=0, dry_run=dry_run, held=held_by(remote), caller=peer.caller)
 
 
 def chunk_requests(counted: Counted) -> int:
@@ -279,7 +279,7 @@ def test_gc_does_not_move_what_is_young_nor_beyond_the_cap(world: World) -> None
     alice.commit(FILES)
     alice.push()
     with alice.remote() as remote:
-        assert not gc(alice.repo, held=HeldBy(remote), caller=alice.caller).moved
+        assert not gc(alice.repo, held=held_by(remote), caller=alice.caller).moved
     assert tidy(alice).moved
     assert disk_usage(world.store) <= 2**20
     alice.check()
