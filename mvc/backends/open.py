@@ -19,27 +19,36 @@ from mvc.lazy import load
 _OPENDAL = "mvc.backends.opendal_store:OpendalBackend"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 """Two letters or more: `C:/models` is a path."""
+_HOST_PATH = re.compile(r"(?![A-Za-z]:[\\/])(?:[^/:@\s\\]+@)?(?:\[[^\]/]+\]|[^/:@\[\]\\]+):")
+"""`host:path`, as for scp: nothing before the colon is a folder."""
+_SERVERS = {
+    "http": ("mvc.backends.http_address:parse", "mvc.backends.http:open_http"),
+    "https": ("mvc.backends.http_address:parse", "mvc.backends.http:open_http"),
+    "ssh": ("mvc.backends.ssh:parse", "mvc.backends.ssh:open_ssh"),
+}
+"""Schemes of an mvc server: what reads the URL, and what makes the backend of it. Loaded when asked for."""
 
 
 def open_backend(url: str, *, environment: Mapping[str, str], rates: Rates = UNLIMITED) -> Backend:
-    """The backend at `url`: a path, file://, or one of the schemes of `addresses.KINDS`.
+    """The backend at `url`: a path, file://, http(s)://, ssh://, host:path, or one of `addresses.KINDS`.
 
     `environment` is where credentials are looked for (a command gives `os.environ`). `rates`: no faster.
     Connects to nothing yet. Raises UsageError for a URL that makes no sense, Unsupported where a package is missing.
     """
-    found = _SCHEME.match(url)
-    if found is None or found[1].lower() == "file":
-        path = local_path(url)
+    if is_local(url):
+        path, found = local_path(url), _SCHEME.match(url)
         return _wrapped(FolderBackend(path, url=url if found else os.fspath(path)), rates)
+    scheme = _scheme(url)
+    if scheme in _SERVERS:
+        reads, opens = map(load, _SERVERS[scheme])
+        return _wrapped(opens(reads(url, environment)), rates)
     address = parse(url, environment)
     try:
         store = load(_OPENDAL)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("mvc"):
             raise
-        raise Unsupported(
-            f"{found[1].lower()}:// needs the package opendal", hint="pip install 'mvc-models[remotes]'"
-        ) from None
+        raise Unsupported(f"{scheme}:// needs the package opendal", hint="pip install 'mvc-models[remotes]'") from None
     return _wrapped(store(address), rates)
 
 
@@ -50,8 +59,15 @@ def _wrapped(inner: Backend, rates: Rates) -> Backend:
 
 def is_local(url: str) -> bool:
     """Whether `url` is a folder of this machine."""
+    return _scheme(url) == "file"
+
+
+def _scheme(url: str) -> str:
+    """In small letters; "file" for a path, "ssh" for host:path."""
     found = _SCHEME.match(url)
-    return found is None or found[1].lower() == "file"
+    if found is not None:
+        return found[1].lower()
+    return "ssh" if _HOST_PATH.match(url) else "file"
 
 
 def local_path(url: str) -> Path:
@@ -66,4 +82,4 @@ def local_path(url: str) -> Path:
 
 def schemes() -> tuple[str, ...]:
     """Every scheme that `open_backend` takes."""
-    return ("file", *KINDS)
+    return ("file", *_SERVERS, *KINDS)

@@ -1,10 +1,11 @@
 """A server at the other end of ssh: the system's ssh starts `mvc serve --stdio PATH` there, and speaks HTTP with it.
 
-    ssh://[user@]host[:port]/path      ssh://host/~/path      user@host:path, host:path (from the home folder on)
+    ssh://[user@]host[:port]/path      ssh://host/~/path      [user@]host:path (from the home folder on)
 
 Which ssh: MVC_SSH_COMMAND, GIT_SSH_COMMAND (both through the shell, as Git does), GIT_SSH, else `ssh`. Its keys, agent,
 known hosts and configuration are the user's own. What is started there is `mvc`, or what `?mvc=NAME` behind the URL
-says (one word), or MVC_REMOTE_COMMAND (as it stands). What ssh and the far side print goes to our standard error.
+says (one word), or MVC_REMOTE_COMMAND (as it stands; `remote.NAME.mvcCommand` comes to that). What ssh and the far
+side print goes to our standard error.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from mvc.backends.http import HttpBackend
@@ -48,13 +49,8 @@ class SshAddress:
     """As the far side gets it, in one word: absolute, or from the home folder on."""
     command: str
     """What is started there, ready for a shell."""
-
-
-def is_ssh(url: str) -> bool:
-    """Whether this is ssh://, or host:path (but for a path with a drive's letter)."""
-    if url.startswith(("ssh://", "git+ssh://", "ssh+git://")):
-        return True
-    return "://" not in url and _SHORT.fullmatch(url) is not None and not re.match(r"[A-Za-z]:[\\/]", url)
+    environment: Mapping[str, str] = field(repr=False, compare=False)
+    """Of the ssh that is started here."""
 
 
 def parse(url: str, environment: Mapping[str, str]) -> SshAddress:
@@ -78,7 +74,7 @@ def parse(url: str, environment: Mapping[str, str]) -> SshAddress:
         raise UsageError("this is no name of a host for ssh")
     if not path or any(ord(letter) < 32 or letter == "\x7f" for letter in path):
         raise UsageError("which folder there? host:path, or ssh://host/path")
-    return SshAddress(url, host.strip("[]"), user, port, path, command)
+    return SshAddress(url, host.strip("[]"), user, port, path, command, environment)
 
 
 def _split(url: str) -> tuple[str | None, str, int | None, str, list[tuple[str, str]]]:
@@ -111,10 +107,10 @@ def _quoted(path: str) -> str:
     return shlex.quote(path) if not path.startswith("-") else shlex.quote("./" + path)
 
 
-def open_ssh(address: SshAddress, environment: Mapping[str, str]) -> HttpBackend:
+def open_ssh(address: SshAddress) -> HttpBackend:
     """The backend at an ssh address. Connects to nothing yet."""
-    command = command_of(address, environment)
-    return HttpBackend(_SshPool(command, dict(environment), address.url), address.url, "", {"Host": "mvc"})
+    command = command_of(address, address.environment)
+    return HttpBackend(_SshPool(command, dict(address.environment), address.url), address.url, "", {"Host": "mvc"})
 
 
 class _SshPool(Pool):

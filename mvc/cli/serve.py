@@ -17,6 +17,7 @@ from mvc.errors import Unsupported
 from mvc.lazy import load
 
 LATE = {
+    "stdio": "mvc.hub.stdio:serve_folder",
     "serve": "mvc.hub.serving:serve",
     "listen": "mvc.hub.serving:Listen",
     "options": "mvc.hub.options:ServerOptions",
@@ -45,6 +46,7 @@ command.add_command(token, "token")
 
 @command.verb
 @click.argument("place", default=".", metavar="[FOLDER|URL]")
+@click.option("--stdio", is_flag=True, help="One repository over standard input and output, as ssh starts it.")
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", help="Listen there; 0.0.0.0 is everywhere.")
 @click.option(
     "--port",
@@ -71,12 +73,15 @@ command.add_command(token, "token")
 @click.option("--stall", metavar="SECONDS", type=click.FloatRange(0.1), default=30.0, help="End a silent body.")
 @click.option("--grace", metavar="SECONDS", type=click.FloatRange(1), default=60.0, help="For what runs at the end.")
 @quiet_flag
-def run(session: Session, place: str, **given: Any) -> None:
+def run(session: Session, place: str, stdio: bool, **given: Any) -> None:
     """Serve what lies under FOLDER, or in a store, until a signal ends it.
 
     FOLDER is one of repositories, which clients make by their first push; or a URL, as of a remote. Who may do what is
     told by tokens: mvc serve token create.
     """
+    if stdio:
+        load(LATE["stdio"])(place, session.cwd, session.environment, lambda line: session.note(printable(line)))
+        return
     local = load(LATE["local"])(place)
     if local:
         place = str(session.cwd / place) if "://" not in place else place

@@ -12,11 +12,14 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from http import HTTPStatus
 from io import BufferedReader, FileIO
+from pathlib import Path
 from urllib.parse import parse_qsl
 
+from mvc.errors import NotFound, Refused
 from mvc.fsio import Buffer, RandomFile
-from mvc.hub.messages import FileSlice, Identity, Request, Response
+from mvc.hub.messages import Everywhere, FileSlice, Identity, Request, Response, Right
 from mvc.hub.service import Service
+from mvc.hub.storage import single_folder
 
 _MOST_HEAD = 32 * 1024
 _MOST_HEADERS = 64
@@ -27,6 +30,34 @@ _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([\t\x20-\x7e\x
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 Told = Callable[[Exception], None]
+
+
+def serve_folder(place: str, cwd: Path, environment: Mapping[str, str], note: Callable[[str], None]) -> None:
+    """Serve the remote in a folder of this machine on standard input and output, with all rights: what may be done
+    there is for the file system to say. `note` is told of inner failures, a line each.
+
+    `~/` is the user's home. Raises Refused for a repository with a worktree, NotFound where none could be made.
+    """
+    folder = cwd / _expanded(place, environment)
+    if (folder / ".mvc").is_dir() or ((folder / "HEAD").is_file() and (folder / "objects").is_dir()):
+        raise Refused(
+            f"'{place}' is a repository that somebody works in, and no remote",
+            hint="push to a folder beside it: what is pushed there can be pulled here",
+        )
+    if not folder.is_dir() and not folder.parent.is_dir():
+        raise NotFound(f"the folder '{folder.parent}' is not there")
+
+    def failed(error: Exception) -> None:
+        note(f"mvc serve: {type(error).__name__}: {error}")
+
+    with closing(Service(single_folder(folder), keyed=True)) as service:
+        converse(service, Everywhere(Right.ADMIN, environment.get("USER", "") or "pipe"), 0, 1, failed)
+
+
+def _expanded(place: str, environment: Mapping[str, str]) -> str:
+    if place == "~" or place.startswith("~/"):
+        return environment.get("HOME", "~") + place[1:]
+    return place
 
 
 class _Broken(Exception):

@@ -53,7 +53,20 @@ def connect(repo: Repository, config: RemoteConfig, outside: Outside, *, push: b
     """
     top = repo.worktree or repo.common_dir
     url = absolute_url(config.push_url if push else config.url, top)
-    return Remote(repo, config, open_backend(url, environment=outside.environment, rates=_rates(repo, config, outside)))
+    environment = _environment(repo, config, outside)
+    return Remote(repo, config, open_backend(url, environment=environment, rates=_rates(repo, config, outside)))
+
+
+def _environment(repo: Repository, config: RemoteConfig, outside: Outside) -> Mapping[str, str]:
+    """The environment, and what the config says of ssh where that says nothing: which, and what it starts there."""
+    found = dict(outside.environment)
+    ssh = repo.config.get("core.sshcommand")
+    if ssh and not (found.get("MVC_SSH_COMMAND") or found.get("GIT_SSH_COMMAND")):
+        found["MVC_SSH_COMMAND"] = ssh
+    there = repo.config.get(f"remote.{config.name}.mvccommand") if config.name else None
+    if there:
+        found.setdefault("MVC_REMOTE_COMMAND", there)
+    return found
 
 
 def _rates(repo: Repository, config: RemoteConfig, outside: Outside) -> Rates:

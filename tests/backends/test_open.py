@@ -135,7 +135,8 @@ def test_without_opendal_one_line_says_what_to_install(monkeypatch: pytest.Monke
 
 
 def test_schemes() -> None:
-    assert schemes() == ("file", "s3", "gs", "az", "oss", "obs", "cos", "webdav", "webdavs", "hdfs")
+    stores = ("s3", "gs", "az", "oss", "obs", "cos", "webdav", "webdavs", "hdfs")
+    assert schemes() == ("file", "http", "https", "ssh", *stores)
 
 
 URLS = (
