@@ -55,14 +55,21 @@ def _decode_planes(
     if sum(size for mode, size in record.fields if mode != CONSTANT) + rest != len(payload):
         raise ParseError("a payload of the wrong size")
     planes: list[Buffer | int] = []
+    packed: list[tuple[Buffer, int]] = []
+    places: list[int] = []
     at = 0
     for (mode, value), bits in zip(record.fields, scheme.plane_bits(), strict=True):
         if mode == CONSTANT:
             planes.append(value)
             continue
         plane = payload[at : at + value]
-        planes.append(zstandards.decompress(plane, plane_size(elements, bits)) if mode == PACKED else plane)
+        if mode == PACKED:
+            places.append(len(planes))
+            packed.append((plane, plane_size(elements, bits)))
+        planes.append(plane)
         at += value
+    for place, content in zip(places, zstandards.decompress_all(packed), strict=True):
+        planes[place] = content
     result = engine.engine.blank(raw_size) if out is None else out
     view = memoryview(result)
     try:

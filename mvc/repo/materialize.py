@@ -69,7 +69,7 @@ def switch_tree(
         )
     _leave_out(repo, plan)
     _clear(repo, stage, plan.adopt)
-    written = write_items(repo, plan.write, force=force, progress=progress)
+    written = write_items(repo, plan.write, standing=stage.get, force=force, progress=progress)
     for path in plan.unstage:
         stage.remove(path)
     with Placer(repo.require_worktree()) as placer:
@@ -110,7 +110,7 @@ def restore_paths(
             and (item is None or path in named or not is_left_out(repo, path, item))
         }
         _clear(repo, stage, [path for path in items if path not in wanted])
-        written = write_items(repo, wanted, force=True, progress=progress)
+        written = write_items(repo, wanted, standing=stage.get, force=True, progress=progress)
     with Placer(repo.require_worktree()) as placer:
         for path, item in items.items():
             if to_stage:

@@ -80,10 +80,11 @@ class Placer:
                     folder.unlink(temporary)
                 raise
 
-    def begin(self, path: str, mode: int, size: int) -> PlacedFile:
+    def begin(self, path: str, mode: int, size: int, *, reading: bool = False) -> PlacedFile:
         """A file of `size` bytes to be written at any offsets from several threads, then committed or discarded.
 
         Bytes that are not written are zero. Room on the disk is not reserved (see NoSpace in materialize).
+        `reading`: the caller reads what stands there meanwhile, so it stays in the system's cache.
         """
         self._check(path, mode)
         if mode == LINK:
@@ -91,7 +92,8 @@ class Placer:
         with self._folders.lock:
             folder = self._folders.make(path.rpartition("/")[0], force=self._force)
             step("create", f"{self._folders.top}/{path}")
-            drop_cached(folder, path.rpartition("/")[2])
+            if not reading:
+                drop_cached(folder, path.rpartition("/")[2])
             return self._begin(folder, path, _permissions(mode), size)
 
     def _begin(self, folder: Folder, path: str, permissions: int, size: int) -> PlacedFile:

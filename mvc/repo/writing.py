@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mvc.errors import IntegrityError
@@ -17,9 +18,13 @@ from mvc.repo.bringing import bring
 from mvc.repo.chunks import open_chunks
 from mvc.repo.place import PlacedFile, Placer
 from mvc.repo.repository import Repository
-from mvc.repo.stage import Stat
+from mvc.repo.stage import StageEntry, Stat
+from mvc.repo.standing import StandingFile, standing_file
 from mvc.repo.tensors import file_chunks, read_chunk
 from mvc.repo.weighing import room_for, weigh
+from mvc.settings import PIECE
+from mvc.store.chunkstore import ChunkStore
+from mvc.store.records import Buffer
 
 
 class Written(NamedTuple):
@@ -31,12 +36,18 @@ class Written(NamedTuple):
 
 
 def write_items(
-    repo: Repository, items: Mapping[str, TreeItem | None], *, force: bool = False, progress: Progress = SILENT
+    repo: Repository,
+    items: Mapping[str, TreeItem | None],
+    *,
+    standing: Callable[[str], StageEntry | None] | None = None,
+    force: bool = False,
+    progress: Progress = SILENT,
 ) -> dict[str, Written]:
     """Make the worktree hold these items (None removes); returns what was written, by path.
 
     What stands at a path is replaced, so the caller has looked before; `force` also takes away a
-    link or file that is where a folder is needed. Raises NoSpace before anything is written,
+    link or file that is where a folder is needed. `standing` is what the stage says of the paths: chunks that a
+    file shares with the one it replaces, and bases, are read from that. Raises NoSpace before anything is written,
     MissingObject or IntegrityError naming the file, UnsafePath for a path that must not be.
     """
     blobs = {path: item for path, item in items.items() if item is not None}
@@ -63,7 +74,7 @@ def write_items(
                     stats[path] = placer.small(path, data, item.mode)
                     progress.advance(len(data))
             if chunked:
-                writer = _ChunkWriter(repo, placer, room.at_once, progress)
+                writer = _ChunkWriter(repo, placer, standing, room.at_once, progress)
                 stats.update(writer.run({path: blobs[path] for path in chunked}))
     finally:
         progress.end()
@@ -80,8 +91,17 @@ def remove_leftovers(repo: Repository, paths: Iterable[str]) -> None:
 class _ChunkWriter:
     """Decodes chunks in worker threads and writes each at its offset. Chunks in flight are bounded."""
 
-    def __init__(self, repo: Repository, placer: Placer, at_once: int, progress: Progress) -> None:
+    def __init__(
+        self,
+        repo: Repository,
+        placer: Placer,
+        standing: Callable[[str], StageEntry | None] | None,
+        at_once: int,
+        progress: Progress,
+    ) -> None:
         self._repo, self._placer, self._at_once, self._progress = repo, placer, at_once, progress
+        self._standing = standing
+        self._buffers: list[bytearray] = []
         self._chunks = open_chunks(repo)
         self._room = threading.Semaphore(max(repo.settings.store.window, 4))
 
@@ -89,50 +109,116 @@ class _ChunkWriter:
         stats: dict[str, Stat] = {}
         threads = self._repo.settings.store.threads or os.cpu_count() or 1
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-            waiting: list[tuple[str, PlacedFile, list[Future[None]]]] = []
+            waiting: list[_Writing] = []
             try:
                 for path, item in items.items():
                     waiting.append(self._start(pool, path, item))
                     if len(waiting) >= self._at_once:
-                        self._finish(stats, *waiting.pop(0))
+                        self._finish(stats, waiting.pop(0))
                 while waiting:
-                    self._finish(stats, *waiting.pop(0))
+                    self._finish(stats, waiting.pop(0))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
-                for _, file, _ in waiting:
+                for file in waiting:
                     file.discard()
                 raise
         return stats
 
-    def _start(self, pool: ThreadPoolExecutor, path: str, item: TreeItem) -> tuple[str, PlacedFile, list[Future[None]]]:
+    def _start(self, pool: ThreadPoolExecutor, path: str, item: TreeItem) -> _Writing:
         manifest = _manifest(self._repo, path, item)
-        file = self._placer.begin(path, item.mode, manifest.size)
-        futures: list[Future[None]] = []
+        entry = self._standing(path) if self._standing is not None else None
+        old = standing_file(self._repo, self._placer, self._chunks, entry) if entry is not None else None
+        try:
+            file = self._placer.begin(path, item.mode, manifest.size, reading=old is not None)
+        except BaseException:
+            if old is not None:
+                old.close()
+            raise
+        writing = _Writing(path, file, old)
         try:
             for offset, ref, segment in file_chunks(self._chunks, manifest):
                 self._room.acquire()
-                futures.append(pool.submit(self._write, file, path, offset, ref, segment))
-                if len(futures) > 4096:
-                    futures = _unfinished(futures)
+                if old is not None:
+                    old.reach(offset)
+                writing.futures.append(pool.submit(self._write, writing, offset, ref, segment))
+                if len(writing.futures) > 4096:
+                    writing.futures = _unfinished(writing.futures)
         except BaseException:
-            wait(futures)
-            file.discard()
+            wait(writing.futures)
+            writing.discard()
             raise
-        return path, file, futures
+        return writing
 
-    def _write(self, file: PlacedFile, path: str, offset: int, ref: ChunkRef, segment: ManifestSegment) -> None:
+    def _write(self, writing: _Writing, offset: int, ref: ChunkRef, segment: ManifestSegment) -> None:
         try:
-            file.pwrite(read_chunk(self._chunks, ref, segment, path), offset)
+            with _Reading(self._chunks, writing.old, self._buffers, ref.size) as source:
+                writing.file.pwrite(read_chunk(source, ref, segment, writing.path), offset)
         finally:
             self._room.release()
         self._progress.advance(ref.size)
 
-    def _finish(self, stats: dict[str, Stat], path: str, file: PlacedFile, futures: list[Future[None]]) -> None:
-        with file:
-            wait(futures)
-            for future in futures:
+    def _finish(self, stats: dict[str, Stat], writing: _Writing) -> None:
+        with writing.file:
+            wait(writing.futures)
+            # Before the old file loses its name: else closing it would be to wait until its blocks are free.
+            writing.close_old()
+            for future in writing.futures:
                 future.result()
-            stats[path] = file.commit()
+            stats[writing.path] = writing.file.commit()
+
+
+@dataclass(slots=True)
+class _Writing:
+    """A file under way, and the one that it is to replace if that is of use."""
+
+    path: str
+    file: PlacedFile
+    old: StandingFile | None
+    futures: list[Future[None]] = field(default_factory=list)
+
+    def close_old(self) -> None:
+        if self.old is not None:
+            self.old.close()
+            self.old = None
+
+    def discard(self) -> None:
+        """Give it up. No thread may be writing it any more."""
+        self.close_old()
+        self.file.discard()
+
+
+class _Reading:
+    """Reads one chunk of a file, helped by the file that stands. What was read is done with at the block's end.
+
+    It goes into buffers of PIECE bytes that are used again: new memory for each chunk costs as much as reading it.
+    """
+
+    def __init__(self, chunks: ChunkStore, old: StandingFile | None, free: list[bytearray], size: int) -> None:
+        self._chunks, self._old, self._free, self._size = chunks, old, free, size
+        self._taken: list[bytearray] = []
+
+    def __enter__(self) -> _Reading:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._free.extend(self._taken)
+
+    def read(self, name: bytes) -> Buffer:
+        """As the store's."""
+        return self._chunks.read(name, out=self._blank(self._size), nearby=self._nearby if self._old else None)
+
+    def _nearby(self, name: bytes) -> Buffer | None:
+        return self._old.read(name, self._blank) if self._old is not None else None
+
+    def _blank(self, size: int) -> memoryview | None:
+        if size > PIECE:
+            return None
+        try:
+            buffer = self._free.pop()
+        except IndexError:
+            buffer = bytearray(PIECE)
+        self._taken.append(buffer)
+        return memoryview(buffer)[:size]
 
 
 def _unfinished(futures: list[Future[None]]) -> list[Future[None]]:

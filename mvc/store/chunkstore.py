@@ -163,7 +163,7 @@ class ChunkStore:
     def read(
         self, name: bytes, *, out: bytearray | memoryview | None = None, nearby: Nearby | None = None
     ) -> Buffer:
-        """The chunk's raw bytes, verified against its name. With `out` (of just its size) decoded into it.
+        """The chunk's raw bytes, verified against its name. With `out` (of just its size) decoded into it, as a rule.
 
         Do not change what comes back without `out`: it may be held as the base of another read. `nearby` may
         spare reading the chunk or its bases here; what it tells is verified as everything is.

@@ -18,6 +18,8 @@ Fetch = Callable[[Location], bytes]
 """The whole record that lies there. Raises PackGone, or IntegrityError."""
 Refresh = Callable[[], bool]
 """Look again for what is stored where; whether anything changed."""
+Nearby = Callable[[bytes], Buffer | None]
+"""A chunk's name to bytes that are likely its own, found outside of the store. They are trusted for nothing."""
 
 _REFRESHES = 16
 
@@ -63,9 +65,13 @@ class ChunkReader:
         self._namer = namer
         self._cache = cache
 
-    def read(self, name: bytes, out: bytearray | memoryview | None = None) -> Buffer:
+    def read(self, name: bytes, out: bytearray | memoryview | None = None, nearby: Nearby | None = None) -> Buffer:
         """The raw bytes, whose hash is `name`. Raises MissingObject or IntegrityError."""
-        return self._read(name, MAX_DEPTH + 1, out)
+        if nearby is not None:
+            raw = nearby(name)
+            if raw is not None and self._namer(raw) == name:
+                return raw
+        return self._read(name, MAX_DEPTH + 1, out, nearby)
 
     def record(self, name: bytes, accept: Callable[[Buffer], bool]) -> bytes:
         """The first whole record of that name that `accept` finds sound."""
@@ -77,7 +83,9 @@ class ChunkReader:
 
         return bytes(self._first(name, MAX_DEPTH + 1, take))
 
-    def _read(self, name: bytes, below: int, out: bytearray | memoryview | None) -> Buffer:
+    def _read(
+        self, name: bytes, below: int, out: bytearray | memoryview | None, nearby: Nearby | None = None
+    ) -> Buffer:
         cached = self._cache.get(name)
         if cached is not None:
             if out is None:
@@ -90,7 +98,7 @@ class ChunkReader:
             record = self._fetch(location)
             # Wrong bytes of a base give wrong bytes here: so one hash is enough, but where it does not match.
             for sure in (False, True) if location.bases else (True,):
-                found = self.decode(name, location, record, out, sure=sure)
+                found = self.decode(name, location, record, out, sure=sure, nearby=nearby)
                 if self._namer(found) == name:
                     return found
             return None
@@ -108,22 +116,27 @@ class ChunkReader:
         out: bytearray | memoryview | None = None,
         *,
         sure: bool = False,
+        nearby: Nearby | None = None,
     ) -> Buffer:
         """Decode a record that was read already. Does not verify the name, nor, unless `sure`, those of its bases."""
         header, payload = parse_record(record, name, location)
-        read = self._read_base if sure else self._guess_base
-        bases = [read(base, header.depth) for base in header.bases]
+        if out is not None and len(out) != header.raw_size:
+            out = None  # the caller was told another size, and sees that this is not what he expects
+        bases = [
+            self._read(base, header.depth, None) if sure else self._guess_base(base, header.depth, nearby)
+            for base in header.bases
+        ]
         return decode(header.codec, header.params, payload, header.raw_size, bases, out)
 
-    def _read_base(self, name: bytes, below: int) -> Buffer:
-        return self._read(name, below, None)
-
-    def _guess_base(self, name: bytes, below: int) -> Buffer:
+    def _guess_base(self, name: bytes, below: int, nearby: Nearby | None) -> Buffer:
         """A base without a check of its bytes: who asks checks what it makes of them."""
         cached = self._cache.get(name)
         if cached is not None:
             return cached
-        return self._first(name, below, lambda place: self.decode(name, place, self._fetch(place)))
+        found = nearby(name) if nearby is not None else None
+        if found is not None:
+            return found
+        return self._first(name, below, lambda place: self.decode(name, place, self._fetch(place), nearby=nearby))
 
     def _first(self, name: bytes, below: int, take: Callable[[Location], Buffer | None]) -> Buffer:
         """What `take` makes of the first sound copy of a chunk whose depth is less than `below`."""
