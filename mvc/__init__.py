@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from mvc.errors import MvcError
     from mvc.formats.base import Tensor
     from mvc.objects.model import Signature
+    from mvc.reading import open, safe_open
 
 __version__ = "0.1.0"
-__all__ = ["CommitInfo", "MvcError", "Repo", "Signature", "Tensor", "__version__"]
+__all__ = ["CommitInfo", "MvcError", "Repo", "Signature", "Tensor", "__version__", "open", "safe_open"]
 
 _PUBLIC = {
     "CommitInfo": "mvc.api:CommitInfo",
@@ -27,6 +28,8 @@ _PUBLIC = {
     "Repo": "mvc.api:Repo",
     "Signature": "mvc.objects.model:Signature",
     "Tensor": "mvc.formats.base:Tensor",
+    "open": "mvc.reading:open",
+    "safe_open": "mvc.reading:safe_open",
 }
 
 

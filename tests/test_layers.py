@@ -17,8 +17,8 @@ RANKS = {
     3: "objects",
     4: "repo metadata",
     5: "ops sync gitlink importers",
-    6: "cli hub api",
-    7: "__main__",
+    6: "cli hub api reading",
+    7: "__main__ filesystem",
 }
 RANK = {part: rank for rank, parts in RANKS.items() for part in parts.split()}
 SIBLINGS = {("chunking", "mvc.formats.base"), ("store", "mvc.backends.base"), ("cli", "mvc.hub")}

@@ -11,6 +11,7 @@ from mvc.hashing import FileHasher, digest
 from mvc.objects import trees
 from mvc.objects.manifest import Manifest, ManifestSegment, is_manifest, parse
 from mvc.objects.model import FILE, TreeItem, is_file, is_link, is_tree
+from mvc.objects.reader import ObjectReader
 from mvc.objects.revparse import resolve, resolve_tree, split_path
 from mvc.repo.bringing import ensure_files
 from mvc.repo.repository import Repository
@@ -47,7 +48,12 @@ def open_file(repo: Repository, spec: str) -> ModelFile:
 
 def read_file(repo: Repository, path: str, item: TreeItem) -> ModelFile:
     """The same, for a file that is known by path and item."""
-    blob = repo.objects.blob(item.id)
+    return describe_file(repo.objects, path, item)
+
+
+def describe_file(objects: ObjectReader, path: str, item: TreeItem) -> ModelFile:
+    """The same, of any objects. Raises MissingObject, IntegrityError."""
+    blob = objects.blob(item.id)
     if not is_manifest(blob):
         return ModelFile(path, item, _described(blob, path), blob)
     try:
