@@ -50,6 +50,7 @@ SCHEMA = 1
 
 
 _NO_TERMINAL = 100
+_DIGITS = 6
 
 
 class Session:
@@ -267,7 +268,7 @@ class Session:
     def width(self) -> int:
         """Columns of the terminal (COLUMNS goes before); 100 where there is none."""
         given = self.environment.get("COLUMNS", "")
-        if given.isdigit() and int(given) > 0:
+        if given.isdecimal() and len(given) < _DIGITS and int(given) > 0:
             return int(given)
         try:
             return os.get_terminal_size(self.err.fileno()).columns or _NO_TERMINAL

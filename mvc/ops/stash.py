@@ -213,15 +213,16 @@ def find(repo: Repository, name: str | None) -> StashEntry:
     every = entries(repo)
     if not every:
         raise NotFound("there is no stash", hint="mvc stash")
-    text = (name or "0").removeprefix("stash@{").removesuffix("}")
+    text = ("0" if name is None else name).removeprefix("stash@{").removesuffix("}")
     if text == "stash":
         text = "0"
-    if not text.isdecimal() or int(text) >= len(every):
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) >= len(every):
         raise NotFound(f"there is no stash '{name}'", hint="mvc stash list")
     return every[int(text)]
 
 
 _WITHOUT_UNTRACKED = 2
+_MOST_DIGITS = 9
 _Found = tuple[Sequence[str], Sequence[str], Sequence[str]]
 """Paths that differ from the stage, that are staged, that are untracked."""
 

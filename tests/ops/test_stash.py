@@ -114,6 +114,13 @@ def test_several_and_drop(world: World) -> None:
     world.mvc("stash", "drop", "3", code=4)
 
 
+@pytest.mark.parametrize("name", ["9" * 5000, "stash@{1}", "stash@{x}", "-1", "", "²"])
+def test_a_stash_that_is_none(dirty: World, name: str) -> None:
+    dirty.mvc("stash")
+    for verb in ("drop", "pop", "apply", "show"):
+        assert "there is no stash" in dirty.mvc("stash", verb, "--", name, code=4).err
+
+
 def test_clear_asks(world: World) -> None:
     world.commit("base", a="1")
     world.write("a", "2")
