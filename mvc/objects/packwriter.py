@@ -45,10 +45,6 @@ class PackWriter:
         """Bytes of the pack so far."""
         return self._offset
 
-    def raw_ids(self, first: int = 0) -> list[bytes]:
-        """The ids (20 bytes) of the objects, as they were added, from number `first` on."""
-        return [row[0] for row in self._rows[first:]]
-
     def place(self, raw_id: bytes) -> int | None:
         """Where an object is in the new pack."""
         return self._places.get(raw_id)

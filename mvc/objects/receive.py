@@ -44,6 +44,12 @@ class Incoming(ObjectReader):
         self._writer = objects.new_pack()
         self._known: Callable[[bytes], bool] = objects.known(None)
         self._sealed = False
+        self.ends: frozenset[str] | None = None
+        """Where the history is to end once this is sealed; None: where it does now."""
+
+    @property
+    def shallow(self) -> frozenset[str]:
+        return self._objects.shallow if self.ends is None else self.ends
 
     def __enter__(self) -> Incoming:
         return self
@@ -67,10 +73,6 @@ class Incoming(ObjectReader):
     def kind(self, object_id: str) -> Kind:
         found = self._writer.read(bytes.fromhex(object_id))
         return found[0] if found is not None else self._objects.kind(object_id)
-
-    def raw_ids(self, first: int = 0) -> list[bytes]:
-        """The ids (20 bytes) of what came that the database has not, from number `first` on."""
-        return self._writer.raw_ids(first)
 
     def take(
         self,

@@ -74,6 +74,10 @@ class Graph:
     def name(self, row: int) -> bytes:
         return bytes(self.names[row])
 
+    def names_of(self, groups: Array) -> list[bytes]:
+        """The names of some of the groups (a mask)."""
+        return [bytes(name) for name in self.names[self.first_row[groups]]]
+
     def location(self, row: int) -> Location:
         entry = self._entries[row]
         first, count = int(entry["base"]), int(entry["nbases"])

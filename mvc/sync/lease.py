@@ -77,6 +77,13 @@ class Lease:
         self._look()
         return not self._lapsed
 
+    def beat(self) -> None:
+        """Give a sign now."""
+        before = self._clock()
+        self._put(keys.beat(self.nonce), [*self._head(), ""])
+        self._look()
+        self._last = before
+
     def _look(self) -> None:
         if self._clock() - self._last > LAPSE_SECONDS:
             self._lapsed = True
@@ -91,10 +98,7 @@ class Lease:
     def _run(self) -> None:
         while not self._ended.wait(self._beat_seconds):
             with contextlib.suppress(NetworkError, AuthError, OSError):  # the next beat may come through
-                before = self._clock()
-                self._put(keys.beat(self.nonce), [*self._head(), ""])
-                self._look()
-                self._last = before
+                self.beat()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from types import TracebackType
 from mvc import fsio
 from mvc.errors import IntegrityError, MvcError, NetworkError, NotFound
 from mvc.objects.database import Objects
+from mvc.objects.packindex import Row
 from mvc.objects.packwriter import PackWriter
 from mvc.objects.receive import Incoming
 from mvc.objects.repack import copy
@@ -36,10 +37,8 @@ class RemoteGit:
         fsio.make_dirs(self._folder / "objects" / "pack")
         fsio.make_dirs(self._folder / "tmp")
         self.objects = Objects(self._folder / "objects", tmp_dir=self._folder / "tmp")
-        self.held: dict[GitPack, list[bytes]] = {}
-        """The ids (20 bytes) that each pack brought first: what is in two packs counts for one of them."""
-        self.counts: dict[GitPack, int] = {}
-        """How many objects are in each pack."""
+        self.held: dict[GitPack, list[Row]] = {}
+        """What an idx says of each pack: id (20 bytes), CRC-32, offset of its objects."""
         self.broken: dict[GitPack, str] = {}
         """Packs that are missing or damaged, and why (with `tolerant`)."""
         self.moved = 0
@@ -76,18 +75,17 @@ class RemoteGit:
         try:
             if isinstance(path, MvcError):
                 raise path
-            before = len(incoming)
+            rows: list[Row] = []
             try:
-                self.counts[pack] = incoming.take(path)
+                incoming.take(path, listed=rows.append)
             finally:
                 fsio.unlink(path, missing_ok=True)
-                self.held[pack] = incoming.raw_ids(before)
+            self.held[pack] = rows
         except NetworkError:
             raise
         except MvcError as error:
             self.broken[pack] = error.message
-            self.counts.setdefault(pack, 0)
-            self.held.setdefault(pack, [])
+            self.held[pack] = []
             if not tolerant:
                 where = f"{self._remote.backend.url} '{keys.git_pack(pack.id)}'"
                 raise IntegrityError(f"{where}: {error.message}", hint="mvc remote fsck") from error
@@ -117,6 +115,10 @@ class RemoteGit:
             return IntegrityError("it is not there")
         except MvcError as error:
             return error
+
+    def ids(self, pack: GitPack) -> set[bytes]:
+        """The ids (20 bytes) of a pack's objects."""
+        return {row[0] for row in self.held.get(pack, ())}
 
     def writer(self, wanted: Container[bytes], folder: Path) -> PackWriter:
         """A new Git pack, not sealed yet, of those of the objects that are `wanted` (20 bytes each)."""

@@ -104,8 +104,10 @@ class RemoteLog:
         """The number of the oldest entry that is needed to read the newest, as `latest` gave it; 0: there is none."""
         return self._seen.base.state.seq if self._seen is not None else 0
 
-    def append(self, after: State, *, by: str, at: int | None = None) -> bool:
+    def append(self, after: State, *, by: str, at: int | None = None, snapshot: bool = False) -> bool:
         """Publish `after` as the entry behind the state that `latest` gave last; False if another came first.
+
+        `snapshot`: as one, however little changed.
 
         The seq of `after` does not matter. Raises RemoteUnavailable where it cannot be told what happened.
         """
@@ -120,18 +122,18 @@ class RemoteLog:
             at=int(time.time()) if at is None else at,
             by=by,
         )
-        snapshot = seen.base if seen else None
+        base = seen.base if seen and not snapshot else None
         text = b""
-        if snapshot is not None:
-            entry = replace(entry, base=(snapshot.state.seq, hash_of(snapshot.text)))
-            text = dump(entry, snapshot.state)
-            if len(text) > max(_SMALL, len(snapshot.text) // _SHARE):
-                snapshot, entry = None, replace(entry, base=None)
-        if snapshot is None:
+        if base is not None:
+            entry = replace(entry, base=(base.state.seq, hash_of(base.text)))
+            text = dump(entry, base.state)
+            if len(text) > max(_SMALL, len(base.text) // _SHARE):
+                base, entry = None, replace(entry, base=None)
+        if base is None:
             text = dump(entry)
         if len(text) > MAX_ENTRY:
             raise IntegrityError(f"the log of {self._backend.url} would have an entry that nobody reads")
-        return self._write(_Seen(entry.state, text, snapshot))
+        return self._write(_Seen(entry.state, text, base))
 
     def offered(self, text: bytes) -> State:
         """The state after an entry that somebody wants to append behind the one that `latest` gave last.

@@ -31,7 +31,7 @@ class PacksOut:
     def __init__(self, remote: Remote, progress: Progress = SILENT) -> None:
         self._remote, self._progress = remote, progress
         self._builder: PackBuilder | None = None
-        self._records: dict[bytes, Location] = {}
+        self._records: list[tuple[bytes, Location]] = []
         self._tables: list[idxbuild.Table] = []
         self.sizes: dict[str, int] = {}
         """Id (64 hex) -> bytes of each pack that was put."""
@@ -43,7 +43,7 @@ class PacksOut:
         if self._builder is None:
             self._builder = new_pack(self._remote)
         offset = self._builder.append(record[: header.lead_size], (payload,))
-        self._records[name] = place._replace(pack=b"", offset=offset)
+        self._records.append((name, place._replace(offset=offset)))
         if self._builder.size >= self._remote.repo.settings.store.pack_size:
             self.flush()
 
@@ -55,7 +55,7 @@ class PacksOut:
         try:
             pack_id = builder.finish()
             self._remote.backend.put(keys.chunk_pack(pack_id.hex()), builder.path, progress=self._progress.advance)
-            rows = [(name, place._replace(pack=pack_id)) for name, place in self._records.items()]
+            rows = [(name, place._replace(pack=pack_id)) for name, place in self._records]
             self._tables.append(idxbuild.from_records([(pack_id, builder.size)], rows))
             self.sizes[pack_id.hex()] = builder.size
             self.sent += builder.size
@@ -66,7 +66,7 @@ class PacksOut:
         """Drop what was not put."""
         if self._builder is not None:
             self._builder.discard()
-        self._builder, self._records = None, {}
+        self._builder, self._records = None, []
 
     def tables(self) -> list[idxbuild.Table]:
         """The records that were put."""

@@ -1,4 +1,4 @@
-"""What a remote's refs need, as gc and fsck of the remote find out: Git objects, chunks, and the files that are dead."""
+"""What the refs of a remote need, as its gc and fsck find out: Git objects, chunks, and the files that are dead."""
 
 from __future__ import annotations
 
