@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mvc.backends.base import Backend, Capabilities, Entry, Report
@@ -11,7 +12,7 @@ from mvc.fsio import Buffer
 
 
 class MeteredBackend:
-    """`inner`; `requests` and `received` (bytes of objects that `get` brought) grow as it is used."""
+    """`inner`; `requests` and `received` (bytes of objects and of answers) grow as it is used."""
 
     def __init__(self, inner: Backend) -> None:
         self.inner = inner
@@ -25,14 +26,18 @@ class MeteredBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
+        found = self.inner.capabilities
+        return found if found.ask is None else replace(found, ask=self._question)
+
+    def _question(self, question: str, body: bytes) -> bytes:
+        ask = self.inner.capabilities.ask
+        assert ask is not None  # `capabilities` would not have led here
+        self._count()
+        return self._received(ask(question, body))
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         self._count()
-        data = self.inner.get(key, offset, length)
-        with self._lock:
-            self.received += len(data)
-        return data
+        return self._received(self.inner.get(key, offset, length))
 
     def size(self, key: str) -> int | None:
         self._count()
@@ -56,6 +61,11 @@ class MeteredBackend:
 
     def close(self) -> None:
         self.inner.close()
+
+    def _received(self, data: bytes) -> bytes:
+        with self._lock:
+            self.received += len(data)
+        return data
 
     def _count(self) -> None:
         with self._lock:

@@ -44,7 +44,10 @@ def open_view(
     with contextlib.ExitStack() as stack:
         if not _writable(cache):
             cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mvc-")))
-        backend = open_backend(url, environment=outside.environment, rates=rates)
+        environment = dict(outside.environment)
+        if (ssh := config.get("core.sshcommand")) and not environment.get("GIT_SSH_COMMAND"):
+            environment.setdefault("MVC_SSH_COMMAND", ssh)
+        backend = open_backend(url, environment=environment, rates=rates)
         yield stack.enter_context(RemoteView(backend, cache, resolve(config).store.naming))
 
 

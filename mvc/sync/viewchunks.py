@@ -66,6 +66,7 @@ class RemoteChunks:
     def ensure(self, names: Iterable[bytes]) -> None:
         """Bring these in as few requests as can be, if they are not too many: they are about to be read."""
         wanted = [name for name in dict.fromkeys(names) if self._cache.get(name) is None]
+        self._source.index().prepare(wanted)
         places = self._plan(wanted, None)
         if sum(place.record_size for place in places) <= AHEAD:
             reader = self._reader(self._fetched(places), None)
@@ -78,8 +79,9 @@ class RemoteChunks:
 
         What `local` has is not asked for.
         """
-        self._source.index().prepare(names)
         wanted = [name for name in dict.fromkeys(names) if self._cache.get(name) is None]
+        if wanted:
+            self._source.index().prepare(wanted)
         yield self._reader(self._fetched(self._plan(wanted, local)), local)
 
     def _reader(self, records: Mapping[tuple[bytes, int], bytes], local: Local | None) -> Records:

@@ -1,4 +1,7 @@
-"""Where the chunks of a remote lie, for whoever reads a few of them: small idx whole, large ones by ranges."""
+"""Where the chunks of a remote lie, for whoever reads a few of them: small idx whole, large ones by ranges.
+
+A server is asked instead: what it says is bound by the same checks.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from pathlib import Path
 from struct import error as StructError
 
 from mvc import fsio
-from mvc.backends.base import Backend
-from mvc.errors import IntegrityError, NotFound
+from mvc.backends.base import Ask, Backend
+from mvc.errors import IntegrityError, NotFound, ParseError
 from mvc.repo.filesystem import is_network
 from mvc.store.idx import Idx
 from mvc.store.idxranges import RangedIdx
 from mvc.store.records import Location
-from mvc.sync import keys
+from mvc.sync import keys, places
 from mvc.sync.remoteindex import live
 from mvc.sync.state import State
 
@@ -41,7 +44,8 @@ class ViewIndex:
         self._whole: dict[str, Idx] = {}
         self._ranged: dict[str, RangedIdx] = {}
         self._found: dict[bytes, list[Location]] = {}
-        """What was looked up by ranges: name -> places in all idx of `_ranged`."""
+        """What was looked up by ranges, or asked: name -> places."""
+        self._ask = backend.capabilities.ask
         self._lock = threading.RLock()
 
     def copies(self, name: bytes) -> Iterator[Location]:
@@ -49,20 +53,39 @@ class ViewIndex:
 
         Large idx, which cost requests, are asked last, and only by who goes on asking.
         """
+        if self._ask is not None:
+            self.prepare([name])
+            with self._lock:
+                yield from list(self._found[name])
+            return
         with self._lock:
             self._open(1)
-            places = [place for idx in self._whole.values() for place in self._in_whole(idx, name)]
+            found = [place for idx in self._whole.values() for place in self._in_whole(idx, name)]
             ranged = bool(self._ranged)
-        yield from sorted(places, key=lambda place: place.depth)
+        yield from sorted(found, key=lambda place: place.depth)
         if ranged:
             with self._lock:
-                places = self._in_ranged(name)
-            yield from sorted(places, key=lambda place: place.depth)
+                found = self._in_ranged(name)
+            yield from sorted(found, key=lambda place: place.depth)
 
     def prepare(self, names: Collection[bytes]) -> None:
-        """Say that these will be looked up: where that is cheaper, idx are read whole."""
+        """Say that these will be looked up: where that is cheaper, idx are read whole; a server is asked once."""
         with self._lock:
-            self._open(len(names))
+            if self._ask is None:
+                self._open(len(names))
+                return
+            new = [name for name in dict.fromkeys(names) if name not in self._found]
+            for at in range(0, len(new), places.MAX_NAMES):
+                self._asked(self._ask, new[at : at + places.MAX_NAMES])
+
+    def _asked(self, ask: Ask, names: list[bytes]) -> None:
+        """Where the server says that these lie, and what they rest on."""
+        try:
+            answer = places.parse(ask("locate", places.join_names(names)), names)
+        except ParseError as error:
+            raise IntegrityError(f"{self._backend.url}: {error.message}") from error
+        for name, place in (*answer.found.items(), *answer.added.items()):
+            self._found[name] = list(live([place] if place is not None else [], self._sizes, "the answer"))
 
     def _open(self, wanted: int) -> None:
         """Open every idx, whole if it is small or much is wanted of it."""

@@ -13,6 +13,8 @@ from mvc.backends.base import Backend
 from mvc.backends.faulty import Fault, FaultyBackend, at
 from mvc.backends.memory import MemoryBackend
 from mvc.errors import IntegrityError, MissingObject, MvcError, NotFound, UnsupportedFormat
+from mvc.hub.messages import Right
+from mvc.hub.service import Service
 from mvc.objects import trees
 from mvc.objects.manifest import Manifest, parse
 from mvc.repo.tensors import file_chunks, read_chunk, read_tensor
@@ -24,6 +26,7 @@ from mvc.store.records import Location
 from mvc.sync import keys, viewindex, viewobjects
 from mvc.sync.remotelog import RemoteLog
 from mvc.sync.view import RemoteView
+from tests.hub.making import InProcess, client, over
 from tests.models import fine_tuned, layers, safetensors_bytes
 from tests.sync.making import Counted, Peer, Peers, model, noise, tuned
 
@@ -220,3 +223,29 @@ def test_ranges_of_an_idx_find_what_the_idx_finds(tmp_path: Path, count: int, co
         RangedIdx(read_at, len(data) + 1)
     with pytest.raises(IntegrityError):
         RangedIdx(lambda offset, length: bytes(length), len(data))
+
+
+def test_a_server_is_asked_where_chunks_lie(tmp_path: Path) -> None:
+    """No idx comes: one question for a batch, of which the answer tells the bases, too."""
+    service = Service(over(MemoryBackend(), tmp_path / "memory"))
+    (tmp_path / "a").mkdir()
+    alice = Peer(tmp_path / "a", client(service))
+    for version in (FIRST, SECOND):
+        alice.commit(version)
+        alice.push()
+    backend = client(service, Right.READ)
+    exchange = backend._exchange
+    assert isinstance(exchange, InProcess)
+    with RemoteView(backend, tmp_path / "cache") as view:
+        found = manifest(view, "main")
+        before = len(exchange.requests)
+        with view.batch([ref.name for _, ref, _ in file_chunks(view.chunks, found)]) as records:
+            data = b"".join(bytes(records.read(ref.name)) for _, ref, _ in file_chunks(view.chunks, found))
+        assert data == SECOND["m.safetensors"]
+        asked = [(method, target.rpartition("/mvc/1/")[2]) for method, target, _ in exchange.requests[before:]]
+        assert asked[0] == ("POST", "locate") and len(asked) == 3
+        assert not any("idx" in target for _, target, _ in exchange.requests)
+        assert view.meter.received > 200_000 and view.meter.requests == len(exchange.requests)
+        with pytest.raises(MissingObject):
+            view.chunks.read(bytes(32))
+    service.close()
