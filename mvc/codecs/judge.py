@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from struct import unpack
 
 from mvc.codecs import engine
@@ -141,10 +143,9 @@ def _order_of(predicted: bytes, scheme: Scheme, elements: int) -> bytes:
     shift = _EXPONENT_SHIFT[scheme.width]
     scratch = engine.scratch(len(predicted))
     counts = engine.engine.keys(predicted, scheme.transform, scheme.width, shift, elements, scratch)
+    seen = list(accumulate(unpack("<256I", counts)))
     thresholds: list[int] = []
-    seen = 0
-    for key, count in enumerate(unpack("<256I", counts)):
-        seen += count
-        while len(thresholds) < len(_QUANTILES) and seen > _QUANTILES[len(thresholds)] * elements:
-            thresholds.append(max(key, thresholds[-1] + 1 if thresholds else 1))
+    for quantile in _QUANTILES:
+        key = bisect_right(seen, quantile * elements)
+        thresholds.append(max(key, thresholds[-1] + 1 if thresholds else 1))
     return bytes((shift, *thresholds)) if thresholds[-1] < 256 else b""
