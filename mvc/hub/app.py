@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from mvc import __version__
 from mvc.hub.crowd import EachClient, Overall
@@ -45,11 +45,10 @@ def build(options: ServerOptions) -> App:
         face.close()
         log.close()
 
-    app: App = Starlette(
+    app = Starlette(
         routes=[
             Route("/healthz", endpoint=Health()),
             Route("/metrics", endpoint=Metrics(meter)),
-            Mount("/", app=face),
         ],
         middleware=[
             Middleware(Watch, log, meter),
@@ -59,7 +58,10 @@ def build(options: ServerOptions) -> App:
         ],
         lifespan=lifespan,
     )
-    return app
+    # Whatever is no route of the server itself, and as it came: Starlette would redirect to the like with a slash.
+    app.router.default, app.router.redirect_slashes = face, False
+    built: App = app
+    return built
 
 
 class Health:

@@ -23,8 +23,8 @@ _KEY = "mvc.exchange"
 class Exchange:
     """One request and its answer, as far as known."""
 
-    client: str
-    """Address of the other end: the client's, or a proxy's."""
+    peer: tuple[str, int]
+    """Address and port of the other end: the client's, or a proxy's."""
     token: str = ""
     """Id of the token, "" without one. Never the token itself."""
     identity: Identity | None = None
@@ -42,6 +42,10 @@ class Exchange:
     """What went wrong inside, for the log."""
 
     @property
+    def client(self) -> str:
+        return self.peer[0]
+
+    @property
     def who(self) -> str:
         """By whom requests are counted."""
         return self.token or self.client
@@ -49,7 +53,8 @@ class Exchange:
 
 def begin(scope: Scope) -> Exchange:
     """The exchange of a request that has just come."""
-    made = Exchange((scope.get("client") or ("",))[0])
+    host, port = scope.get("client") or ("", 0)
+    made = Exchange((str(host), int(port)))  # granian gives the port as text
     scope[_KEY] = made
     return made
 

@@ -16,6 +16,7 @@ from typing import cast
 
 from mvc import fsio
 from mvc.fsio import Buffer
+from mvc.hub.cutting import cut
 from mvc.hub.exchange import Exchange, Receive, Send
 from mvc.hub.messages import FileSlice, Response
 from mvc.hub.pace import Pace, TooSlow
@@ -58,6 +59,7 @@ class Outflow:
             await self._stream(body)
         except TooSlow as error:
             self._exchange.cut = str(error)
+            await self._loop.run_in_executor(self._readers, cut, self._exchange.peer)
         except _Gone:
             self._exchange.cut = "the client is gone"
         finally:
@@ -107,6 +109,7 @@ class Outflow:
             await self._block(bytes(view[start : start + BLOCK]))
 
     async def _block(self, data: bytes) -> None:
+        await asyncio.sleep(0)  # what is sent to nobody goes at once, and would leave no time to be told so
         if self._gone is not None and self._gone.done():
             raise _Gone
         await self._pace.wait(self._send({"type": "http.response.body", "body": data, "more_body": True}))

@@ -54,18 +54,24 @@ def repositories_in(place: str, *, environment: Mapping[str, str], memory: Path 
     """
     if is_local(place):
         root = local_path(place)
-        return lambda repository: _folder(root / repository, root)
+        return lambda repository: _folder(root / _named(repository), root)
     if memory is None:
         raise NotFound("a server over an object store needs a folder for what it derives", hint="--cache FOLDER")
     home = memory
     head, mark, query = place.partition("?")
 
     def of(repository: str) -> Storage:
-        url = f"{head.rstrip('/')}/{repository}{mark}{query}"
+        url = f"{head.rstrip('/')}/{_named(repository)}{mark}{query}"
         backend = open_backend(url, environment=environment)
         return Storage(backend, None, home / digest(backend.url.encode("utf-8", "surrogateescape")).hex()[:32])
 
     return of
+
+
+def _named(repository: str) -> str:
+    if not repository:  # the place itself: all repositories, and what the server keeps beside them
+        raise NotFound("there is no repository without a name here")
+    return repository
 
 
 def _folder(path: Path, top: Path | None = None) -> Storage:

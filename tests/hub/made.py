@@ -1,0 +1,42 @@
+"""A remote folder with a history in it, as a server serves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mvc.backends.folder import FolderBackend
+from tests.models import layers, safetensors_bytes
+from tests.sync.making import Peer
+
+WEIGHTS = layers(1)
+SMALL = safetensors_bytes(WEIGHTS)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was pushed there."""
+
+    folder: Path
+    pack: str
+    """The key of its largest pack."""
+    commit: str
+
+    def read(self, key: str) -> bytes:
+        return (self.folder / key).read_bytes()
+
+
+def pushed(folder: Path, beside: Path, *, noise: int = 0) -> Made:
+    """Push a small model, and `noise` bytes that nothing makes smaller, to the remote folder `folder`."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside.mkdir(parents=True)
+    peer = Peer(beside, FolderBackend(folder))
+    files = {"model.safetensors": SMALL}
+    if noise:
+        files["noise.bin"] = np.random.default_rng(3).bytes(noise)
+    commit = peer.commit(files)
+    peer.push()
+    packs = sorted(folder.glob("packs/*/*.pack"), key=lambda path: path.stat().st_size)
+    return Made(folder, packs[-1].relative_to(folder).as_posix(), commit)
