@@ -25,6 +25,7 @@ _HEAD = len(_MAGIC) + 40 + 1
 _ID = 40
 _NOTHING = "[{},{}]"
 _JSON = json.JSONDecoder()
+_TEXT = json.JSONEncoder(separators=(",", ":")).encode
 _SCALARS = frozenset((type(None), bool, int, float, str))
 
 
@@ -96,10 +97,11 @@ def _decoded(text: str) -> CommitMetadata | None:
 def _encoded(metadata: CommitMetadata) -> str | None:
     """None for what would not come back as it is."""
     parts = (dict(metadata.params), dict(metadata.metrics))
-    if not all(_is_plain(value) for part in parts for value in part.values()):
-        return None
+    for part in parts:
+        if not _SCALARS.issuperset(map(type, part.values())) and not all(map(_is_plain, part.values())):
+            return None
     try:
-        return json.dumps(parts, separators=(",", ":"))
+        return _TEXT(parts)
     except ValueError:  # a number of thousands of digits
         return None
 

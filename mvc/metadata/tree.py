@@ -67,7 +67,7 @@ class MetadataReader:
         if folder is None:
             return NOTHING
         if folder != self._folder[0]:
-            found = {name: blob for name, mode, blob in self._objects.tree(folder) if mode == FILE}
+            found = trees.files_in(self._objects, folder)
             made = CommitMetadata(
                 params=self._part(PARAMS, found, _flat) or {},
                 metrics=self._part(METRICS, found, _flat) or {},
@@ -108,9 +108,10 @@ def _dataset_fields(dataset: Dataset) -> dict[str, Any]:
 
 
 def _blob(objects: ObjectReader, name: str, blob_id: str) -> bytes:
-    if objects.size(blob_id) > MAX_BYTES:
+    data = objects.blob_within(blob_id, MAX_BYTES)
+    if data is None:
         raise ParseError(f".mvcmeta/{name} is larger than {MAX_BYTES >> 20} MiB")
-    return objects.blob(blob_id)
+    return data
 
 
 def _groups(name: str, data: bytes) -> dict[str, Any]:

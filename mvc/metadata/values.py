@@ -33,6 +33,11 @@ _NAN = {".nan", ".NaN", ".NAN"}
 _MOST_DIGITS = 4000  # Python refuses to convert longer ones, as conversion is quadratic
 
 
+def is_float(text: str) -> bool:
+    """Whether this is a finite number as `float` reads it (a whole one too)."""
+    return _FLOAT.match(text) is not None
+
+
 def scalar(text: str) -> Any:
     """What a plain scalar stands for: None, bool, int, float or str."""
     if text and text[0] not in _FIRST_OF_NO_STRING:
@@ -49,7 +54,7 @@ def scalar(text: str) -> Any:
         return int(text)
     if _BASED.match(text):
         return int(text, 0)
-    if _FLOAT.match(text):
+    if is_float(text):
         return float(text)
     if text in _NAN:
         return float("nan")

@@ -117,6 +117,19 @@ class Objects(ObjectReader):
             return "tree", 0
         raise missing(object_id)
 
+    def blob_within(self, blob_id: str, most: int) -> bytes | None:
+        """As `ObjectReader`'s. A small one in a pack is read at once, without asking for its size before."""
+        raw_id = _raw_id(blob_id)
+        where = self.packs.find(raw_id)
+        if where is not None:
+            try:
+                found = where[0].read_small(where[1])
+            except FileNotFoundError:  # it moved to another pack
+                found = None
+            if found is not None and len(found[1]) <= most and raw_object_id(*found) == raw_id and found[0] == "blob":
+                return found[1]
+        return super().blob_within(blob_id, most)
+
     def contains(self, object_id: str) -> bool:
         """Whether the object is there (unread, so possibly damaged)."""
         return self._find(object_id) is not None or object_id == EMPTY_TREE

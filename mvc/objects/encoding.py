@@ -20,6 +20,7 @@ Buffer = bytes | bytearray | memoryview
 
 KINDS: tuple[Kind, ...] = ("commit", "tree", "blob", "tag")
 
+_HEADS: dict[Kind, bytes] = {kind: kind.encode() + b" %d\0" for kind in KINDS}
 _SMALL = 16 * 1024
 _SHA1 = sha1(usedforsecurity=False)
 """Copied, never fed: OpenSSL takes longer to find the function by its name than to hash a small file."""
@@ -42,7 +43,7 @@ def object_id(kind: Kind, data: Buffer) -> str:
 
 def raw_object_id(kind: Kind, data: Buffer) -> bytes:
     """The id as 20 bytes."""
-    head = b"%s %d\0" % (kind.encode(), len(data))
+    head = _HEADS[kind] % len(data)
     h = _SHA1.copy()
     if len(data) < _SMALL:
         h.update(head + data)
@@ -67,14 +68,20 @@ def is_id(text: str) -> bool:
 
 def parse_tree(data: bytes) -> list[TreeEntry]:
     """The entries of a tree, in its own order. Raises ParseError if a byte does not fit."""
-    found = _ENTRY.findall(data)
-    if sum(len(mode) + len(name) for mode, name, _ in found) + 22 * len(found) != len(data):
-        raise ParseError("a tree object is malformed")
+    found = split_tree(data)
     modes = {mode: int(mode, 8) for mode in {entry[0] for entry in found}}
     try:
         return [TreeEntry(name.decode(), modes[mode], sha.hex()) for mode, name, sha in found]
     except UnicodeDecodeError:
         return [TreeEntry(name.decode("utf-8", "surrogateescape"), modes[mode], sha.hex()) for mode, name, sha in found]
+
+
+def split_tree(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """(mode in octal digits, name, id) of each entry, as they stand. Raises ParseError if a byte does not fit."""
+    found: list[tuple[bytes, bytes, bytes]] = _ENTRY.findall(data)
+    if sum([len(mode) + len(name) for mode, name, _ in found]) + 22 * len(found) != len(data):
+        raise ParseError("a tree object is malformed")
+    return found
 
 
 def dump_tree(entries: Iterable[TreeEntry]) -> bytes:

@@ -11,7 +11,7 @@ from mvc.errors import IntegrityError
 from mvc.fsio import RandomFile
 from mvc.objects.delta import apply_delta, result_size
 from mvc.objects.model import Kind
-from mvc.objects.packentry import KIND_OF, TYPES, Entry, read_entry, read_head
+from mvc.objects.packentry import KIND_OF, TYPES, Entry, read_entry, read_head, read_small
 from mvc.objects.packindex import PackIndex
 
 _CACHE_BYTES = 8 * 1024 * 1024
@@ -81,6 +81,11 @@ class Pack:
             return self._resolved(offset, entry.data, entry.base, external)
         except IntegrityError as error:
             raise IntegrityError(f"{self.path.name} at {offset}: {error.message}", hint="mvc fsck") from error
+
+    def read_small(self, offset: int) -> tuple[Kind, bytes] | None:
+        """As `read`, of a small object that is no delta; None for any other, and for what is damaged."""
+        entry = read_small(self.file().read_at, offset)
+        return None if entry is None else (KIND_OF[entry.type], entry.data)
 
     def _resolved(self, offset: int, delta: bytes, base: int | bytes, external: External | None) -> tuple[Kind, bytes]:
         """What `delta`, at `offset`, makes of its base, which may be a delta again."""

@@ -137,17 +137,29 @@ def _long_head(data: bytes) -> tuple[int, int, int]:
 def read_entry(read_at: ReadAt, offset: int) -> Entry:
     """The entry at `offset`, inflated. Bounded by the size its header tells. Raises IntegrityError."""
     data = read_at(offset, _FIRST_READ)
-    short = _short_head(data[:2])
-    if short is not None and short[1] <= _WHOLE and short[0] in KIND_OF:
-        # A commit, as a rule: a long log reads ten thousand of them.
-        try:
-            made = zlib.decompress(data[short[2] :])
-        except zlib.error as error:
-            raise IntegrityError("an object's compressed bytes are damaged") from error
-        if len(made) == short[1]:
-            return Entry(short[0], None, made)
+    small = _small(data)
+    if small is not None:
+        return small
     type_number, size, base, length = parse_head(data, offset)
     return Entry(type_number, base, inflate(read_at, offset, data[length:], length, size))
+
+
+def read_small(read_at: ReadAt, offset: int) -> Entry | None:
+    """As `read_entry`, of a small object that is no delta; None for any other, and for what is damaged."""
+    return _small(read_at(offset, _FIRST_READ))
+
+
+def _small(data: bytes) -> Entry | None:
+    """The object at the start of `data`, if it lies there whole and is no delta."""
+    # A commit, as a rule: a long log reads ten thousand of them.
+    short = _short_head(data[:2])
+    if short is None or short[1] > _WHOLE or short[0] not in KIND_OF:
+        return None
+    try:
+        made = zlib.decompress(data[short[2] :])
+    except zlib.error:
+        return None
+    return Entry(short[0], None, made) if len(made) == short[1] else None
 
 
 def read_head(read_at: ReadAt, offset: int, extra: int = 0) -> tuple[EntryHead, bytes]:

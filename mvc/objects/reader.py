@@ -44,7 +44,7 @@ class ObjectReader:
         """The entries of a tree, in Git's order. The list is shared: do not change it."""
         entries = self._trees.get(tree_id)
         if entries is None:
-            data = b"" if tree_id == EMPTY_TREE else self._expect(tree_id, "tree")
+            data = self.tree_data(tree_id)
             entries = encoding.parse_tree(data)
             if len(data) <= _CACHED_TREE_BYTES:
                 while len(self._trees) >= _CACHED_TREES:
@@ -55,6 +55,14 @@ class ObjectReader:
     def blob(self, blob_id: str) -> bytes:
         """The content of a blob."""
         return self._expect(blob_id, "blob")
+
+    def blob_within(self, blob_id: str, most: int) -> bytes | None:
+        """The content of a blob; None, and not read, if it is of more than `most` bytes."""
+        return None if self.size(blob_id) > most else self._expect(blob_id, "blob")
+
+    def tree_data(self, tree_id: str) -> bytes:
+        """The bytes of a tree."""
+        return b"" if tree_id == EMPTY_TREE else self._expect(tree_id, "tree")
 
     def tag(self, tag_id: str) -> TagObject:
         """The annotated tag with this id."""

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from mvc.errors import IntegrityError, UnsafePath
-from mvc.objects.model import EMPTY_TREE, METADATA_DIR, TREE, TreeEntry, TreeItem
+from mvc.objects import encoding
+from mvc.objects.model import EMPTY_TREE, FILE, METADATA_DIR, TREE, TreeEntry, TreeItem
 from mvc.objects.reader import ObjectReader
 
 if TYPE_CHECKING:
     from mvc.objects.batch import ObjectBatch  # `log` reads trees and writes none
 
+_FILE = b"%o" % FILE
 MAX_DEPTH = 500
 """Folders within folders; no system holds paths that go deeper."""
 
@@ -239,6 +241,13 @@ def metadata_tree(objects: ObjectReader, tree_id: str) -> str | None:
             return None
         at = end + 21
     return None
+
+
+def files_in(objects: ObjectReader, tree_id: str) -> dict[str, str]:
+    """The plain files of one folder, by name: their ids. For folders that are read once, as `.mvcmeta/` is."""
+    rows = encoding.split_tree(objects.tree_data(tree_id))
+    files = [(name, sha) for mode, name, sha in rows if mode.lstrip(b"0") == _FILE]
+    return {name.decode("utf-8", "surrogateescape"): sha.hex() for name, sha in files}
 
 
 def same_content(objects: ObjectReader, one: str | None, two: str | None) -> bool:
