@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mvc.cli.command import complete, dry_run_flag, json_flag, noun, quiet_flag
+from mvc.cli.command import complete, dry_run_flag, json_flag, noun, quiet_flag, yes_flag
 from mvc.cli.session import Session
 from mvc.cli.text import printable, printable_path
 from mvc.lazy import load
@@ -23,10 +23,13 @@ LATE = {
     "prune": "mvc.ops.remote_show:prune",
     "json": "mvc.cli.remote_text:remote_json",
     "lines": "mvc.cli.remote_text:remote_lines",
+    "gc": "mvc.cli.remote_care:gc",
+    "fsck": "mvc.cli.remote_care:fsck",
 }
 """What asks a remote: the other verbs start faster without."""
 
 _NAME = click.argument("name", shell_complete=complete("remotes"))
+_ANY = click.argument("name", required=False, shell_complete=complete("remotes"))
 
 
 @noun(default="list")
@@ -141,3 +144,47 @@ def prune(session: Session, name: str, dry_run: bool) -> None:
         session.emit_text(f"Pruning {printable_path(name)}\nURL: {printable(done.url)}")
         for one in done.names:
             session.emit_text(f" * [{'would prune' if dry_run else 'pruned'}] {printable_path(one)}")
+
+
+@command.verb
+@_ANY
+@click.option(
+    "--prune", metavar="DATE", help="Delete what was listed last before DATE: 'now', '3d', '2 weeks ago'. Default: 14d."
+)
+@dry_run_flag
+@yes_flag
+@quiet_flag
+@json_flag
+def gc(session: Session, name: str | None, prune: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Free what no branch or tag of a remote needs.
+
+    Others may push and fetch meanwhile. Small packs are put together. What is listed no more is deleted two weeks
+    later, by --prune=now at once. --dry-run lists the versions of files that would go, with their bytes.
+    """
+    load(LATE["gc"])(session, name, prune, dry_run, yes, as_json)
+
+
+@command.verb
+@_ANY
+@click.option("--connectivity-only", is_flag=True, help="Do not read the chunks: only that all is there.")
+@click.option("--repair", is_flag=True, help="Bring back what is here, and list what is sound anew.")
+@click.option("--drop-refs", is_flag=True, help="With --repair: delete there the refs that cannot be made whole.")
+@yes_flag
+@json_flag
+@quiet_flag
+def fsck(
+    session: Session,
+    name: str | None,
+    connectivity_only: bool,
+    repair: bool,
+    drop_refs: bool,
+    yes: bool,
+    as_json: bool,
+) -> int | None:
+    """Check every byte of a remote.
+
+    Reads its log, packs, chunks and Git objects. What is wrong is named with the files and commits that it touches;
+    the exit code is 6 then. Nothing there is changed without --repair.
+    """
+    code: int | None = load(LATE["fsck"])(session, name, connectivity_only, repair, drop_refs, yes, as_json)
+    return code

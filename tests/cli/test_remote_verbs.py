@@ -220,3 +220,26 @@ def test_fetch_brings_what_is_asked_for_by_name(mvc: Mvc, shared: Path, repo: Pa
     assert document["remotes"][0]["bytes_of_chunks"] > SIZE and document["remotes"][0]["bytes_of_model"] == SIZE
     assert mvc("whereis", "v1", cwd=copy).out.endswith("here, origin\n")
     assert "matches nothing.at.all" in mvc("fetch", "-I", "nothing.at.all", cwd=copy, code=4).err
+
+
+def test_remote_gc_and_fsck(mvc: Mvc, shared: Path, repo: Path) -> None:
+    ran = mvc("remote", "fsck", "origin", cwd=repo)
+    assert ran.out == "" and ran.err.endswith("all sound\n")
+    mvc("push", "origin", "--delete", "v2", cwd=repo)
+    mvc("push", "-f", "origin", "v1^{commit}:refs/heads/main", cwd=repo)
+    ran = mvc("remote", "gc", "--dry-run", cwd=repo)
+    assert "300 kB  of   300 kB  model.bin" in ran.out and "would drop" in ran.err
+    document = json.loads(mvc("remote", "gc", "--prune=now", "--yes", "--json", cwd=repo).out)
+    assert [one["path"] for one in document["files"]] == ["model.bin"]
+    assert sum(one["bytes"] for one in document["deleted"]) > SIZE and not document["waiting"]["files"]
+    (pack,) = (shared / "packs").rglob("*.pack")
+    data = bytearray(pack.read_bytes())
+    data[5000] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(data)
+    ran = mvc("remote", "fsck", cwd=repo, code=6)
+    assert "touches" in ran.out and "model.bin" in ran.out
+    ran = mvc("remote", "fsck", "--repair", cwd=repo)
+    assert "put again" in ran.err and "all sound" in ran.err
+    document = json.loads(mvc("remote", "fsck", "--json", cwd=repo).out)
+    assert document["findings"] == [] and document["unlisted"] == 2
