@@ -32,6 +32,7 @@ from mvc.store.shared import SharedStore
 from mvc.store.writer import PackWriter
 from mvc.sync import keys
 from mvc.sync.destination import absent, has_room
+from mvc.sync.located import index_for
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote, RemoteConfig, configured
 
@@ -79,12 +80,14 @@ def bring(remote: Remote, names: Iterable[bytes], *, jobs: int = 0, progress: Pr
     if not wanted and not spoilt:
         return Brought()
     state = remote.remembered() or remote.state()
-    index, moved = RemoteIndex.of(remote, state, progress)
+    index, moved = index_for(remote, state, progress)
+    index.locate(wanted | spoilt)
     if any(name not in index for name in wanted | spoilt):
         # What was last seen may be old.
         fresh = remote.state()
         if fresh != state:
-            index, more = RemoteIndex.of(remote, fresh, progress)
+            index, more = index_for(remote, fresh, progress)
+            index.locate(wanted | spoilt)
             moved += more
     settings = repo.settings.store
     settings = replace(settings, verify_writes=True, pack_size=min(settings.pack_size, _SEAL))

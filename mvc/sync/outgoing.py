@@ -26,7 +26,7 @@ from mvc.store.idxwrite import write_pack_idx
 from mvc.store.packfile import PackBuilder
 from mvc.store.records import Buffer, Location, make_lead, parse_lead
 from mvc.sync import keys
-from mvc.sync.remoteindex import RemoteIndex, idx_folder
+from mvc.sync.remoteindex import RemoteIndex, bring_idx, idx_folder, lacking_idx
 from mvc.sync.remotes import Remote
 from mvc.sync.state import ChunkPack, State
 
@@ -80,6 +80,7 @@ class Outgoing:
 
     def _closed(self, found: dict[Path, Idx]) -> dict[Path, Idx]:
         """Those of the packs whose bases are in the remote or in others of them."""
+        self._index.prepare(base for idx in found.values() for _, place in idx for base in place.bases)
         while True:
             depths: dict[bytes, int] = {}
             for idx in found.values():
@@ -129,6 +130,8 @@ class Outgoing:
 
         `dtypes` serve to encode anew a delta whose base stays at home. Raises what failed first.
         """
+        places = (self._chunks.find(name) for name in names)
+        self._index.prepare(base for place in places if place is not None for base in place.bases)
         limit = min(max(total // _PACKS, _LEAST_PACK), self._settings.pack_size)
         builders: list[PackBuilder] = []
         pack: _Pack | None = None
@@ -221,6 +224,8 @@ class Outgoing:
             chosen.append(idx_id)
             total += size
         folder = idx_folder(self._remote.memory)
+        lacking = lacking_idx(self._remote.memory, self._state)
+        bring_idx(self._remote, {idx_id: lacking[idx_id] for idx_id in chosen if idx_id in lacking}, self._progress)
         found = [Idx(folder / f"{idx_id}.idx") for idx_id in chosen]
         for idx in found:
             idx.check()  # it would get a new name over old damage

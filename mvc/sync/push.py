@@ -27,6 +27,7 @@ from mvc.settings import MAX_DEPTH
 from mvc.sync import condemned
 from mvc.sync.absorbed import Absorbed
 from mvc.sync.lease import Lease
+from mvc.sync.located import index_for
 from mvc.sync.probed import require_writable
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote
@@ -195,7 +196,7 @@ class _Push:
                 self._progress.advance(1)
                 if kind == "blob" and is_file(reached.mode) and is_manifest(data):
                     if cargo.index is None:
-                        cargo.index, _ = RemoteIndex.of(self._remote, state, self._progress)
+                        cargo.index, _ = index_for(self._remote, state, self._progress)
                     self._file(cargo, cargo.index, chunks, reached, parse(data), seen)
         finally:
             self._progress.end()
@@ -225,10 +226,13 @@ class _Push:
         self._bring_lists([name for name in lists if name not in chunks and name in index])
         sent = 0
         lacking: list[bytes] = []
-        for segment in manifest.segments:
+        rows = [
+            (one, [*(row.name for row in one.lists), *(ref.name for ref in chunk_refs(chunks, one))])
+            for one in manifest.segments
+        ]
+        index.prepare(name for _, names in rows for name in names if name not in seen)
+        for segment, names in rows:
             dtype = segment.tensor.dtype if segment.tensor is not None else None
-            names = [ref.name for ref in segment.lists]
-            names += [ref.name for ref in chunk_refs(chunks, segment)]
             for name in names:
                 if name in seen:
                     continue

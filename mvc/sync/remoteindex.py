@@ -37,14 +37,9 @@ class RemoteIndex:
             return remote.index[1], 0
         folder = idx_folder(remote.memory)
         wanted = {pack.idx_id: pack.idx_size for pack in state.chunk_packs}
-        lacking = {idx_id: size for idx_id, size in wanted.items() if not (folder / f"{idx_id}.idx").exists()}
+        lacking = lacking_idx(remote.memory, state)
         if lacking:
-            progress.begin("indexes", sum(lacking.values()))
-            try:
-                for idx_id, size in lacking.items():
-                    _bring(remote, idx_id, size, progress)
-            finally:
-                progress.end()
+            bring_idx(remote, lacking, progress)
             _forget(folder, wanted)
         opened = {idx_id: _open(folder / f"{idx_id}.idx") for idx_id in wanted}
         for pack in state.chunk_packs:
@@ -62,6 +57,12 @@ class RemoteIndex:
             with contextlib.suppress(FileNotFoundError, IntegrityError):
                 found.append(_open(idx_folder(memory) / f"{idx_id}.idx"))
         return cls(state, found)
+
+    def prepare(self, names: Iterable[bytes]) -> None:
+        """Say that it will be asked whether these are there, and how deep (for an index that asks a server)."""
+
+    def locate(self, names: Iterable[bytes]) -> None:
+        """Say that it will be asked where these lie."""
 
     def copies(self, name: bytes) -> list[Location]:
         """Where the chunk lies in live packs, the least depth first. Raises IntegrityError for an idx that lies."""
@@ -101,6 +102,25 @@ def live(places: Iterable[Location], sizes: Mapping[bytes, int], where: str) -> 
 def idx_folder(memory: Path) -> Path:
     """Where the idx files of a remote are kept."""
     return memory / "idx"
+
+
+def lacking_idx(memory: Path, state: State) -> dict[str, int]:
+    """The idx of a state that are not here: id to bytes."""
+    folder = idx_folder(memory)
+    wanted = {pack.idx_id: pack.idx_size for pack in state.chunk_packs}
+    return {idx_id: size for idx_id, size in wanted.items() if not (folder / f"{idx_id}.idx").exists()}
+
+
+def bring_idx(remote: Remote, lacking: Mapping[str, int], progress: Progress = SILENT) -> None:
+    """Bring idx (id to bytes) that are not here. Raises IntegrityError, NetworkError."""
+    if not lacking:
+        return
+    progress.begin("indexes", sum(lacking.values()))
+    try:
+        for idx_id, size in lacking.items():
+            _bring(remote, idx_id, size, progress)
+    finally:
+        progress.end()
 
 
 def _open(path: Path) -> Idx:
