@@ -19,6 +19,7 @@ from mvc.objects.delta import apply_delta, result_size
 from mvc.objects.model import Kind
 from mvc.objects.packentry import KIND_OF, Entry, parse_head, read_entry
 from mvc.objects.packindex import PackIndex
+from mvc.objects.packranges import RangedPackIndex
 from mvc.objects.partial import PartialObjects
 from mvc.objects.receive import MAX_OBJECT, Incoming
 from mvc.repo.filesystem import is_network
@@ -28,6 +29,10 @@ from mvc.sync.state import GitPack, State
 
 SMALL_PACK = 1024 * 1024
 """A Git pack of at most so many bytes is read whole: that is one request, and its objects are likely wanted next."""
+SMALL_IDX = 512 * 1024
+"""An index of at most so many bytes is read whole: some 18,000 objects."""
+PER_OBJECT = 8 * 1024
+"""What looking up one object by ranges is thought to cost, in bytes."""
 _BATCH = 32
 _PART = 8 * 1024 * 1024
 _MAX_IDX = 1024 * 1024 * 1024
@@ -50,7 +55,7 @@ class RemoteObjects:
         self._lock = threading.RLock()
         self._busy = False
         self._state = State()
-        self._indexes: dict[str, PackIndex] = {}
+        self._indexes: dict[str, PackIndex | RangedPackIndex] = {}
         self.objects = PartialObjects(
             folder / "objects",
             tmp_dir=folder / "tmp",
@@ -71,6 +76,12 @@ class RemoteObjects:
         """Bring those of these objects that are not here, in few requests. What the remote lacks is left out."""
         with self._lock:
             wanted = [one for one in object_ids if not self.objects.here(one)]
+            if not wanted:
+                return
+            for pack in self._state.git_packs:
+                ranged = isinstance(self._indexes.get(pack.id), RangedPackIndex)
+                if ranged and pack.idx_size <= len(wanted) * PER_OBJECT:
+                    self._indexes[pack.id] = self._index(pack, len(wanted))
             self._look(wanted)
             places = [(self._place(one), one) for one in wanted if not self.objects.here(one)]
             found = sorted((place, one) for place, one in places if place is not None)
@@ -117,6 +128,7 @@ class RemoteObjects:
     def _look(self, wanted: Iterable[str] | None) -> None:
         """Bring small packs, and the indexes of large ones, until all of `wanted` are known (None: all packs)."""
         left = None if wanted is None else {one for one in wanted if not self._known(one)}
+        count = len(left or ())
         absorbed = self._absorbed.ids()
         unknown = [p for p in self._state.git_packs if p.id not in absorbed and p.id not in self._indexes]
         for at in range(0, len(unknown), _BATCH):
@@ -126,7 +138,7 @@ class RemoteObjects:
             small = [pack for pack in batch if pack.size <= SMALL_PACK]
             large = [pack for pack in batch if pack.size > SMALL_PACK]
             with ThreadPoolExecutor(self._backend.capabilities.parallel, thread_name_prefix="look") as pool:
-                indexes = pool.map(self._index, large)
+                indexes = pool.map(lambda pack: self._index(pack, count), large)
                 packs = pool.map(self._whole, small)
                 self._indexes.update({pack.id: index for pack, index in zip(large, indexes, strict=True)})
                 self._absorb(small, packs)
@@ -163,8 +175,8 @@ class RemoteObjects:
             self._busy = busy
         self._absorbed.add(self._state, [pack.id for pack in packs])
 
-    def _index(self, pack: GitPack) -> PackIndex:
-        """The index of a large pack, kept here."""
+    def _index(self, pack: GitPack, wanted: int) -> PackIndex | RangedPackIndex:
+        """The index of a large pack: whole, and kept here, if it is small or much is wanted of it."""
         path = self._folder / "git-idx" / f"{pack.id}.idx"
         try:
             return PackIndex(path, mapped=self._mapped)
@@ -173,6 +185,8 @@ class RemoteObjects:
         key = keys.git_idx(pack.id)
         if pack.idx_size > _MAX_IDX:
             raise IntegrityError(f"{self._backend.url} '{key}' cannot be so large")
+        if pack.idx_size > max(SMALL_IDX, wanted * PER_OBJECT):
+            return RangedPackIndex(lambda offset, length: self._exactly(key, offset, length), pack.idx_size)
         fsio.make_dirs(path.parent)
         with fsio.DurableFile(self._folder / "tmp") as out:
             while out.size < pack.idx_size:
@@ -232,6 +246,12 @@ class RemoteObjects:
     def range(self, pack_id: str, offset: int, length: int) -> bytes:
         """Bytes of a Git pack."""
         return self._get(keys.git_pack(pack_id), offset, length)
+
+    def _exactly(self, key: str, offset: int, length: int) -> bytes:
+        data = self._get(key, offset, length)
+        if len(data) != length:
+            raise IntegrityError(f"{self._backend.url} gives too little of '{key}'", hint="repeat it")
+        return data
 
     def _get(self, key: str, offset: int, length: int) -> bytes:
         try:

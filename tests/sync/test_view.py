@@ -17,6 +17,8 @@ from mvc.hub.messages import Right
 from mvc.hub.service import Service
 from mvc.objects import trees
 from mvc.objects.manifest import Manifest, parse
+from mvc.objects.packindex import PackIndex, dump_index
+from mvc.objects.packranges import RangedPackIndex
 from mvc.repo.tensors import file_chunks, read_chunk, read_tensor
 from mvc.settings import ChunkNaming
 from mvc.store import idxbuild
@@ -73,11 +75,14 @@ def test_revisions(scene: Scene, tmp_path: Path) -> None:
                 view.resolve(wrong)
 
 
+@pytest.mark.parametrize("git_idx", [0, 1 << 20], ids=["ranges of Git idx", "whole Git idx"])
 @pytest.mark.parametrize("small", [0, 1 << 20], ids=["ranges of Git packs", "whole Git packs"])
 @pytest.mark.parametrize("small_idx", [0, 1 << 20], ids=["ranges of idx", "whole idx"])
 def test_every_version(
-    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int, small_idx: int
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int, small_idx: int, git_idx: int
 ) -> None:
+    monkeypatch.setattr(viewobjects, "SMALL_IDX", git_idx)
+    monkeypatch.setattr(viewobjects, "PER_OBJECT", 0)
     monkeypatch.setattr(viewobjects, "SMALL_PACK", small)
     monkeypatch.setattr(viewindex, "SMALL_IDX", small_idx)
     monkeypatch.setattr(viewindex, "PER_NAME", 0)
@@ -223,6 +228,32 @@ def test_ranges_of_an_idx_find_what_the_idx_finds(tmp_path: Path, count: int, co
         RangedIdx(read_at, len(data) + 1)
     with pytest.raises(IntegrityError):
         RangedIdx(lambda offset, length: bytes(length), len(data))
+
+
+@pytest.mark.parametrize(("count", "far"), [(0, False), (1, False), (300, True), (20_000, False)])
+def test_ranges_of_a_git_index_find_what_the_index_finds(tmp_path: Path, count: int, far: bool) -> None:
+    random = np.random.default_rng(count)
+    beyond = 1 << 31 if far else 0
+    rows = [(random.bytes(20), 0, 12 + number * 50 + beyond * (number % 3)) for number in range(count)]
+    path = tmp_path / "x.idx"
+    path.write_bytes(dump_index(rows, bytes(20)))
+    data = path.read_bytes()
+    whole, read = PackIndex(path), [0]
+
+    def read_at(offset: int, length: int) -> bytes:
+        read[0] += length
+        return data[offset : offset + length]
+
+    ranged = RangedPackIndex(read_at, len(data))
+    for name in [row[0] for row in rows[::7]] + [bytes(20), b"\xff" * 20, random.bytes(20)]:
+        read[0] = 0
+        assert ranged.find(name) == whole.find(name) and read[0] < 4096
+        prefix = name.hex()[:4]
+        assert ranged.with_prefix(prefix) == list(whole.with_prefix(prefix))
+    with pytest.raises(IntegrityError):
+        RangedPackIndex(read_at, len(data) - 1)
+    with pytest.raises(IntegrityError):
+        RangedPackIndex(lambda offset, length: bytes(length), len(data))
 
 
 def test_a_server_is_asked_where_chunks_lie(tmp_path: Path) -> None:
