@@ -18,10 +18,11 @@ from benchmarks.bench import Bench, say
 from benchmarks.chart import write_chart
 from benchmarks.report import write_report
 from benchmarks.results import Results
+from benchmarks.sync_cases import sync
 from benchmarks.tools import PROJECT, tools
 
 HERE = Path(__file__).parent
-CASES = ("startup", "real", "synthetic", "small", "log", "hundred", "memory")
+CASES = ("startup", "real", "synthetic", "small", "log", "hundred", "sync", "memory")
 
 
 def options() -> argparse.Namespace:
@@ -39,6 +40,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, help="where to work; a temporary folder by default")
     parser.add_argument("--data", type=Path, default=HERE / "data", help="where the models are made and kept")
     parser.add_argument("--peers", type=Path, default=HERE / "peers", help="the virtual environment of DVC and Xet")
+    parser.add_argument(
+        "--stores", nargs="+", default=[], metavar="URL", help="object stores to measure in the case 'sync', too"
+    )
     parser.add_argument("--results", type=Path, default=HERE / "results.json")
     parser.add_argument("--note", default="", help="a sentence for the head of the report (was the machine busy?)")
     parser.add_argument("--report", action="store_true", help="only write the report and the chart")
@@ -88,6 +92,12 @@ def measure(chosen: argparse.Namespace, results: Results) -> None:
             "small": lambda: cases.small_files(bench),
             "log": lambda: cases.long_log(bench),
             "hundred": lambda: cases.hundred(bench, chosen.hundred_gib),
+            "sync": lambda: sync(
+                bench,
+                real_folder(chosen.real, chosen.data),
+                synthetic_folder(chosen.synthetic, chosen.data, chosen.gib),
+                chosen.stores,
+            ),
             "memory": lambda: cases.memory(bench, chosen.large_gib),
         }
         alone = {"startup", "log", "memory"}

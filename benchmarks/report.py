@@ -30,6 +30,7 @@ def write_report(results: Results, path: Path) -> None:
         ("A hundred fine-tunes in a row", _hundred),
         ("100,000 files of 1 KiB", _small),
         ("10,000 commits", _log),
+        ("Sharing", _sync),
         ("Memory", _memory),
         ("Start-up", _startup),
     ):
@@ -185,6 +186,33 @@ def _log_rows(results: Results, case: str) -> list[list[str]]:
     if of:
         rows.append([f"all{of}, the first time, s", _s(git["all"]), _s(ours["first time"]), ""])
     return rows
+
+
+def _sync(results: Results) -> str:
+    parts = []
+    ours = results.get("push fine-tune", "mvc")
+    if ours:
+        share, wall = ours["moved"] / ours["delta"], ours["nothing"]["wall"]
+        rows = [
+            ["moved by a fine-tune, share of its stored delta", f"{share:.3f}", "1.03", verdict(share, 1.03)],
+            ["a push with nothing to move, to a folder, s", f"{wall:.2f}", "0.30", verdict(wall, 0.3)],
+        ]
+        parts.append(table(["", "mvc", "at most", ""], rows))
+    rows = []
+    for case in sorted(case for case in results.data["cases"] if case.startswith("transfer/")):
+        kind = case.removeprefix("transfer/")
+        found, dvc = results.get(case, "mvc"), results.get(case, "DVC")
+        plain = results.get(case if kind != "http" else "transfer/folder", "opendal")
+        for way, name in (("up", "push"), ("down", "pull")):
+            if not (found and plain):
+                continue
+            share = plain[way]["wall"] / found[way]["wall"]
+            row = [f"{name}, {kind}", _s(plain[way]), _s(found[way]), f"{share:.2f} ({verdict(-share, -0.7)})"]
+            rows.append([*row, _s(dvc[way]) if dvc else "", f"{_share(found, dvc, way)}" if dvc else ""])
+    if rows:
+        head = ["the stored bytes of the large model", "opendal alone, s", "mvc, s", "share of its rate (at least 0.7)"]
+        parts.append(table([*head, "DVC (all bytes), s", "mvc / DVC (at most 0.5)"], rows))
+    return "\n".join(parts)
 
 
 def _memory(results: Results) -> str:
