@@ -9,7 +9,7 @@ from mvc.cli.dates import git_date, iso_date
 from mvc.cli.names import decorated
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
-from mvc.cli.text import printable
+from mvc.cli.text import one_line, printable
 from mvc.lazy import load
 from mvc.metadata.model import CommitMetadata, Dataset
 from mvc.objects.model import Commit, Signature
@@ -47,7 +47,7 @@ def value_lines(session: Session, metadata: CommitMetadata) -> list[str]:
         if values:
             # Numbers first, as nearly all are: a long log has a hundred thousand of them.
             words = [
-                f"{k}={v!r}" if type(v) in _NUMBERS and k.isprintable() else f"{printable(k)}={shown(v)}"
+                f"{k}={v!r}" if type(v) in _NUMBERS and k.isprintable() else one_line(f"{k}={shown(v)}")
                 for k, v in values.items()
             ]
             line = "  ".join(words)
@@ -69,11 +69,11 @@ def metadata_lines(session: Session, metadata: CommitMetadata) -> list[str]:
     lines: list[str] = []
     for label, rows in groups:
         if rows:
-            width = min(max(len(printable(name)) for name, _ in rows), 32)
+            width = min(max(len(one_line(name)) for name, _ in rows), 32)
             lines.append(session.paint(label, "cyan"))
             for name, value in rows:
                 first, *more = _broken(printable(value), session.width - width - 6)
-                lines.append(f"    {printable(name):<{width}}  {first}")
+                lines.append(f"    {one_line(name):<{width}}  {first}")
                 lines += [" " * (width + 6) + part for part in more]
     return lines
 

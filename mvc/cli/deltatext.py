@@ -10,7 +10,7 @@ from typing import Any
 
 from mvc.cli.colours import Painter
 from mvc.cli.tables import table
-from mvc.cli.text import printable
+from mvc.cli.text import one_line
 from mvc.ops.tensor_deltas import TensorDelta
 
 _LAYER = re.compile(r"^(.*?(?:^|\.)\d+)(?=\.|$)")
@@ -45,7 +45,7 @@ def delta_text(deltas: Mapping[str, TensorDelta], paint: Painter, width: int) ->
     if not rows:
         return []
     room = max(24, width - _COLUMNS)
-    shown = [(_shortened(printable(name), room), *rest) for name, *rest in rows]
+    shown = [(_shortened(one_line(name), room), *rest) for name, *rest in rows]
     head, *lines = table(shown, align="<>>>>>", header=_HEAD)
     return [f"  {paint(head, 'dim')}", *(f"  {line}" for line in lines), "", *bar_lines(layers(deltas), paint, width)]
 
@@ -59,7 +59,7 @@ def bar_lines(groups: Sequence[LayerDelta], paint: Painter, width: int) -> list[
     for group in groups:
         share = 1.0 if not math.isfinite(group.relative_norm) else group.relative_norm / largest if largest else 0.0
         bar = paint(f"{_bar(share):<{_BAR}}", "cyan")
-        lines.append(f"  {_shortened(printable(group.name), column):<{column}} {bar} {_norm(group.relative_norm):>9}")
+        lines.append(f"  {_shortened(one_line(group.name), column):<{column}} {bar} {_norm(group.relative_norm):>9}")
     return lines
 
 
@@ -68,7 +68,7 @@ def delta_markdown(deltas: Mapping[str, TensorDelta]) -> list[str]:
     lines = ["| " + " | ".join(_HEAD) + " |", "|---|" + "---:|" * (len(_HEAD) - 1)]
     for delta in deltas.values():
         name, *rest = _cells(delta)
-        lines.append("| `" + printable(name).replace("|", "\\|").replace("`", "'") + "` | " + " | ".join(rest) + " |")
+        lines.append("| `" + one_line(name).replace("|", "\\|").replace("`", "'") + "` | " + " | ".join(rest) + " |")
     return lines
 
 

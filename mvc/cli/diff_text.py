@@ -12,7 +12,7 @@ from mvc.cli.files_text import file_json, file_lines
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
 from mvc.cli.tables import table
-from mvc.cli.text import printable, printable_path
+from mvc.cli.text import one_line, printable, printable_path
 from mvc.formats.base import Tensor
 from mvc.lazy import load
 from mvc.metadata.compare import MetadataDiff, ValueChange
@@ -133,7 +133,7 @@ def _tensor_lines(session: Session, changes: TensorChanges, deltas: Mapping[str,
         for one in changes.changes
         if one.status is not TensorStatus.MOVED and (deltas is None or one.name not in deltas)
     ]
-    rows = [[f"{_SIGNS[one.status][0]} {printable(one.name)}", _what(one)] for one in told[:_MOST]]
+    rows = [[f"{_SIGNS[one.status][0]} {one_line(one.name)}", _what(one)] for one in told[:_MOST]]
     made = table(rows)
     lines = ["    " + session.paint(line, _SIGNS[one.status][1]) for one, line in zip(told[:_MOST], made, strict=True)]
     if len(told) > _MOST:
@@ -176,7 +176,7 @@ def _what(change: TensorChange) -> str:
     if old is None or new is None:
         return _shape(new or old)
     if change.status is TensorStatus.RENAMED:
-        return f"was {printable(old.name)}"
+        return f"was {one_line(old.name)}"
     was = f"  was in {printable_path(change.old_path)}" if change.old_path else ""
     if change.status is TensorStatus.CHANGED:
         return _shape(new) + nan + was
@@ -186,7 +186,7 @@ def _what(change: TensorChange) -> str:
 def _shape(tensor: Tensor | None) -> str:
     if tensor is None:
         return ""
-    return f"{printable(tensor.dtype)} {'×'.join(map(str, tensor.shape)) or 'scalar'}"
+    return f"{one_line(tensor.dtype)} {'×'.join(map(str, tensor.shape)) or 'scalar'}"
 
 
 def _summary(changes: TensorChanges) -> str:
@@ -208,7 +208,7 @@ def _tensor_rows(changes: TensorChanges) -> Iterator[str]:
 
 
 def _metadata_lines(session: Session, metadata: MetadataDiff) -> list[str]:
-    rows = [[group, printable(one.name), f"{_old(one)} -> {_new(one)}"] for group, one in _changes(metadata)]
+    rows = [[group, one_line(one.name), one_line(f"{_old(one)} -> {_new(one)}")] for group, one in _changes(metadata)]
     return [session.paint(line, "cyan") for line in table(rows)]
 
 

@@ -26,7 +26,7 @@ import click
 
 from mvc import errors
 from mvc.cli.session import Session
-from mvc.cli.text import one_line, printable, printable_path
+from mvc.cli.text import one_line, printable_path
 from mvc.lazy import load
 
 _CRASH_LOG = "mvc.cli.crash:write_log"
@@ -139,7 +139,7 @@ def _line(session: Session, message: str, hint: str | None, code: int) -> int:
 
 def _hint(session: Session, hint: str | None) -> None:
     if hint:
-        session.err.write(f"{session.paint_err('hint:', 'cyan')}  {printable(hint)}\n")
+        session.err.write(f"{session.paint_err('hint:', 'cyan')}  {one_line(hint)}\n")
 
 
 def _name(path: object) -> str:

@@ -7,7 +7,7 @@ import click
 from mvc.cli.command import json_flag, verb
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
-from mvc.cli.text import printable
+from mvc.cli.text import one_line, printable
 from mvc.ops.fsck import Finding, FsckResult, fsck, rebuild_idx
 
 _DAMAGED = 6
@@ -36,8 +36,8 @@ def command(session: Session, connectivity_only: bool, rebuild: bool, as_json: b
 
 
 def _line(session: Session, finding: Finding) -> str:
-    text = f"{session.paint('error:', 'red bold')} {printable(finding.what)}: {printable(finding.message)}"
-    return "\n".join([text, *(f"       touches {printable(touched)}" for touched in finding.touches)])
+    text = f"{session.paint('error:', 'red bold')} {one_line(finding.what)}: {one_line(finding.message)}"
+    return "\n".join([text, *(f"       touches {one_line(touched)}" for touched in finding.touches)])
 
 
 def _summary(result: FsckResult) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes, human_count, percent
 from mvc.cli.tables import table, text_width
-from mvc.cli.text import printable, printable_path
+from mvc.cli.text import one_line, printable_path
 from mvc.ops.show_model import ModelListing, SegmentRow
 
 _HEADER = ("tensor", "dtype", "shape", "parameters", "size", "stored", "", "codec")
@@ -93,12 +93,12 @@ def _row(row: SegmentRow) -> list[str]:
     if row.tensor is None:
         return [f"({row.kind})", "", "", "", size, *stored, codecs]
     shape = "×".join(map(str, row.tensor.shape)) or "scalar"
-    name, dtype = printable(row.tensor.name), printable(row.tensor.dtype)
+    name, dtype = one_line(row.tensor.name), one_line(row.tensor.dtype)
     return [name, dtype, shape, f"{row.parameters:,}", size, *stored, codecs]
 
 
 def _nonfinite(session: Session, row: SegmentRow) -> str:
-    name = printable(row.tensor.name) if row.tensor else ""
+    name = one_line(row.tensor.name) if row.tensor else ""
     found = [f"{count:,} {what}" for count, what in ((row.nan, "NaN"), (row.inf, "infinite")) if count]
     return f"{session.paint('warning:', 'yellow bold')} {name} holds {' and '.join(found)}"
 

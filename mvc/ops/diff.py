@@ -20,10 +20,9 @@ from mvc.objects.merge import same_file
 from mvc.objects.model import TreeItem, is_file, is_link
 from mvc.objects.revparse import parse_range
 from mvc.ops.differences import changed_paths, staged_differences
-from mvc.ops.file_diff import diff_trees, file_diffs, is_model, stored_manifest, version
+from mvc.ops.file_diff import changes_between, diff_trees, file_diffs, is_model, stored_manifest, version
 from mvc.ops.file_versions import FileDiff, Status, Version, in_order, status_of
 from mvc.ops.shards import across_shards
-from mvc.ops.tensor_changes import tensor_changes
 from mvc.progress import SILENT, Progress
 from mvc.repo.locking import read_stage
 from mvc.repo.pathspec import Pathspec
@@ -180,7 +179,7 @@ def _edited(repo: Repository, before: _Items, options: DiffOptions, progress: Pr
         result.append(FileDiff(status_of(old, new), path, old, new))
     now = load(READERS["unstored"])(repo, list(models), progress) if models else {}
     return [
-        replace(one, tensors=tensor_changes(models[one.path], now[one.path]))
+        replace(one, tensors=changes_between(models[one.path], now[one.path]))
         if one.path in now and is_model(now[one.path])
         else one
         for one in result

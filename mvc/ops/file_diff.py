@@ -96,7 +96,13 @@ def _tensors(repo: Repository, path: str, old: Version | None, new: Version | No
         return None
     before = stored_manifest(repo, path, old)
     after = stored_manifest(repo, path, new) if before is not None else None
-    return tensor_changes(before, after) if before is not None and after is not None else None
+    return changes_between(before, after) if before is not None and after is not None else None
+
+
+def changes_between(old: Manifest, new: Manifest) -> TensorChanges | None:
+    """The tensors that differ between two models; None if neither has any: then its bytes are all there is to tell."""
+    changes = tensor_changes(old, new)
+    return changes if changes.changes or changes.unchanged else None
 
 
 def stored_manifest(repo: Repository, path: str, version: Version) -> Manifest | None:

@@ -179,3 +179,26 @@ def test_a_file_that_only_says_that_it_is_a_model(world: World) -> None:
         world.mvc("commit", "-m", "x", "--no-environment")
         world.write("m.safetensors", content + b"more")
         assert world.mvc("diff", "--tensors", "--json").json["files"][0]["tensors"] is None
+
+
+def test_a_model_in_which_no_tensor_is_known(world: World) -> None:
+    """Big-endian, compressed: all that can be said is that its bytes differ."""
+    for number in range(2):
+        np.save(world.path / "big.npy", np.full(100, number, ">f4"))
+        np.savez_compressed(world.path / "packed.npz", w=np.full(100, number, np.float32))
+        world.mvc("add", ".")
+        world.mvc("commit", "-m", "x", "--no-environment")
+    out = world.mvc("diff", "HEAD~1", "HEAD").out
+    assert "big.npy" in out and "tensor" not in out
+
+
+def test_names_that_would_break_a_table(world: World) -> None:
+    name = "a\nM  other.safetensors\t\x1b[31m"
+    for number in range(2):
+        world.write("m.safetensors", safetensors_bytes({name: np.full(20_000, number + 1, np.float32)}))
+        world.mvc("add", ".")
+        world.mvc("commit", "-m", "x", "--no-environment")
+    for arguments in (["diff", "HEAD~1", "HEAD"], ["show", "HEAD:m.safetensors"]):
+        for more in ([], ["--tensors"]) if arguments[0] == "diff" else ([],):
+            out = world.mvc(*arguments, *more).out
+            assert "\nM  other" not in out and "\x1b" not in out, out
