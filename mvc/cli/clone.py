@@ -25,6 +25,13 @@ from mvc.repo.selection import split_patterns
 @click.option("-n", "--no-checkout", is_flag=True, help="No files; the history alone.")
 @click.option("-o", "--origin", metavar="NAME", default="origin", help="What the remote is called here. [origin]")
 @click.option("--all-data", is_flag=True, help="The bytes of every version, too; else they come when they are needed.")
+@click.option("--depth", type=int, metavar="N", help="So many commits of the history alone; of one branch, then.")
+@click.option(
+    "--single-branch/--no-single-branch",
+    "single_branch",
+    default=None,
+    help="Only the branch that is checked out, now and later.",
+)
 @click.option(
     "-I",
     "--include",
@@ -46,6 +53,8 @@ def command(
     no_checkout: bool,
     origin: str,
     all_data: bool,
+    depth: int | None,
+    single_branch: bool | None,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     as_json: bool,
@@ -59,6 +68,7 @@ def command(
     session.note(f"Cloning into '{printable_path(str(folder or path.name))}'...")
     options = CloneOptions(origin, branch, not no_checkout, all_data, shared_store=session.shared_store)
     options = replace(options, include=split_patterns(include), exclude=split_patterns(exclude))
+    options = replace(options, depth=depth, single_branch=single_branch)
     caller = session.caller(commits=False)
     configs = session.global_configs
     try:

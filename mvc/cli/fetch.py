@@ -11,6 +11,7 @@ from mvc.cli.session import Session
 from mvc.errors import NotFastForward, UsageError
 from mvc.ops.fetch import FetchOptions, fetch, fetch_all
 from mvc.repo.selection import split_patterns
+from mvc.sync.fetch import Tags
 
 
 @verb
@@ -22,6 +23,10 @@ from mvc.repo.selection import split_patterns
 @click.option("-a", "--all", "every", is_flag=True, help="From every remote.")
 @click.option("-f", "--force", is_flag=True, help="Move local branches that REFSPEC names backwards, too.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell of refs that are up to date, too.")
+@click.option(
+    "--depth", type=int, metavar="N", help="So many commits of each ref; the history ends there from then on."
+)
+@click.option("--unshallow", is_flag=True, help="All the history behind where it ends now.")
 @click.option(
     "-I",
     "--include",
@@ -42,6 +47,8 @@ def command(
     every: bool,
     force: bool,
     verbose: bool,
+    depth: int | None,
+    unshallow: bool,
     include: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
@@ -52,8 +59,8 @@ def command(
     out or read. Remote-tracking branches (origin/main) move, your own do not: `mvc merge` or `mvc pull` does that.
     """
     repo, caller = session.repo(), session.caller(commits=False)
-    wanted = split_patterns(include)
-    options = FetchOptions(prune, tags or "follow", force, dry_run, wanted)  # type: ignore[arg-type]  # of three flags
+    which: Tags = tags or "follow"  # type: ignore[assignment]  # one of three flags
+    options = FetchOptions(prune, which, force, dry_run, depth, unshallow, split_patterns(include))
     if every:
         if remote is not None:
             raise UsageError("--all takes no remote and no refspecs")

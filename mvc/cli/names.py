@@ -15,6 +15,7 @@ _STYLES = {
     "remote": "red bold",
     "tag": "yellow bold",
     "ref": "magenta bold",
+    "grafted": "blue bold",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from mvc.objects.pack import Pack
 from mvc.objects.packindex import common_digits
 from mvc.objects.packset import PATIENCE, PackSet
 from mvc.objects.reader import ObjectReader, missing
+from mvc.objects.shallow import read_shallow, write_shallow
 
 if TYPE_CHECKING:
     from mvc.objects.batch import ObjectBatch
@@ -55,8 +56,26 @@ class Objects(ObjectReader):
         self._folders = [objects_dir, *packset.alternates(objects_dir)]
         self._loose_folders: dict[Path, frozenset[str]] | None = None
         self._sets = [self.packs, *(PackSet(other / "pack", mapped=mapped) for other in self._folders[1:])]
+        self._shallow: frozenset[str] | None = None
 
     # ---- reading
+
+    @property
+    def shallow(self) -> frozenset[str]:
+        """The commits at which a shallow history ends, as read when first asked for, or after `reload`."""
+        if self._shallow is None:
+            self._shallow = read_shallow(self.objects_dir.parent)
+        return self._shallow
+
+    def change_shallow(self, add: Collection[str], remove: Collection[str]) -> None:
+        """Let the history end at other commits, too, or no more at these. The caller keeps others from doing so."""
+        git_dir = self.objects_dir.parent
+        try:
+            before = read_shallow(git_dir)
+        except IntegrityError:
+            before = frozenset()
+        write_shallow(git_dir, (before - frozenset(remove)) | frozenset(add))
+        self._shallow = None
 
     def raw(self, object_id: str) -> tuple[Kind, bytes]:
         """The kind and the content of an object, verified against its id."""
@@ -150,6 +169,7 @@ class Objects(ObjectReader):
 
     def reload(self) -> None:
         """List the packs again."""
+        self._shallow = None
         self._loose_folders = None
         for packs in self._sets:
             packs.reload()

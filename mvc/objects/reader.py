@@ -36,9 +36,15 @@ class ObjectReader:
         """Whether the object is there (unread, so possibly damaged)."""
         raise NotImplementedError
 
+    @property
+    def shallow(self) -> frozenset[str]:
+        """The commits at which a shallow history ends (mvc.objects.shallow)."""
+        return frozenset()
+
     def commit(self, commit_id: str) -> Commit:
-        """The commit with this id (no tag is peeled)."""
-        return encoding.parse_commit(commit_id, self._expect(commit_id, "commit"))
+        """The commit with this id (no tag is peeled). Where a shallow history ends, it has no parents."""
+        found = encoding.parse_commit(commit_id, self._expect(commit_id, "commit"))
+        return found._replace(parents=()) if commit_id in self.shallow else found
 
     def tree(self, tree_id: str) -> list[TreeEntry]:
         """The entries of a tree, in Git's order. The list is shared: do not change it."""

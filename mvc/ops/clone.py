@@ -29,7 +29,7 @@ from mvc.repo.repository import Repository
 from mvc.repo.selection import EXCLUDE, INCLUDE, is_left_out, selection_of
 from mvc.sync import fetch as engine
 from mvc.sync.chunks import bring_files
-from mvc.sync.fetch import FetchResult
+from mvc.sync.fetch import FetchResult, Tags
 from mvc.sync.remotes import Remote
 from mvc.sync.state import State
 
@@ -51,6 +51,15 @@ class CloneOptions:
     """Patterns of the files in chunks that are wanted in the worktree; none: all of them. Remembered in the config."""
     exclude: tuple[str, ...] = ()
     """Patterns of those that are not."""
+    depth: int | None = None
+    """So many commits of the history alone."""
+    single_branch: bool | None = None
+    """Only the branch (or tag) that is checked out, now and later; None: with `depth`."""
+
+    @property
+    def single(self) -> bool:
+        """Whether one branch comes alone."""
+        return self.depth is not None if self.single_branch is None else self.single_branch
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,12 @@ class Cloned:
     """Bytes of chunks that came."""
     size: int
     """Bytes of the files that were checked out."""
+
+
+def check_depth(depth: int | None) -> None:
+    """Raises UsageError, as Git does."""
+    if depth is not None and depth < 1:
+        raise UsageError(f"depth {depth} is not a positive number")
 
 
 def go_on(folder: Path) -> str:
@@ -98,8 +113,10 @@ def clone(
     """Make `folder` a clone.
 
     If it fails before the history is there, what was made is removed again; after that it stays, and the error's
-    hint says how to go on. Raises Refused if the folder holds anything, NotFound, NetworkError, AuthError.
+    hint says how to go on. Raises Refused if the folder holds anything, NotFound, NetworkError, AuthError, UsageError
+    for a depth that is none.
     """
+    check_depth(options.depth)
     url = absolute_url(check_url(url), outside.cwd)
     was_there = folder.exists()
     if was_there and (not folder.is_dir() or any(folder.iterdir())):
@@ -114,6 +131,9 @@ def clone(
             url = remote.backend.url
             result = _history_or_nothing(repo, remote, options, outside.jobs, caller)
             target = _target(options, result.state, url) or (None if result.state.refs else repo.refs.head().branch)
+        if options.single and target is not None:
+            _narrow(repo, options.origin, target)
+            repo = Repository.open(folder, global_configs=global_configs).with_shared_store(options.shared_store)
         commit = _refs(repo, target, options, result.state, url, caller)
     except BaseException:
         _remove(folder, keep=was_there)
@@ -169,12 +189,33 @@ def _holds_nothing(remote: Remote) -> bool:
 
 def _history(repo: Repository, remote: Remote, options: CloneOptions, jobs: int, caller: Caller) -> FetchResult:
     specs = [*remote.config.fetch, Refspec("refs/tags/*", "refs/tags/*")]
-    result = engine.fetch(remote, specs, who=caller.who, tags="all", jobs=jobs, progress=caller.progress)
+    tags: Tags = "all"
+    if options.single:
+        state = remote.state()
+        target = _target(options, state, remote.backend.url)
+        specs, tags = ([_alone(options.origin, target)] if target in state.refs else []), "follow"
+    depth, progress = options.depth, caller.progress
+    result = engine.fetch(remote, specs, who=caller.who, tags=tags, depth=depth, jobs=jobs, progress=progress)
     state = result.state
-    if state.head.startswith(HEADS) and state.head in state.refs:
+    if state.head.startswith(HEADS) and any(ref.source == state.head for ref in result.refs):
         name = state.head.removeprefix(HEADS)
         repo.refs.set_symbolic(f"refs/remotes/{options.origin}/HEAD", f"refs/remotes/{options.origin}/{name}")
     return result
+
+
+def _alone(origin: str, target: str | None) -> Refspec:
+    """What brings one branch, or one tag."""
+    assert target is not None  # it is among the refs
+    if target.startswith(TAGS):
+        return Refspec(target, target, force=True)
+    return Refspec(target, f"refs/remotes/{origin}/{target.removeprefix(HEADS)}", force=True)
+
+
+def _narrow(repo: Repository, origin: str, target: str) -> None:
+    """Let later fetches bring nothing else, either."""
+    file = ConfigFile(repo.common_dir / "config")
+    file.set(f"remote.{origin}.fetch", str(_alone(origin, target)))
+    file.save()
 
 
 def _target(options: CloneOptions, state: State, url: str) -> str | None:

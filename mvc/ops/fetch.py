@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mvc import fsio
-from mvc.errors import NotFound
+from mvc.errors import NotFound, UsageError
 from mvc.lazy import load
 from mvc.objects.refspec import Refspec, expand_tags, mapped, parse_fetch, tracking_ref
 from mvc.objects.upstream import upstream
@@ -35,6 +35,10 @@ class FetchOptions:
     tags: Tags = "follow"
     force: bool = False
     dry_run: bool = False
+    depth: int | None = None
+    """So many commits of each ref, behind which the history here ends from then on."""
+    unshallow: bool = False
+    """All the history behind where it ends now."""
     include: tuple[str, ...] = ()
     """Patterns: chunks of files and tensors that match come, too, of what HEAD's branch follows or was asked for."""
 
@@ -103,6 +107,12 @@ def _fetch(
     outside: Outside,
     caller: Caller,
 ) -> Fetched:
+    if options.depth is not None and options.depth < 1:
+        raise UsageError(f"depth {options.depth} is not a positive number")
+    if options.unshallow and options.depth is not None:
+        raise UsageError("options '--depth' and '--unshallow' cannot be used together")
+    if options.unshallow and not repo.objects.shallow:
+        raise UsageError("--unshallow on a complete repository does not make sense")
     given = [_forced(parse_fetch(text), options.force) for text in expand_tags(specs)]
     prune = options.prune if options.prune is not None else _prunes(repo, config.name)
     with connect(repo, config, outside) as remote:
@@ -114,6 +124,8 @@ def _fetch(
             prune=prune and not given,
             tags=options.tags,
             dry_run=options.dry_run,
+            depth=options.depth,
+            unshallow=options.unshallow,
             jobs=outside.jobs,
             progress=caller.progress,
         )

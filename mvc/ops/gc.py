@@ -99,6 +99,8 @@ def gc(
         moving = _move(repo, chunks, live, promises, held, cutoff, dry_run, caller)
         older_than = min(time.time() - days * _DAY, cutoff.packs_ns / 1e9)
         pruned = prune(repo.objects, live.objects, older_than=older_than, dry_run=dry_run, progress=caller.progress)
+        if not dry_run:
+            _forget_ends(repo)
         wanted = gone or moving.names or dry_run
         stored = {name: place.stored_size for name, place in chunks.records()} if wanted else {}
         swept = chunks.remove_unreachable(
@@ -110,6 +112,14 @@ def gc(
 def lock_path(repo: Repository) -> Path:
     """The lock of whoever collects. (The store has one of its own, for the moment in which it removes packs.)"""
     return repo.locks_dir / "collect.lock"
+
+
+def _forget_ends(repo: Repository) -> None:
+    """A shallow history does not end at a commit that is not here."""
+    gone = [one for one in repo.objects.shallow if not repo.objects.contains(one)]
+    if gone:
+        with hold(repo.locks_dir / "shallow.lock", what="gc", wait=60.0):
+            repo.objects.change_shallow((), gone)
 
 
 def _expire(repo: Repository, caller: Caller) -> int:

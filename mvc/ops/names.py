@@ -15,8 +15,9 @@ REMOTES = "refs/remotes/"
 
 
 class Decoration(NamedTuple):
-    """A name that a commit has. `kind` is "head" (HEAD alone, detached), "branch", "remote", "tag" or "ref";
-    `is_head`: HEAD is on this branch. (A NamedTuple, as `log` has to start quickly.)"""
+    """A name that a commit has. `kind` is "head" (HEAD alone, detached), "branch", "remote", "tag", "ref", or
+    "grafted" (a shallow history ends there); `is_head`: HEAD is on this branch. (A NamedTuple, as `log` has to
+    start quickly.)"""
 
     kind: str
     name: str
@@ -42,6 +43,8 @@ def decorations(repo: Repository) -> dict[str, list[Decoration]]:
             rows.append((4, Decoration("ref", ref), target))
     for _, name, target in sorted(rows, key=lambda row: row[0]):
         found.setdefault(target, []).append(name)
+    for target in repo.objects.shallow:
+        found.setdefault(target, []).insert(0, Decoration("grafted", "grafted"))
     return found
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mvc.errors import IntegrityError, MissingObject, MvcError, NotFound, Refused
+from mvc.lazy import load
 from mvc.objects import ancestry
+from mvc.objects.encoding import parse_commit
 from mvc.objects.model import Signature
 from mvc.objects.reader import ObjectReader
 from mvc.objects.receive import Incoming
@@ -19,16 +21,22 @@ from mvc.progress import SILENT, Progress
 from mvc.repo.repository import Repository
 from mvc.repo.worktrees import all_git_dirs
 from mvc.store import intents
+from mvc.store.locks import hold
 from mvc.sync.absorbed import Absorbed
 from mvc.sync.gitpacks import Downloads
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote
 from mvc.sync.state import GitPack, State
 
+if TYPE_CHECKING:
+    from mvc.sync.depth import History
+
 FetchStatus = Literal["new", "fast-forward", "forced", "up-to-date", "pruned", "rejected"]
 Tags = Literal["follow", "all", "none"]
 
 _TAGS = "refs/tags/"
+_HISTORY = "mvc.sync.depth:History"
+"""Loaded for a shallow history alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +83,17 @@ def fetch(
     prune: bool = False,
     tags: Tags = "follow",
     dry_run: bool = False,
+    depth: int | None = None,
+    unshallow: bool = False,
     jobs: int = 0,
     progress: Progress = SILENT,
 ) -> FetchResult:
     """Fetch what `refspecs` name (default: the remote's own), and move the local refs they map to, last.
 
     `tags`: "follow" takes tags that point into what is here afterwards. `prune` deletes local refs that a refspec
-    maps to and whose source is gone. A rejected ref is in the result. `dry_run` throws away what came. `jobs`:
-    requests at once, 0 for what the backend likes. Raises NotFound (a refspec without `*` whose source is not there; no
+    maps to and whose source is gone. A rejected ref is in the result. `dry_run` throws away what came. `depth`:
+    of each ref so many commits, behind which the history here ends from then on; `unshallow`: all. `jobs`: requests at
+    once, 0 for what the backend likes. Raises NotFound (a refspec without `*` whose source is not there; no
     such remote), IntegrityError, UnsafePath (a hostile tree), NetworkError, AuthError.
     """
     specs = tuple(remote.config.fetch if refspecs is None else refspecs)
@@ -90,12 +101,12 @@ def fetch(
     wishes = _wishes(state, specs, tags)
     gone = _gone(remote.repo, state, specs) if prune else []
     with intents.register(remote.repo.intents_dir, "fetch"):
-        run = _Fetch(remote, state, wishes, who, jobs, progress)
+        run = _Fetch(remote, state, wishes, who, jobs, progress, depth, unshallow)
         try:
             refs = run.go(gone, follow=tags == "follow", again=False, dry_run=dry_run)
         except MissingObject:
             # A pack that was taken for absorbed is not here any more (gc took what no ref reached).
-            run = _Fetch(remote, state, wishes, who, jobs, progress)
+            run = _Fetch(remote, state, wishes, who, jobs, progress, depth, unshallow)
             refs = run.go(gone, follow=tags == "follow", again=True, dry_run=dry_run)
     moved = run.moved
     if not dry_run:
@@ -119,32 +130,48 @@ def _wishes(state: State, specs: Sequence[Refspec], tags: Tags) -> list[_Wish]:
 
 class _Fetch:
     def __init__(
-        self, remote: Remote, state: State, wishes: Sequence[_Wish], who: Signature, jobs: int, progress: Progress
+        self,
+        remote: Remote,
+        state: State,
+        wishes: Sequence[_Wish],
+        who: Signature,
+        jobs: int,
+        progress: Progress,
+        depth: int | None,
+        unshallow: bool,
     ) -> None:
+        self._depth, self._unshallow = depth, unshallow
         self._remote, self._state, self._wishes = remote, state, wishes
         self._who, self._progress = who, progress
         self._downloads = Downloads(remote, jobs, progress)
         self._repo: Repository = remote.repo
         self.objects = 0
+        self._walked = 0
 
     @property
     def moved(self) -> int:
         """Bytes that came."""
-        return self._downloads.moved
+        return self._downloads.moved + self._walked
 
     def go(self, gone: Sequence[FetchedRef], *, follow: bool, again: bool, dry_run: bool) -> list[FetchedRef]:
         """Bring objects, then move refs; `gone` are deleted first. `again`: also the packs that were brought before."""
         objects = self._repo.objects
-        have = self._have()
+        have = self._have() if self._depth is None and not self._unshallow else []
         tips = list(dict.fromkeys(wish.id for wish in self._wishes))
         loose_tags = self._unknown_tags() if follow and self._wishes else []
+        lacking = not all(objects.contains(one) for one in (*tips, *(wish.id for wish in loose_tags)))
+        whole = self._unshallow or not (objects.shallow or self._depth is not None)
         absorbed = Absorbed(self._remote.memory)
         packs: list[GitPack] = []
-        if again or not all(objects.contains(one) for one in (*tips, *(wish.id for wish in loose_tags))):
-            known = set() if again else absorbed.ids()
+        if whole and (again or lacking or self._unshallow):
+            known = set() if again or self._unshallow else absorbed.ids()
             packs = [pack for pack in self._state.git_packs if pack.id not in known]
         with Incoming(objects) as incoming:
             self._take(incoming, packs)
+            if self._unshallow:
+                incoming.ends = frozenset(one for one in objects.shallow if not _has_parents(incoming, one))
+            elif not whole and (again or lacking or self._depth is not None):
+                self._walk(incoming, tips, [wish.id for wish in loose_tags], believed=not again)
             self._progress.begin("connectivity", None, "objects")
             try:
                 check_connected(incoming, tips, have)
@@ -156,12 +183,38 @@ class _Fetch:
             if dry_run:
                 return [*changes, *gone]
             incoming.seal()
+            # After what it no longer leaves out came, and before a ref leads to where it ends now.
+            self._end_at(incoming.shallow)
         if packs:
             absorbed.add(self._state, [pack.id for pack in packs])
         for one in gone:
             change = RefChange(one.target, one.old, None)
             self._repo.refs.update([change], message="fetch: prune", author=self._who, head_follows=False)
         return [*self._move(changes), *gone]
+
+    def _walk(self, incoming: Incoming, tips: Sequence[str], tags: Sequence[str], *, believed: bool) -> None:
+        """Bring what a shallow history lacks, and no more; settle where it ends."""
+        here = self._repo.objects
+        how: type[History] = load(_HISTORY)
+        self._progress.begin("history", None, "objects")
+        try:
+            with how(self._remote, self._state) as history:
+                advance = self._progress.advance
+                cut = history.take(
+                    incoming, here, tips, depth=self._depth, shallow=here.shallow, believed=believed, advance=advance
+                )
+                history.take_tags(incoming, here, tags)
+                self._walked += history.moved
+        finally:
+            self._progress.end()
+        incoming.ends = (here.shallow - cut.opened) | cut.ends
+
+    def _end_at(self, ends: frozenset[str]) -> None:
+        objects = self._repo.objects
+        before = objects.shallow
+        if ends != before:
+            with hold(self._repo.locks_dir / "shallow.lock", what="fetch", wait=60.0):
+                objects.change_shallow(ends - before, before - ends)
 
     def _have(self) -> list[str]:
         """Commits and tags here whose history is whole: what refs point to."""
@@ -257,6 +310,13 @@ class _Fetch:
         if changes:
             moves = [RefChange(one.target, one.old, one.new) for one in changes]
             self._repo.refs.update(moves, message="fetch", author=self._who, head_follows=False)
+
+
+def _has_parents(objects: ObjectReader, commit_id: str) -> bool:
+    """Whether all true parents of a commit are there, also if the history ends at it."""
+    if not objects.contains(commit_id):
+        return True  # gc took it: nothing ends at it any more
+    return all(objects.contains(one) for one in parse_commit(commit_id, objects.raw(commit_id)[1]).parents)
 
 
 def _contains(objects: ObjectReader, old: str, new: str) -> bool:

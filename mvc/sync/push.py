@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 SENDING = {
     "chunks": "mvc.repo.chunks:open_chunks",
     "bring": "mvc.sync.chunks:bring",
+    "ends there": "mvc.sync.depth:ends_there",
     "outgoing": "mvc.sync.outgoing:Outgoing",
     "with packs": "mvc.sync.outgoing:with_packs",
 }
@@ -190,7 +191,7 @@ class _Push:
         seen: set[bytes] = set()
         self._progress.begin("objects", None, "objects")
         try:
-            for reached in self._lacking(tips, have):
+            for reached in self._lacking(state, tips, have):
                 kind, data = objects.raw(reached.id)
                 git.add(bytes.fromhex(reached.id), kind, data)
                 self._progress.advance(1)
@@ -202,9 +203,11 @@ class _Push:
             self._progress.end()
         return cargo
 
-    def _lacking(self, tips: list[str], have: list[str]) -> Iterator[Reached]:
+    def _lacking(self, state: State, tips: list[str], have: list[str]) -> Iterator[Reached]:
         """The objects that the remote lacks."""
         objects = self._repo.objects
+        if objects.shallow:
+            have += load(SENDING["ends there"])(self._remote, state, tips, have)
         try:
             return new_objects(objects, tips, have)
         except MissingObject:
