@@ -41,6 +41,7 @@ def versions() -> list[Files]:
         "empty": b"",
         "large.safetensors": safetensors_bytes({"zeros": np.zeros(70 << 20, np.int8)}),
         "odd \u00e9 name": b"odd",
+        'back\\slash: "new\nline" \udcff': b"odd",
     }
     second = {
         **first,

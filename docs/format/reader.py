@@ -26,6 +26,7 @@ import numpy as np
 import zstandard
 
 blake3: Any = importlib.import_module("blake3").blake3 if importlib.util.find_spec("blake3") else None
+ASTRAY = set("/\\:" if os.name == "nt" else "/")  # what in a name leads elsewhere
 
 
 def demand(truth: bool, what: str) -> None:
@@ -149,7 +150,7 @@ def files(objects: Objects, tree: str, prefix: str = "") -> Iterator[tuple[str, 
         space, end = entries.index(b" ", at), entries.index(b"\0", at)
         mode, name = int(entries[at:space], 8), os.fsdecode(entries[space + 1 : end])
         child, at = entries[end + 1 : end + 21].hex(), end + 21
-        demand(name.lower() not in ("", ".", "..", ".git", ".mvc") and not set(name) & set("/\\"), f"bad name {name!r}")
+        demand(name.lower() not in ("", ".", "..", ".git", ".mvc") and not set(name) & ASTRAY, f"bad name {name!r}")
         if mode == 0o40000 and prefix + name != ".mvcmeta":
             yield from files(objects, child, f"{prefix}{name}/")
         elif mode != 0o40000:
