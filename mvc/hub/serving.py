@@ -111,7 +111,8 @@ def _server(listen: Listen) -> MPServer:
         backlog=_BACKLOG,
         backpressure=_CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=_HEADER_SECONDS * 1000),
-        log_level=LogLevels.warning,
+        # Below that it warns of having killed processes that were just ending by themselves.
+        log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
         ssl_cert=listen.certificate,
         ssl_key=listen.key,
