@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,27 +18,25 @@ from pathlib import Path
 from typing import Literal
 
 from mvc import fsio
-from mvc.errors import FileChanged, MvcError, NoSpace, NotFound, Refused, UnsafePath, WouldOverwrite
+from mvc.errors import FileChanged, MvcError, NoSpace, NotFound, Refused, WouldOverwrite
 from mvc.hashing import chunk_namer, digest
-from mvc.objects.model import EXEC, TreeItem, is_link
-from mvc.objects.paths import parents
+from mvc.objects.model import TreeItem, is_link
 from mvc.ops.address import Address
 from mvc.ops.get_files import Wanted, check_names, select, weigh
+from mvc.ops.get_home import check_target, clock, hide, tidy
+from mvc.ops.get_link import VERSIONS, prune, turn, version_of
 from mvc.ops.get_pieces import Pieces
+from mvc.ops.get_standing import clashes, holds_wanted, in_the_way, mode_fits, on_the_way, twin
 from mvc.ops.get_write import PARTIAL, Writer, remove_partials, sync_file, sync_folders
 from mvc.ops.receipt import HOME, Noted, Receipt, read_receipt, write_receipt
 from mvc.progress import SILENT, Progress
-from mvc.repo.content import Content, holds, link_holds
 from mvc.repo.folders import Folders
 from mvc.repo.place import Placer
-from mvc.repo.repository import MVC_DIR
 from mvc.repo.stage import is_fresh, stat_of
 from mvc.store.locks import hold
 from mvc.sync.view import View
 
 Status = Literal["written", "linked", "kept", "removed"]
-VERSIONS = ".versions"
-"""Behind a link's name: the folder of the versions that it can be turned to."""
 _SPARE = 1024 * 1024
 _TICK = 0.05
 """Seconds after which a file system's clock has moved on: the stat of what was put down can be trusted then."""
@@ -137,7 +134,7 @@ class _Get:
     def plain(self, target: Path) -> Got:
         if target.is_symlink() and (target.parent / (target.name + VERSIONS)).is_dir():
             raise Refused(f"'{target}' is a link that 'get --atomic' made", hint="mvc get --atomic")
-        _check_target(target)
+        check_target(target)
         with hold(target / HOME / "get.lock", what="get", wait=self._options.wait):
             return self._fill(target, [])
 
@@ -150,7 +147,7 @@ class _Get:
         versions = link.parent / (link.name + VERSIONS)
         name = self._commit[:12] + (f"-{self._selection[:8]}" if self._selection else "")
         with hold(versions / "get.lock", what="get", wait=self._options.wait):
-            before = _version_of(link, versions)
+            before = version_of(link, versions)
             others = sorted(
                 (one for one in versions.iterdir() if one.name != name and (one / HOME / "receipt").is_file()),
                 key=lambda one: (one != before, one.name),
@@ -158,22 +155,22 @@ class _Get:
             done = self._fill(versions / name, others[:2])
             turned = before != versions / name
             if turned:
-                _turn(link, f"{versions.name}/{name}")
-            _prune(versions, {name}, self._options.keep, link)
+                turn(link, f"{versions.name}/{name}")
+            prune(versions, {name}, self._options.keep, link)
         return replace(done, changed=done.changed or turned)
 
     # ---- one folder
 
     def _fill(self, folder: Path, others: list[Path]) -> Got:
         fsio.make_dirs(folder / HOME)
-        _hide(folder)
+        hide(folder)
         fold = os.path.lexists(folder / HOME.upper())
         check_names(self._items, fold=fold)
         old = read_receipt(folder)
         siblings = [(one, read_receipt(one)) for one in others]
         with ExitStack() as stack:
             placer = stack.enter_context(Placer(folder, force=True, roomy=True))
-            _tidy(placer, self._items)
+            tidy(placer, self._items)
             plan = self._look(placer, old, siblings)
             if not plan.write and not plan.link and not plan.remove:
                 return self._settle(folder, old, plan, 0)
@@ -187,7 +184,7 @@ class _Get:
                 for place, receipt in [(folder, old), *siblings]:
                     pieces.add(self._view, place, receipt, sorted(receipt.files))
             # What stands where a folder or file is to be goes first; all else only when the new ones are there.
-            first = [path for path in plan.remove if _clashes(path, self._items)]
+            first = [path for path in plan.remove if clashes(path, self._items)]
             for path in first:
                 placer.remove(path)
             self._progress.begin("getting", sum(one.size for one in wanted.values()))
@@ -207,14 +204,14 @@ class _Get:
             found = placer.lstat(path)
             if found is None:
                 plan.write.append(path)
-            elif not self._options.verify and old.vouches(path, item, found) and _mode_fits(found, item):
+            elif not self._options.verify and old.vouches(path, item, found) and mode_fits(found, item):
                 plan.keep[path] = found
             else:
                 unsure.append(path)
         known = weigh(self._view, {path: self._items[path] for path in unsure})
         with ThreadPoolExecutor(self._jobs) as pool:
             for path, same in zip(
-                unsure, pool.map(lambda path: _holds(placer, path, known[path]), unsure), strict=True
+                unsure, pool.map(lambda path: holds_wanted(placer, path, known[path]), unsure), strict=True
             ):
                 found = placer.lstat(path)
                 if same and found is not None:
@@ -222,15 +219,15 @@ class _Get:
                 else:
                     plan.write.append(path)
         standing = set(unsure)
-        blocked = [one for path in plan.write if path in standing for one in _in_the_way(placer, path, old)]
-        blocked += _above(placer, plan.write, old)
+        blocked = [one for path in plan.write if path in standing for one in in_the_way(placer, path, old)]
+        blocked += on_the_way(placer, plan.write, old)
         if blocked and not self._options.force:
             raise WouldOverwrite(
                 f"'{blocked[0]}' stands in the way and did not come by mvc get",
                 paths=blocked,
                 hint="--force replaces it",
             )
-        plan.link = [path for path in plan.write if _twin(siblings, path, self._items[path]) is not None]
+        plan.link = [path for path in plan.write if twin(siblings, path, self._items[path]) is not None]
         linked = set(plan.link)
         plan.write = [path for path in plan.write if path not in linked]
         gone = {path: noted for path, noted in old.files.items() if path not in self._items}
@@ -245,7 +242,7 @@ class _Get:
         if receipt.vouches(path, noted.item, found):
             return True
         try:
-            return _holds(placer, path, weigh(self._view, {path: noted.item})[path])
+            return holds_wanted(placer, path, weigh(self._view, {path: noted.item})[path])
         except MvcError:  # of a version that is not there any more
             return False
 
@@ -275,7 +272,7 @@ class _Get:
     def _link(self, folder: Path, placer: Placer, plan: _Plan, siblings: list[tuple[Path, Receipt]]) -> None:
         """Give files of an older version that did not change a name here, too; what cannot be is to be written."""
         for path in plan.link.copy():
-            source = _twin(siblings, path, self._items[path])
+            source = twin(siblings, path, self._items[path])
             try:
                 if source is None:
                     raise FileNotFoundError
@@ -308,7 +305,7 @@ class _Get:
         if touched:
             sync_folders(folder, touched)
             time.sleep(_TICK)
-        now = _now(folder)
+        now = clock(folder)
         files: dict[str, Noted] = {}
         with Folders(folder) as folders:
             for path, item in self._items.items():
@@ -336,145 +333,3 @@ def _selection(address: Address, options: GetOptions) -> str:
 
 def _status(plan: _Plan, path: str) -> Status:
     return "kept" if path in plan.keep else "linked" if path in plan.link else "written"
-
-
-def _check_target(target: Path) -> None:
-    """Raises Refused for a folder that is something else."""
-    if os.path.lexists(target) and not target.is_dir():
-        raise Refused(f"'{target}' is not a folder")
-    inner = target / MVC_DIR
-    if inner.is_file() or (inner / "HEAD").exists() or inner.is_symlink():
-        raise Refused(f"'{target}' is a repository", hint="there: mvc pull, or mvc checkout")
-    if target.is_dir() and os.path.samefile(target, Path(target.anchor)):
-        raise Refused("files of a version do not go to the top of the file system")
-
-
-def _hide(folder: Path) -> None:
-    """In a Git project, what `get` keeps for itself is none of Git's business."""
-    path = folder / MVC_DIR / ".gitignore"
-    if not path.exists():
-        fsio.write_atomic(path, b"*\n", tmp_dir=folder / HOME, sync=False)
-
-
-def _tidy(placer: Placer, items: Mapping[str, TreeItem]) -> None:
-    """Remove what killed runs left, but for files that are to go on."""
-    top = placer.folders.top
-    for left in (top / HOME).glob("tmp-*"):
-        fsio.unlink(left, missing_ok=True)
-    for above in {path.rpartition("/")[0] for path in items}:
-        placer.remove_leftovers(above)
-
-
-def _holds(placer: Placer, path: str, wanted: Wanted) -> bool:
-    """Whether what stands is just this."""
-    item, size, blake3 = wanted
-    content = Content(item.id, size, blake3)
-    try:
-        if is_link(item.mode):
-            return link_holds(placer.readlink(path), content)
-        fd, found = placer.open_known(path)
-    except (OSError, UnsafePath):
-        return False
-    try:
-        return _mode_fits(found, item) and holds(fd, content)
-    finally:
-        os.close(fd)
-
-
-def _mode_fits(found: os.stat_result, item: TreeItem) -> bool:
-    """Whether it can be run just if it should."""
-    return os.name == "nt" or bool(found.st_mode & stat.S_IXUSR) == (item.mode == EXEC)
-
-
-def _twin(siblings: list[tuple[Path, Receipt]], path: str, item: TreeItem) -> Path | None:
-    """A file of another version here that is the same, and was not touched since it was put there."""
-    if is_link(item.mode):
-        return None
-    for folder, receipt in siblings:
-        noted = receipt.files.get(path)
-        if noted is not None and noted.item == item:
-            with suppress(OSError), Folders(folder) as folders:
-                found = folders.lstat(path)
-                if found is not None and receipt.vouches(path, item, found) and _mode_fits(found, item):
-                    return folder / path
-    return None
-
-
-def _clashes(path: str, items: Mapping[str, TreeItem]) -> bool:
-    """Whether a file is where a folder is to be, or the other way round."""
-    return any(above in items for above in parents(path)) or any(one.startswith(path + "/") for one in items)
-
-
-def _in_the_way(placer: Placer, path: str, old: Receipt) -> list[str]:
-    """What did not come by `get` of what stands at a path: the file, or of a folder what is in it."""
-    found = placer.lstat(path)
-    if found is None or path in old.files:
-        return []
-    if not stat.S_ISDIR(found.st_mode):
-        return [path]
-    return [one for name in placer.names(path) for one in _in_the_way(placer, f"{path}/{name}", old)]
-
-
-def _above(placer: Placer, paths: list[str], old: Receipt) -> list[str]:
-    """Files and links of others that stand where a folder is needed."""
-    folders = {above for path in paths for above in parents(path)}
-    found = ((above, placer.lstat(above)) for above in sorted(folders))
-    return [above for above, one in found if one and not stat.S_ISDIR(one.st_mode) and above not in old.files]
-
-
-def _now(folder: Path) -> int:
-    """The time by the clock of the folder's file system."""
-    probe = folder / HOME / "clock"
-    with suppress(OSError):
-        probe.write_bytes(b"")
-        return probe.stat().st_mtime_ns
-    return time.time_ns()
-
-
-# ---- versions behind a link
-
-
-def _version_of(link: Path, versions: Path) -> Path | None:
-    """The version that the link leads to; None if it leads elsewhere, or is not there."""
-    try:
-        target = link.parent / os.readlink(link)
-    except OSError:
-        return None
-    return versions / target.name if target.parent == versions else None
-
-
-def _turn(link: Path, target: str) -> None:
-    """Make the link lead to `target`, in one step."""
-    beside = link.parent / f".{link.name}.mvc-tmp-{os.urandom(6).hex()}"
-    fsio.step("create", beside)
-    os.symlink(target, beside)
-    try:
-        fsio.replace(beside, link)
-    except BaseException:
-        fsio.unlink(beside, missing_ok=True)
-        raise
-    fsio.fsync_dir(link.parent)
-
-
-def _age(version: Path) -> int:
-    """When a version was completed, or looked at last."""
-    with suppress(OSError):
-        return (version / HOME / "receipt").stat().st_mtime_ns
-    return 0
-
-
-def _prune(versions: Path, stay: set[str], keep: int, link: Path) -> None:
-    """Remove all versions but those that stay and the `keep` that were completed last; and what killed runs left."""
-    rows: list[tuple[bool, int, str]] = []
-    for one in versions.iterdir():
-        if one.is_dir() and not one.is_symlink() and one.name not in stay:
-            receipt = read_receipt(one)
-            rows.append((receipt.complete, _age(one), one.name))
-    rows.sort(reverse=True)
-    kept = [name for complete, _, name in rows if complete][:keep]
-    for _, _, name in rows:
-        if name not in kept:
-            fsio.step("rmtree", versions / name)
-            shutil.rmtree(versions / name, ignore_errors=True)
-    for left in link.parent.glob(f".{link.name}.mvc-tmp-*"):
-        fsio.unlink(left, missing_ok=True)
