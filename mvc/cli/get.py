@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mvc.cli.command import json_flag, quiet_flag, verb
+from mvc.cli.command import complete, json_flag, quiet_flag, verb
 from mvc.cli.outside import outside, transfer_flags
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
@@ -18,8 +18,15 @@ _SHOWN = {"written": "+", "linked": "=", "removed": "-"}
 
 
 @verb
-@click.argument("address", metavar="URL@REV[:PATH]")
-@click.option("-o", "--output", metavar="DIR", required=True, help="The folder that is to hold the version.")
+@click.argument("address", metavar="URL@REV[:PATH]", shell_complete=complete("files"))
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    required=True,
+    shell_complete=complete("files"),
+    help="The folder that is to hold the version.",
+)
 @click.option("--atomic", is_flag=True, help="Prepare it beside, then turn DIR, a link, to it in one step.")
 @click.option(
     "--keep", metavar="N", type=click.IntRange(min=0), help="With --atomic: so many older versions stay there. [1]"

@@ -1,0 +1,52 @@
+"""Reading without a clone from `mvc serve` over HTTP: the same commands, with a token that may read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mvc
+from mvc.backends.open import open_backend
+from mvc.errors import AuthError, MvcError
+from mvc.hub.messages import Right
+from mvc.ops.address import Address
+from mvc.ops.get import get
+from mvc.sync.view import RemoteView
+from tests.hub.made import SMALL, WEIGHTS, Made, pushed
+from tests.hub.serving import Running, serving
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    top = tmp_path_factory.mktemp("served")
+    return pushed(top / "all" / "team" / "model", top / "peer", noise=4 << 20)
+
+
+@pytest.fixture(scope="module")
+def server(made: Made) -> Iterator[Running]:
+    with serving(str(made.folder.parents[1])) as running:
+        yield running
+
+
+def test_a_version_and_a_tensor(server: Running, made: Made, tmp_path: Path) -> None:
+    environment = {"MVC_TOKEN": server.token(Right.READ, "team/*"), "MVC_ENDPOINT": server.url}
+    url = f"{server.url}/team/model"
+    with RemoteView(open_backend(url, environment=environment), tmp_path / "cache") as view:
+        done = get(view, Address(url, "main", None), tmp_path / "out")
+    assert (tmp_path / "out/model.safetensors").read_bytes() == SMALL and done.commit == made.commit
+    name = "encoder.layer.1.weight"
+    with mvc.safe_open(f"{url}@main:model.safetensors", environment=environment, cache=tmp_path / "cache") as model:
+        assert (model.get_tensor(name) == WEIGHTS[name]).all() and len(model.keys()) == len(WEIGHTS)
+    lines = server.lines(status=200) + server.lines(status=206)
+    assert not [line for line in lines if "/idx/" in json.dumps(line)]  # it was asked where chunks lie
+
+
+def test_without_a_token(server: Running, tmp_path: Path) -> None:
+    with pytest.raises(AuthError):
+        mvc.open(f"{server.url}/team/model@main:model.safetensors", environment={}, cache=tmp_path / "cache")
+    environment = {"MVC_TOKEN": server.token(Right.READ, "other/*"), "MVC_ENDPOINT": server.url}
+    with pytest.raises(MvcError):
+        mvc.open(f"{server.url}/team/model@main:model.safetensors", environment=environment, cache=tmp_path / "cache")
