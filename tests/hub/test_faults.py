@@ -28,7 +28,8 @@ from tests.sync.test_faults import in_child, steps_of
 
 FILES = {"m.safetensors": model(width=128), "a": b"1"}
 NEXT = {"m.safetensors": tuned(width=128), "b": b"2", "x.bin": noise(150_000)}
-EVERY = [pytest.param(fault, marks=[] if fault in (Fault.AFTER, Fault.CUT) else [pytest.mark.slow]) for fault in Fault]
+QUICK = (Fault.AFTER, Fault.CUT)
+EVERY = [pytest.param(fault, marks=[] if fault in QUICK else [pytest.mark.slow]) for fault in Fault]
 
 
 class Scene:
@@ -114,7 +115,7 @@ def test_every_request_of_the_server_to_its_store_goes_wrong_once(scene: Scene, 
     alice.push()
     total = len(counted[0].requests)
     assert total > 30
-    for number in range(0, total, 2 if fault in (Fault.AFTER, Fault.CUT) else 1):
+    for number in range(0, total, 4 if fault in QUICK else 1):
         broken: list[FaultyBackend] = []
 
         def breaks(store: Backend, number: int = number, broken: list[FaultyBackend] = broken) -> Backend:
@@ -133,7 +134,7 @@ def test_every_request_of_the_server_to_its_store_goes_wrong_once(scene: Scene, 
 @pytest.mark.parametrize("seed", range(4))
 def test_faults_on_both_sides_at_random(scene: Scene, seed: int) -> None:
     faults = (Fault.BEFORE, Fault.AFTER, Fault.CUT, Fault.TWICE, Fault.SHORT, Fault.HANG)
-    _, service, alice = scene.copy(lambda store: FaultyBackend(store, randomly(seed, 0.03, faults)))
+    _, _, alice = scene.copy(lambda store: FaultyBackend(store, randomly(seed, 0.03, faults)))
     faulty = FaultyBackend(alice.backend, randomly(seed + 100, 0.08, faults))
     for _ in range(100):
         with contextlib.suppress(MvcError):
@@ -174,12 +175,7 @@ def test_both_are_killed_at_every_step(scene: Scene, tmp_path: Path) -> None:
         assert in_child(lambda remote=remote, alice=alice: push(remote, alice), killer(step)) in (KILLED, 0)  # type: ignore[misc]
         with contextlib.closing(Service(single_folder(remote))) as service:
             repeat(Peer(alice.top, client(service, path="")), scene)
-            found = (
-                Peer(tmp_path / f"fresh{step}", client(service, path=""))
-                if (tmp_path / f"fresh{step}").mkdir()
-                else None
-            )
-            found = found or Peer(tmp_path / f"fresh{step}", client(service, path=""))
+            found = Peer(_folder(tmp_path / f"fresh{step}"), client(service, path=""))
             found.fetch()
             found.checkout(TRACKED)
             found.check()

@@ -419,14 +419,10 @@ def test_what_is_not_there(scene: Scene, path: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["txn/000000000002", "latest", "server/verified/" + "0" * 64, "probe/x", "gc/x", "leases/x", "leases/../x", "x"]
-    + [
-        "packs/00/" + "1" * 64 + ".pack",
-        "packs/" + "1" * 64 + ".pack",
-        "idx/x.idx",
-        "git/x.pack",
-        "mvc-remote/x",
-        "../x",
+    [
+        *("txn/000000000002", "latest", "server/verified/" + "0" * 64, "probe/x", "gc/x", "leases/x", "leases/../x"),
+        *("packs/00/" + "1" * 64 + ".pack", "packs/" + "1" * 64 + ".pack", "idx/x.idx", "git/x.pack"),
+        *("mvc-remote/x", "../x", "x"),
     ],
 )
 def test_what_is_not_written(scene: Scene, key: str) -> None:
