@@ -3,7 +3,7 @@
 A few parts of each are in memory, no more.
 
 A file is read here rather than named to the server (ASGI's `pathsend`): that knows neither ranges, nor clients that do
-not read. Measured, it is no faster (docs/adr/0013-granian.md).
+not read. Measured, it is no faster (docs/adr/0014-granian.md).
 """
 
 from __future__ import annotations

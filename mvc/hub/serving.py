@@ -1,6 +1,6 @@
 """Running the server: processes, sockets, TLS, and the end of it.
 
-granian (docs/adr/0013-granian.md) accepts connections and speaks HTTP and TLS in Rust; each of its workers is a process
+granian (docs/adr/0014-granian.md) accepts connections and speaks HTTP and TLS in Rust; each of its workers is a process
 that runs what `app.build` made. On SIGTERM or SIGINT it takes no more connections, lets what runs come to its end, and
 closes the rest after `Listen.grace` seconds. On SIGHUP workers are replaced one after the other: so certificates and
 the log are opened anew.
