@@ -173,7 +173,7 @@ class ChunkStore:
         try:
             return self._reader.read(name, out, nearby)
         except MissingObject as error:
-            found = self._shared.read(name, out) if self._shared is not None else None
+            found = self._shared.read(name, out, nearby) if self._shared is not None else None
             if found is not None:
                 return found
             if self._bring is None or self._idx.broken or self.find_own(name) is not None:

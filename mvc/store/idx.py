@@ -69,10 +69,13 @@ class Idx:
 
     __slots__ = ("_bucket", "_data", "_shift", "at", "bases", "bits", "packs", "path", "records")
 
-    def __init__(self, path: Path, *, mapped: bool = True) -> None:
-        """Raises FileNotFoundError, IntegrityError if it is no sound idx, UnsupportedFormat if a newer one."""
+    def __init__(self, path: Path, *, mapped: bool = True, wary: bool = False) -> None:
+        """Raises FileNotFoundError, IntegrityError if it is no sound idx, UnsupportedFormat if a newer one.
+
+        `mapped` or else read whole; `wary`: others may change the file, so it is read where it is looked up.
+        """
         self.path = path
-        self._data = _load(path, mapped)
+        self._data: mmap.mmap | bytes | Ranges = Ranges(path) if wary else _load(path, mapped)
         if len(self._data) < HEADER.size:
             raise IntegrityError(f"idx {path.name} is cut short")
         magic, version, bits, zero, packs, records, bases = HEADER.unpack(self._data[: HEADER.size])
@@ -92,7 +95,7 @@ class Idx:
     @property
     def data(self) -> mmap.mmap | bytes:
         """The whole file."""
-        return self._data
+        return self._data[:] if isinstance(self._data, Ranges) else self._data
 
     @property
     def size(self) -> int:
@@ -100,7 +103,8 @@ class Idx:
 
     def find(self, name: bytes) -> int:
         """The number of the first record of that name, or -1. Takes about a microsecond."""
-        lo, hi = self._bucket.unpack_from(self._data, self.at.fanout + 4 * (int.from_bytes(name[:4]) >> self._shift))
+        at = self.at.fanout + 4 * (int.from_bytes(name[:4]) >> self._shift)
+        lo, hi = self._bucket.unpack(self._data[at : at + 8])
         if not lo < hi <= self.records:
             return -1
         start = self.at.names
@@ -125,14 +129,11 @@ class Idx:
 
     def pack_of(self, number: int) -> bytes:
         """The id of the pack that a record lies in."""
-        pack = ENTRY.unpack_from(self._data, self.at.entries + ENTRY.size * number)[3]
-        return self._pack_id(pack)
+        return self._pack_id(self._entry(number)[3])
 
     def location(self, number: int) -> Location:
         """What the idx knows of a record."""
-        offset, raw, stored, pack, base, codec, depth, nbases, nparams = ENTRY.unpack_from(
-            self._data, self.at.entries + ENTRY.size * number
-        )
+        offset, raw, stored, pack, base, codec, depth, nbases, nparams = self._entry(number)
         bases = self._base_names(base, nbases) if nbases else ()
         return Location(self._pack_id(pack), offset, raw, stored, codec, depth, nparams, bases)
 
@@ -147,10 +148,14 @@ class Idx:
 
     def check(self) -> None:
         """Raises IntegrityError unless every byte is as it was written and the file has its right name."""
-        with memoryview(self._data) as view:
+        with memoryview(self.data) as view:
             found = digest(view[: self.at.id])
             if found != view[self.at.id :] or self.path.name != f"{found.hex()}.idx":
                 raise IntegrityError(f"idx {self.path.name} has been changed: its bytes do not match its id")
+
+    def _entry(self, number: int) -> tuple[int, ...]:
+        start = self.at.entries + ENTRY.size * number
+        return ENTRY.unpack(self._data[start : start + ENTRY.size])
 
     def _pack_id(self, number: int) -> bytes:
         if number >= len(self.packs):
@@ -161,7 +166,40 @@ class Idx:
         if first + count > self.bases:
             raise IntegrityError(f"idx {self.path.name} points to a base that it does not list")
         start = self.at.bases + NAME_SIZE * first
-        return tuple(self._data[at : at + NAME_SIZE] for at in range(start, start + NAME_SIZE * count, NAME_SIZE))
+        table = self._data[start : start + NAME_SIZE * count]
+        return tuple(table[at : at + NAME_SIZE] for at in range(0, len(table), NAME_SIZE))
+
+
+class Ranges:
+    """A file of which each slice is read when it is asked for. It may not get shorter meanwhile."""
+
+    __slots__ = ("_file", "_size", "path")
+
+    def __init__(self, path: Path) -> None:
+        """Raises FileNotFoundError; IntegrityError for what is no file."""
+        self.path = path
+        self._file = fsio.RandomFile(path)
+        found = self._file.stat()
+        self._size = found.st_size
+        if not stat.S_ISREG(found.st_mode):
+            raise IntegrityError(f"idx {path.name} is no regular file")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        """Raises IntegrityError where the file ends before."""
+        start, stop, _ = part.indices(self._size)
+        return self._file.read_exact(start, stop - start)
+
+    def find(self, wanted: bytes, start: int, stop: int) -> int:
+        """As bytes.find."""
+        found = self[start:stop].find(wanted)
+        return found if found < 0 else start + found
 
 
 def _load(path: Path, mapped: bool) -> mmap.mmap | bytes:

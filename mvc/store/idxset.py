@@ -102,7 +102,7 @@ class IdxSet:
             try:
                 if self._wary and os.lstat(self._dir / name).st_size > _MOST_READ:
                     raise IntegrityError(f"idx {name} is longer than is read here")
-                self._by_name[name] = Idx(self._dir / name, mapped=self._mapped)
+                self._by_name[name] = Idx(self._dir / name, mapped=self._mapped, wary=self._wary)
             except FileNotFoundError:
                 if self._wary and os.path.islink(self._dir / name):
                     self._broken[name] = IntegrityError(f"idx {name} leads nowhere")

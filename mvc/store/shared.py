@@ -23,6 +23,7 @@ from mvc.hashing import chunk_namer
 from mvc.settings import ChunkNaming, StoreSettings
 from mvc.store.chunkstore import ChunkStore
 from mvc.store.files import StorePaths
+from mvc.store.reading import Nearby
 from mvc.store.records import Buffer, Location, parse_lead
 
 FORMAT = 1
@@ -150,9 +151,11 @@ class SharedStore:
     def __contains__(self, name: bytes) -> bool:
         return self.find(name) is not None
 
-    def read(self, name: bytes, out: bytearray | memoryview | None = None) -> Buffer | None:
+    def read(
+        self, name: bytes, out: bytearray | memoryview | None = None, nearby: Nearby | None = None
+    ) -> Buffer | None:
         """The raw bytes, verified; None where no sound copy is. Then `out` may hold anything."""
-        return self._quietly(lambda store: store.read(name, out=out)) if name in self else None
+        return self._quietly(lambda store: store.read(name, out=out, nearby=nearby)) if name in self else None
 
     def record(self, name: bytes) -> bytes | None:
         """The chunk's record, which was decoded and held against its name; None where that cannot be."""

@@ -12,6 +12,9 @@ from mvc.store.shared import SharedStore
 from mvc.sync.held import held_by
 from mvc.sync.remotes import Remote
 
+_SPARE = 20
+"""Such a part of the limit is freed beyond what is needed, as looking for what may go takes a while."""
+
 
 def absent(chunks: ChunkStore, names: Iterable[bytes]) -> tuple[set[bytes], set[bytes]]:
     """Those of `names` that are neither here nor in the shared store; and those that cannot be read there.
@@ -37,7 +40,7 @@ def has_room(remote: Remote, shared: SharedStore, need: int, progress: Progress)
         return True
     if need <= limit:
         try:
-            over = disk_usage(shared.root) + need - limit
+            over = disk_usage(shared.root) + need - limit + limit // _SPARE
             make_room(shared.root, shared.space, over, held_by(remote, progress), progress=progress)
         except Locked:
             return False  # another process makes room: for itself, it may be

@@ -37,7 +37,7 @@ from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.verdicts import RefUpdate
 from tests.sync.making import TRACKED, WHO, Counted, Peer, model, noise, tuned
 
-FILES = {"m.safetensors": model(), "x.bin": noise(2_500_000)}
+FILES = {"m.safetensors": model(), "x.bin": noise(400_000)}
 
 
 class World:
@@ -186,20 +186,20 @@ def test_what_a_remote_holds_is_not_stored_again_and_what_none_holds_is(world: W
 
 
 def test_the_cap_holds(world: World) -> None:
-    limit = 7_000_000
+    limit = 750_000
     alice, bob = world.peer("alice"), world.peer("bob", f"\tsharedStoreLimit = {limit}\n")
     for seed in range(5):
-        commit = alice.commit({"x.bin": noise(2_500_000, seed)})
+        commit = alice.commit({"x.bin": noise(250_000, seed)})
         alice.push()
         bob.fetch()
         bob.checkout(commit)
-        assert bob.read("x.bin") == noise(2_500_000, seed)
+        assert bob.read("x.bin") == noise(250_000, seed)
         assert disk_usage(world.store) <= limit
         assert not own(bob)
         world.age()
     # What is in use is not taken: what has no room goes home.
     for seed in range(5, 9):
-        commit = alice.commit({"x.bin": noise(2_500_000, seed)})
+        commit = alice.commit({"x.bin": noise(250_000, seed)})
         alice.push()
         bob.fetch()
         bob.checkout(commit)
@@ -207,7 +207,7 @@ def test_the_cap_holds(world: World) -> None:
     assert own(bob)
     for back in range(9):
         bob.checkout(f"{commit}~{back}")
-        assert bob.read("x.bin") == noise(2_500_000, 8 - back)
+        assert bob.read("x.bin") == noise(250_000, 8 - back)
     bob.check()
 
 
