@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 FORMAT = 1
 """The repository format that this mvc reads and writes (`[mvc] format`)."""
@@ -17,18 +17,16 @@ MAX_DEPTH = 4
 """A delta rests on a chain of at most so many bases. Part of the pack format."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkNaming:
+class ChunkNaming(NamedTuple):
     """How chunks are named: plain BLAKE3, or keyed (then `key` has 32 bytes)."""
 
     key: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
+class StoreSettings(NamedTuple):
     """`[core]` settings of the chunk store."""
 
-    naming: ChunkNaming = field(default_factory=ChunkNaming)
+    naming: ChunkNaming = ChunkNaming()
     verify_writes: bool = False
     """Decode and compare each record before its pack is sealed (`core.verifyWrites`)."""
     threads: int = 0
@@ -43,8 +41,7 @@ class StoreSettings:
     """Level for text and opaque bytes (`core.zstdLevel`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedStoreSettings:
+class SharedStoreSettings(NamedTuple):
     """The store of chunks that the machine's repositories share."""
 
     path: str = ""
@@ -53,21 +50,19 @@ class SharedStoreSettings:
     """Bytes that it may take on the disk; 0: as many as there are (`core.sharedStoreLimit`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
+class Author(NamedTuple):
     """Who a commit is by."""
 
     name: str
     email: str
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """All settings that the core takes, resolved from local and global config."""
 
     format: int = FORMAT
-    store: StoreSettings = field(default_factory=StoreSettings)
-    shared: SharedStoreSettings = field(default_factory=SharedStoreSettings)
+    store: StoreSettings = StoreSettings()
+    shared: SharedStoreSettings = SharedStoreSettings()
     author: Author | None = None
     ignore_case: bool = False
     symlinks: bool = True

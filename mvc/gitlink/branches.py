@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mvc.errors import Refused
 from mvc.objects.model import Signature
@@ -14,8 +14,7 @@ from mvc.repo.worktrees import checked_out
 _HEADS = "refs/heads/"
 
 
-@dataclass(frozen=True, slots=True)
-class Branches:
+class Branches(NamedTuple):
     """Where Git and mvc are. None: that one's HEAD is detached."""
 
     git: str | None

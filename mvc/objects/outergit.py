@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mvc.errors import IntegrityError, UnsupportedFormat
 from mvc.lazy import load
@@ -33,8 +33,7 @@ RUN_GIT = {"run": "subprocess:run"}
 """Loaded only where git itself has to be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class GitTracked:
+class GitTracked(NamedTuple):
     """What Git tracks below a folder, as paths from there (UTF-8 with surrogateescape)."""
 
     files: frozenset[str] = frozenset()

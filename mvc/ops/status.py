@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mvc.gitlink.branches import Branches, branches
 from mvc.ops.tracking import Tracking, tracking
@@ -15,8 +15,7 @@ from mvc.repo.scan import Untracked
 from mvc.repo.status import Status, entry_sizes, read_status
 
 
-@dataclass(frozen=True, slots=True)
-class StatusResult:
+class StatusResult(NamedTuple):
     """The status, and what only `mvc status` tells."""
 
     status: Status

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mvc.errors import NotFound, UsageError
+from mvc.lazy import load
 from mvc.objects import ancestry
 from mvc.objects.config import ConfigFile
 from mvc.objects.refnames import short
-from mvc.objects.revparse import resolve_ref
 from mvc.objects.upstream import HEADS, HERE, fetch_refspecs, remote_names, upstream
 from mvc.repo.repository import Repository
 
+_RESOLVE = "mvc.objects.revparse:resolve_ref"
+"""Loaded to set what a branch follows: `status` only asks."""
 
-@dataclass(frozen=True, slots=True)
-class Tracking:
+
+class Tracking(NamedTuple):
     """A branch and its upstream. `name` as people say it ("origin/main")."""
 
     name: str
@@ -30,8 +32,7 @@ class Tracking:
     """Commits that the upstream alone has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
+class Followed(NamedTuple):
     """A branch that was made to follow another; `name` is that one's short name here, `there` on `remote`."""
 
     branch: str
@@ -76,7 +77,7 @@ def set_upstream(repo: Repository, branch: str | None, spec: str) -> Followed:
         raise UsageError("HEAD is on no branch", hint="mvc branch -u UPSTREAM BRANCH")
     if branch is not None and repo.refs.read(ref) is None:
         raise NotFound(f"there is no branch '{branch}'", hint="mvc branch")
-    source = resolve_ref(repo.refs, spec)
+    source = load(_RESOLVE)(repo.refs, spec)
     if source is None:
         raise NotFound(f"the requested upstream branch '{spec}' does not exist", hint="mvc fetch, then: mvc branch -r")
     found = followed(repo, source)
@@ -108,7 +109,7 @@ def follow_start(repo: Repository, branch: str, start: str | None, track: bool |
     way = (repo.config.get("branch.autosetupmerge") or "true").lower()
     if track is False or (track is None and way in {"false", "no", "off", "0"}):
         return None
-    source = resolve_ref(repo.refs, start) if start else repo.refs.head().branch
+    source = load(_RESOLVE)(repo.refs, start) if start else repo.refs.head().branch
     source = repo.refs.symbolic(source) or source if source else None
     found = followed(repo, source) if source else None
     if found is None or (found[0] == HERE and not (track or way == "always")):

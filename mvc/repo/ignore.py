@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mvc.repo.folders import Folders
 from mvc.repo.pathbytes import decode
@@ -17,8 +17,7 @@ LEFTOVER_PREFIX = ".mvc-tmp-"
 _LARGEST = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """A line of an ignore file. `test` takes the path below the file's folder, or the bare name (`by_name`)."""
 
     test: Callable[[str], object]
@@ -128,11 +127,13 @@ def _tester(pattern: str, by_name: bool) -> Callable[[str], object]:
     return compile_pattern(pattern, by_folder=True).fullmatch
 
 
-@dataclass(frozen=True, slots=True)
 class _EndsWith:
     """`*.ext`, by far the most frequent pattern, without an expression."""
 
-    ending: str
+    __slots__ = ("ending",)
+
+    def __init__(self, ending: str) -> None:
+        self.ending = ending
 
     def __call__(self, name: str) -> bool:
         return name.endswith(self.ending)

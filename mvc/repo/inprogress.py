@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from mvc.fsio import make_dirs, unlink, write_atomic
 from mvc.repo.removal import remove_tree
@@ -40,8 +40,7 @@ _ID = re.compile(r"\b[0-9a-f]{40}\b")
 _LARGEST = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class InProgress:
+class InProgress(NamedTuple):
     """An operation to be continued or aborted."""
 
     operation: Operation

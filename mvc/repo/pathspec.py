@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mvc.errors import UsageError
 from mvc.repo.wildmatch import compile_pattern, is_glob, literal_prefix
@@ -14,8 +14,7 @@ _MAGIC = {"top", "exclude", "literal", "glob", "icase"}
 _SIGNS = {"/": "top", "!": "exclude", "^": "exclude"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Spec:
+class _Spec(NamedTuple):
     """One spec, its path taken from the top of the worktree."""
 
     typed: str

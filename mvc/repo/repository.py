@@ -96,7 +96,8 @@ class Repository:
         """The repository with the shared store in `folder` (absolute) in place of the one set; "": as it is."""
         if not folder:
             return self
-        return replace(self, settings=replace(self.settings, shared=replace(self.settings.shared, path=folder)))
+        shared = self.settings.shared._replace(path=folder)
+        return replace(self, settings=self.settings._replace(shared=shared))
 
     def require_worktree(self) -> Path:
         """The worktree; raises Refused in a bare repository."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import stat as modes
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from os import stat_result
+from types import MappingProxyType
+from typing import NamedTuple
 
 from mvc.errors import UnsafePath
 from mvc.lazy import load
@@ -34,8 +35,10 @@ CONTENT = {
 """Hashing, loaded where a stat differs: a clean status does without."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+_NOTHING: Mapping[str, Stat] = MappingProxyType({})
+
+
+class Scan(NamedTuple):
     """What differs from the stage, each ordered by path. All empty: the worktree is clean."""
 
     modified: tuple[str, ...] = ()
@@ -49,7 +52,7 @@ class Scan:
     """Only with list_ignored, and not with Untracked.NO; folders as `folder/`."""
     odd: tuple[str, ...] = ()
     """Neither file, folder nor link (socket, pipe, device): cannot be versioned."""
-    refreshed: Mapping[str, Stat] = field(default_factory=dict)
+    refreshed: Mapping[str, Stat] = _NOTHING
     """Equal though the stage's stat is old: pass each to Stage.refresh."""
 
     @property

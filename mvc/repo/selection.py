@@ -13,12 +13,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from mvc.errors import UsageError
+from mvc.lazy import load
 from mvc.objects.config import Config
-from mvc.objects.manifest import is_manifest
 from mvc.objects.model import TreeItem, is_file
 from mvc.objects.paths import parents
 from mvc.repo.ignore import Rule, parse_rules
 from mvc.repo.repository import Repository
+
+_IS_MANIFEST = "mvc.objects.manifest:is_manifest"
+"""Loaded where files are left out: `status` does without."""
 
 INCLUDE, EXCLUDE = "checkout.include", "checkout.exclude"
 
@@ -58,7 +61,7 @@ def is_left_out(repo: Repository, path: str, item: TreeItem) -> bool:
     selection = selection_of(repo.config)
     if selection.everything or selection.wants(path) or not is_file(item.mode):
         return False
-    return not os.path.lexists(repo.require_worktree() / path) and is_manifest(repo.objects.blob(item.id))
+    return not os.path.lexists(repo.require_worktree() / path) and bool(load(_IS_MANIFEST)(repo.objects.blob(item.id)))
 
 
 def split_patterns(given: Sequence[str]) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import stat as modes
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from mvc.objects import trees
 from mvc.objects.model import TreeItem
@@ -31,8 +31,7 @@ class Change(Enum):
     TYPECHANGED = "T"
 
 
-@dataclass(frozen=True, slots=True)
-class FileChange:
+class FileChange(NamedTuple):
     """One file. `old_path` is set for a rename."""
 
     path: str
@@ -40,16 +39,14 @@ class FileChange:
     old_path: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(NamedTuple):
     """A file of an unfinished merge; `code` as Git's: UU, AA, DD, AU, UA, DU, UD."""
 
     path: str
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """The state of a worktree; each list is ordered by path."""
 
     head: Head

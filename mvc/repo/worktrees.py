@@ -10,8 +10,9 @@ WORKTREE/.mvc                    mvcdir: /path/to/.mvc/worktrees/NAME
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from mvc.errors import NotFound, Refused
 from mvc.fsio import fsync_dir, make_dirs, write_atomic
@@ -21,8 +22,7 @@ from mvc.repo.repository import LINK_PREFIX, MVC_DIR, Repository
 _HEADS = "refs/heads/"
 
 
-@dataclass(frozen=True, slots=True)
-class LinkedWorktree:
+class LinkedWorktree(NamedTuple):
     """A worktree beside the main one."""
 
     name: str

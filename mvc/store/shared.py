@@ -11,7 +11,6 @@ import re
 import stat
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -184,7 +183,7 @@ class SharedStore:
         make_root(self.root)
         make_space(self.root, self.space)
         check_folders(self.root, self.space)
-        settings = replace(self._settings, verify_writes=verify_writes, pack_size=pack_size)
+        settings = self._settings._replace(verify_writes=verify_writes, pack_size=pack_size)
         return ChunkStore(space_paths(self.root, self.space), settings, mapped=False)
 
     # ----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mvc.codecs.base import Encoded
 from mvc.errors import (
@@ -90,7 +90,7 @@ def bring(remote: Remote, names: Iterable[bytes], *, jobs: int = 0, progress: Pr
             index.locate(wanted | spoilt)
             moved += more
     settings = repo.settings.store
-    settings = replace(settings, verify_writes=True, pack_size=min(settings.pack_size, _SEAL))
+    settings = settings._replace(verify_writes=True, pack_size=min(settings.pack_size, _SEAL))
     done = Brought(moved=moved)
     if chunks.shared is not None and wanted:
         done = done.plus(_into_shared(remote, index, chunks.shared, settings, wanted, jobs, progress))

@@ -296,7 +296,7 @@ def test_case_is_not_told_apart_where_the_file_system_does_not(repo: Repository,
     (top / "Model" / "A").write_bytes(b"")
     stage_all(repo)
     os.rename(top / "Model", top / "model")
-    folded = replace(repo, settings=replace(repo.settings, ignore_case=True))
+    folded = replace(repo, settings=repo.settings._replace(ignore_case=True))
     assert scan(folded, read_stage(repo)).untracked == ()
     assert scan(repo, read_stage(repo)).untracked == ("model/",)
 
@@ -311,7 +311,7 @@ def test_without_file_modes_the_executable_bit_does_not_count(repo: Repository, 
     assert entry is not None
     assert scan(repo, read_stage(repo)).modified == ("a",)
     assert not is_equal(repo, "a", FILE, entry.id, 0, None)
-    without = replace(repo, settings=replace(repo.settings, file_mode=False))
+    without = replace(repo, settings=repo.settings._replace(file_mode=False))
     assert scan(without, read_stage(repo)).modified == ()
     assert is_equal(without, "a", FILE, entry.id, 0, None)
 
