@@ -13,6 +13,7 @@ from mvc.objects.refs import RefChange
 from mvc.objects.revparse import parse_range, resolve_commit
 from mvc.objects.walk import Selection, walk
 from mvc.ops.bisect_choice import choose
+from mvc.ops.branch_use import branch_tip
 from mvc.ops.caller import Caller
 from mvc.ops.record import require_head
 from mvc.ops.switch import Destination, SwitchResult, switch
@@ -115,10 +116,9 @@ def reset(repo: Repository, revision: str | None = None, *, caller: Caller) -> S
     if begun is None:
         return None
     target = revision or begun
-    ref = f"refs/heads/{target}"
-    commit = repo.refs.read(ref)
+    commit = branch_tip(repo, target)
     if commit is not None:
-        destination = Destination(commit, ref)
+        destination = Destination(commit, f"refs/heads/{target}")
     else:
         destination = Destination(resolve_commit(repo.objects, repo.refs, target))
     result = switch(repo, destination, caller=caller)

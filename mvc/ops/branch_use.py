@@ -1,13 +1,19 @@
-"""Which worktree has a branch checked out: no two may, for one would be left behind when the other commits."""
+"""Branches by name, and which worktree is on one: no two may be, for one would be left behind when the other commits."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from mvc.errors import Refused
+from mvc.objects.refnames import is_valid_short
 from mvc.objects.refs import Refs
 from mvc.repo.repository import Repository
 from mvc.repo.worktrees import all_git_dirs, list_worktrees
+
+
+def branch_tip(repo: Repository, name: str) -> str | None:
+    """The commit of the branch `name`; None if there is none, or if only another revision could be spelt so."""
+    return repo.refs.read(f"refs/heads/{name}") if is_valid_short(name) else None
 
 
 def used_by(repo: Repository, branch: str) -> Path | None:

@@ -14,6 +14,7 @@ from mvc.objects.refs import RefChange
 from mvc.objects.revparse import resolve_commit
 from mvc.objects.walk import Selection, walk
 from mvc.ops import sequence
+from mvc.ops.branch_use import branch_tip
 from mvc.ops.caller import Caller
 from mvc.ops.differences import changed_paths, staged_differences
 from mvc.ops.landing import unlike, unwind
@@ -66,7 +67,7 @@ def rebase(
     """
     follow_git(repo, caller)
     if branch is not None:
-        is_branch = repo.refs.read(f"refs/heads/{branch}") is not None
+        is_branch = branch_tip(repo, branch) is not None
         switch(repo, find_destination(repo, branch, detach=not is_branch), caller=caller)
     with edit_stage(repo, wait=caller.wait, what="rebase") as stage:
         require_settled(repo, stage, "rebase")

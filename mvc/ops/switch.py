@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from mvc.errors import NotFound, Refused, UsageError
 from mvc.objects.model import Commit
-from mvc.objects.refnames import branch_ref, is_valid_short, short
+from mvc.objects.refnames import branch_ref, short
 from mvc.objects.refs import Head, RefChange
 from mvc.objects.revparse import previous_branch, resolve_commit, resolve_ref
 from mvc.objects.upstream import HERE
 from mvc.objects.walk import Selection, walk
-from mvc.ops.branch_use import refuse_if_used
+from mvc.ops.branch_use import branch_tip, refuse_if_used
 from mvc.ops.caller import Caller
 from mvc.ops.differences import changed_paths, staged_differences
 from mvc.ops.project import note_head, refuse_apart
@@ -73,9 +73,8 @@ def find_destination(repo: Repository, name: str, *, detach: bool = False, guess
     Raises NotFound, and Refused for a revision that is no branch without `detach`.
     """
     wanted = _previous(repo, name) or name
-    ref = f"refs/heads/{wanted}"
-    if not detach and is_valid_short(wanted) and repo.refs.read(ref) is not None:
-        return Destination(repo.refs.read(ref), ref)
+    if not detach and (tip := branch_tip(repo, wanted)) is not None:
+        return Destination(tip, f"refs/heads/{wanted}")
     try:
         commit = resolve_commit(repo.objects, repo.refs, wanted)
     except NotFound:

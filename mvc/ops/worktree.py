@@ -10,7 +10,7 @@ from mvc.fsio import unlink, write_atomic
 from mvc.objects.refnames import branch_ref
 from mvc.objects.refs import Head, RefChange, Refs
 from mvc.objects.revparse import resolve_commit
-from mvc.ops.branch_use import refuse_if_used
+from mvc.ops.branch_use import branch_tip, refuse_if_used
 from mvc.ops.caller import Caller
 from mvc.ops.differences import changed_paths, staged_differences
 from mvc.repo.locking import edit_stage, read_stage
@@ -145,7 +145,7 @@ def _destination(
             return ref, standing, False
         return ref, resolve_commit(repo.objects, repo.refs, "HEAD"), True
     name = revision or "HEAD"
-    standing = repo.refs.read(f"refs/heads/{name}") if not detach else None
+    standing = branch_tip(repo, name) if not detach else None
     if standing is not None:
         return f"refs/heads/{name}", standing, False
     return None, resolve_commit(repo.objects, repo.refs, name), False

@@ -157,3 +157,10 @@ def test_a_line_takes_log2_steps() -> None:
     choice = choose(parents, "1023", {"0"})
     assert choice.commit == "511" and choice.steps == 9
     assert [estimate_steps(n) for n in (1, 2, 3, 4, 7, 8, 16)] == [0, 0, 1, 1, 2, 2, 3]
+
+
+def test_reset_to_a_revision(history: World) -> None:
+    goal = history.git("rev-parse", "HEAD~2")
+    history.mvc("bisect", "start", "HEAD", "HEAD~9")
+    history.mvc("bisect", "reset", "main~2")
+    assert history.head() == goal and history.read("n") == "7"

@@ -53,6 +53,15 @@ def test_rebase_another_branch_onto(forked: World) -> None:
     assert forked.git("symbolic-ref", "HEAD") == "refs/heads/topic"
 
 
+def test_rebase_a_revision_onto(forked: World) -> None:
+    """What is no branch is rebased with HEAD on no branch."""
+    before = forked.git("rev-parse", "topic")
+    forked.mvc("rebase", "main", "topic~0")
+    assert forked.mvc("branch", "--show-current").out == ""
+    assert forked.git("rev-parse", "topic") == before
+    assert forked.git("merge-base", "HEAD", "main") == forked.git("rev-parse", "main")
+
+
 def test_commits_that_are_upstream_already_are_left_out(forked: World) -> None:
     forked.mvc("switch", "main")
     forked.mvc("cherry-pick", "topic~1")

@@ -52,6 +52,13 @@ def test_detached_and_named(two: World) -> None:
     assert "[fresh]" in listed and "(detached HEAD)" in listed
 
 
+@pytest.mark.parametrize("revision", ["main~0", "main^{}", "HEAD", "@{0}", "main@{0}"])
+def test_at_a_revision_that_cannot_be_a_branch(two: World, revision: str) -> None:
+    two.mvc("worktree", "add", "../side", revision)
+    assert linked(two).files()["a"] == "1"
+    assert "(detached HEAD)" in two.mvc("worktree", "list").out
+
+
 def test_remove(two: World) -> None:
     two.mvc("worktree", "add", "../side")
     side = linked(two)
