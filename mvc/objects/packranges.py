@@ -21,6 +21,10 @@ _IDS = 8 + 1024
 _LARGE = 0x80000000
 _SPREAD = 2
 _ID = 20
+_TRIES = 3
+"""So often a window is made wider. In an index that is what it should be, the first one holds the id."""
+_MOST = 1 << 21
+"""Ids with one first byte, at the most, among which a prefix is looked for: an index of half a thousand million."""
 
 
 class RangedPackIndex:
@@ -47,7 +51,7 @@ class RangedPackIndex:
         begin, end = self._fanout[first], self._fanout[first + 1]
         guess = begin + ((end - begin) * int.from_bytes(raw_id[1:5]) >> 32)
         radius = _SPREAD * isqrt(end - begin) + 8
-        while True:
+        for _ in range(_TRIES):
             low, high = max(begin, guess - radius), min(end, guess + radius)
             if low >= high:
                 return None
@@ -57,11 +61,14 @@ class RangedPackIndex:
             if (low == begin or ids[0] < raw_id) and (high == end or raw_id < ids[-1]):
                 return None
             radius *= 4
+        raise IntegrityError("the ids of a pack index that came are not where they should be")
 
     def with_prefix(self, prefix: str) -> list[str]:
         """All ids here that begin with these hex digits, two or more."""
         first = int(prefix[:2], 16)
         begin, end = self._fanout[first], self._fanout[first + 1]
+        if end - begin > _MOST:
+            raise IntegrityError("the ids of a pack index that came are not where they should be")
         found = self._ids(begin, end) if begin < end else []
         return [one.hex() for one in found if one.hex().startswith(prefix)]
 

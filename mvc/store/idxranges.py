@@ -7,6 +7,7 @@ id. It need not be: a chunk is held against its name, wherever it is said to lie
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from math import isqrt
 
@@ -18,7 +19,11 @@ ReadAt = Callable[[int, int], bytes]
 """(offset, length) to exactly so many bytes. Raises IntegrityError."""
 
 _FIRST = 4096
-_MAX_PACKS = 1 << 22
+_MAX_PACKS = 1 << 20
+_COPIES = 32
+"""More copies of a chunk than these are not looked at."""
+_TRIES = 3
+"""So often a window is made wider. In a table that is what it should be, the first one holds the name."""
 _SPREAD = 2
 """The window reaches this many square roots of the count to each side: four standard deviations or more."""
 
@@ -48,7 +53,7 @@ class RangedIdx:
 
     def copies(self, name: bytes) -> list[Location]:
         """Where the idx says that the chunk lies; the least depth first. Two or three reads."""
-        numbers = self._find(name)
+        numbers = self._find(name)[:_COPIES]
         if not numbers:
             return []
         rows = self._read_at(self._at.entries + ENTRY.size * numbers.start, ENTRY.size * len(numbers))
@@ -59,18 +64,18 @@ class RangedIdx:
         count = self._records
         guess = int.from_bytes(name[:8]) * count >> 64
         radius = _SPREAD * isqrt(count) + 8
-        low, high = max(0, guess - radius), min(count, guess + radius)
-        while low < high:
+        for _ in range(_TRIES):
+            low, high = max(0, guess - radius), min(count, guess + radius)
+            if low >= high:
+                return range(0)
             window = self._read_at(self._at.names + NAME_SIZE * low, NAME_SIZE * (high - low))
             names = [window[at : at + NAME_SIZE] for at in range(0, len(window), NAME_SIZE)]
-            begin = next((i for i, one in enumerate(names) if one >= name), len(names))
-            end = next((i for i in range(begin, len(names)) if names[i] != name), len(names))
+            begin, end = bisect_left(names, name), bisect_right(names, name)
             whole = (begin > 0 or low == 0) and (end < len(names) or high == count)
             if whole:
                 return range(low + begin, low + end)
             radius *= 4
-            low, high = max(0, guess - radius), min(count, guess + radius)
-        return range(0)
+        raise IntegrityError("the names of an idx are not where they should be")
 
     def _location(self, row: tuple[int, ...]) -> Location:
         offset, raw, stored, pack, base, codec, depth, nbases, nparams = row

@@ -40,6 +40,10 @@ _WINDOW = 256 * 1024
 """So much is read around an object: behind a commit stand its trees and files."""
 _WIDE = 4 * 1024 * 1024
 _MANY = 16
+_HEAD = 64
+"""No header of an entry is longer."""
+_NEIGHBOUR = 16 * 1024 * 1024
+"""A larger object is brought when it is asked for, and not beside another one."""
 _MAX_CHAIN = 50
 
 
@@ -222,9 +226,9 @@ class RemoteObjects:
         """The object at an offset, its deltas applied."""
         deltas: list[bytes] = []
         for _ in range(_MAX_CHAIN):
-            entry: Entry = read_entry(reader.read_at, offset)
-            if len(entry.data) > MAX_OBJECT:
+            if parse_head(reader.read_at(offset, _HEAD), offset).size > MAX_OBJECT:
                 raise IntegrityError("an object that came is too large")
+            entry: Entry = read_entry(reader.read_at, offset)
             if entry.base is None:
                 kind, data = KIND_OF[entry.type], entry.data
                 break
@@ -285,7 +289,9 @@ class _Window:
         at, first = 0, True
         while at < len(data):
             try:
-                head = parse_head(data[at : at + 64], offset + at)
+                head = parse_head(data[at : at + _HEAD], offset + at)
+                if head.size > _NEIGHBOUR:
+                    return
                 stream = zlib.decompressobj()
                 made = stream.decompress(data[at + head.length :], head.size + 1)
             except (IntegrityError, zlib.error):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mvc.backends.base import Backend
 from mvc.backends.faulty import Fault, FaultyBackend, at
@@ -17,6 +20,7 @@ from mvc.hub.messages import Right
 from mvc.hub.service import Service
 from mvc.objects import trees
 from mvc.objects.manifest import Manifest, parse
+from mvc.objects.packentry import OFS_DELTA, REF_DELTA, TYPES, encode_head, encode_offset
 from mvc.objects.packindex import PackIndex, dump_index
 from mvc.objects.packranges import RangedPackIndex
 from mvc.repo.tensors import file_chunks, read_chunk, read_tensor
@@ -31,6 +35,7 @@ from mvc.sync.view import RemoteView
 from tests.hub.making import InProcess, client, over
 from tests.models import fine_tuned, layers, safetensors_bytes
 from tests.sync.making import Counted, Peer, Peers, model, noise, tuned
+from tests.sync.test_hostile import commit, entry, ids, packed, serve, tree
 
 FIRST = {"m.safetensors": model(width=512), "d/x": b"1", "noise": noise(200_000)}
 SECOND = {"m.safetensors": tuned(width=512), "d/x": b"2"}
@@ -254,6 +259,111 @@ def test_ranges_of_a_git_index_find_what_the_index_finds(tmp_path: Path, count: 
         RangedPackIndex(read_at, len(data) - 1)
     with pytest.raises(IntegrityError):
         RangedPackIndex(lambda offset, length: bytes(length), len(data))
+
+
+@pytest.fixture(scope="module")
+def indexes(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[bytes, list[bytes]]]:
+    """Sound indexes of both kinds, with names that are in them, and one that is not."""
+    top = tmp_path_factory.mktemp("sound")
+    rows = spread(300, 2)
+    packs = [(bytes([copy]) * 32, 1 << 40) for copy in range(2)]
+    path = idxbuild.write(idxbuild.merge([idxbuild.from_records(packs, rows)]), top, top)
+    assert path is not None
+    ids = [name[:20] for name, _ in rows]
+    git = dump_index([(name, 0, 12 + at) for at, name in enumerate(dict.fromkeys(ids))], bytes(20))
+    return [(path.read_bytes(), [rows[0][0], rows[-1][0], bytes(32)]), (git, [ids[0], ids[-1], bytes(20)])]
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_an_idx_that_lies_is_an_error_or_does_no_harm(
+    indexes: list[tuple[bytes, list[bytes]]], data: st.DataObject
+) -> None:
+    """Any bytes of either kind of index changed: a place or none, or an error of mvc, in few reads."""
+    good, names = data.draw(st.sampled_from(indexes))
+    body = bytearray(good)
+    for _ in range(data.draw(st.integers(1, 4))):
+        # Mostly where counts and offsets stand.
+        at = data.draw(st.one_of(st.integers(0, 1100), st.integers(0, len(body) - 1)))
+        body[min(at, len(body) - 1)] = data.draw(st.integers(0, 255))
+    reads = [0]
+
+    def read_at(offset: int, length: int) -> bytes:
+        reads[0] += 1
+        if offset < 0 or offset + length > len(body):
+            raise IntegrityError("too little")
+        return bytes(body[offset : offset + length])
+
+    try:
+        if len(names[0]) == 20:
+            index = RangedPackIndex(read_at, len(body))
+            found = [index.find(name) for name in names]
+            index.with_prefix(names[0].hex()[:4])
+        else:
+            ranged = RangedIdx(read_at, len(body))
+            found = [ranged.copies(name) for name in names]  # type: ignore[misc]
+        assert len(found) == len(names)
+    except (IntegrityError, UnsupportedFormat):
+        pass
+    assert reads[0] < 60
+
+
+def large_pack(backend: MemoryBackend, entries: list[bytes], rows: list[tuple[bytes, int, int]], tip: str) -> None:
+    """A remote whose one Git pack is read by ranges, with an idx that tells `rows`."""
+    pack = packed(entries)
+    serve(backend, pack, tip)
+    log = RemoteLog(backend, None, ChunkNaming())
+    idx = dump_index(rows, pack[-20:])
+    state = log.latest()
+    backend.put(keys.git_idx(state.git_packs[0].id), idx)
+    git = (replace(state.git_packs[0], idx_size=len(idx)),)
+    assert log.append(replace(state, git_packs=git), by="x")
+
+
+def test_git_packs_that_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewobjects, "SMALL_PACK", 0)
+    good = tree(("100644", "a", "1" * 40))
+    evil = tree(("100644", "..", "1" * 40))
+    bomb = encode_head(TYPES["blob"], 300 << 20) + zlib.compress(b"x")
+    cases = [
+        ([entry("tree", good)], ids(("blob", b"x")), "not what its index tells"),
+        ([entry("tree", evil)], ids(("tree", evil)), "component"),
+        ([entry("blob", b"x", told=99)], ids(("blob", b"x")), "size"),
+        ([bomb], ids(("blob", b"x")), "too large"),
+        ([encode_head(REF_DELTA, 3) + bytes(20) + zlib.compress(b"abc")], ids(("blob", b"x")), "missing"),
+    ]
+    for number, (entries, names, says) in enumerate(cases):
+        backend = MemoryBackend()
+        large_pack(backend, entries, [(bytes.fromhex(names[0]), 0, 12)], names[0])
+        with RemoteView(backend, tmp_path / str(number)) as view, pytest.raises(MvcError, match=says):
+            view.resolve("main")
+        assert not list((tmp_path / str(number)).rglob("*.pack"))
+
+
+def test_deltas_of_a_large_git_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Today's writer makes none; the format has them."""
+    monkeypatch.setattr(viewobjects, "SMALL_PACK", 0)
+    base, changed = b"some words that stand for themselves\n" * 9, b"some words that stand for themselves\n" * 8
+    delta = varint(len(base)) + varint(len(changed)) + b"\xb0" + len(changed).to_bytes(2, "little")
+    root = tree(("100644", "a", ids(("blob", changed))[0]), ("100644", "b", ids(("blob", base))[0]))
+    made = commit(ids(("tree", root))[0])
+    head = [entry("commit", made), entry("tree", root), entry("blob", base)]
+    places = [12, 12 + len(head[0]), 12 + len(head[0]) + len(head[1])]
+    at = places[2] + len(head[2])
+    by_offset = encode_head(OFS_DELTA, len(delta)) + encode_offset(at - places[2]) + zlib.compress(delta)
+    by_id = encode_head(REF_DELTA, len(delta)) + bytes.fromhex(ids(("blob", base))[0]) + zlib.compress(delta)
+    for number, last in enumerate((by_offset, by_id)):
+        backend = MemoryBackend()
+        names = ids(("commit", made), ("tree", root), ("blob", base), ("blob", changed))
+        rows = [(bytes.fromhex(name), 0, place) for name, place in zip(names, [*places, at], strict=True)]
+        large_pack(backend, [*head, last], rows, names[0])
+        with RemoteView(backend, tmp_path / str(number)) as view:
+            flat = trees.flatten(view.objects, view.objects.commit(view.resolve("main")).tree)
+            assert [view.objects.blob(flat[name].id) for name in "ab"] == [changed, base]
+
+
+def varint(number: int) -> bytes:
+    return bytes([number & 0x7F | 0x80, number >> 7])
 
 
 def test_a_server_is_asked_where_chunks_lie(tmp_path: Path) -> None:
