@@ -82,25 +82,11 @@ def run(session: Session, place: str, stdio: bool, **given: Any) -> None:
     if stdio:
         load(LATE["stdio"])(place, session.cwd, session.environment, lambda line: session.note(printable(line)))
         return
-    local = load(LATE["local"])(place)
-    if local:
-        place = str(session.cwd / place) if "://" not in place else place
-    memory = given["cache"] or (None if local else session.home / "serve")
-    serve, listen_kind = _serving()
-    most = given["max_pack"] << 20
-    limits = load(LATE["limits"])
-    crowds = load(LATE["crowds"])(requests=given["max_requests"], client=given["max_client"])
-    options = load(LATE["options"])(
-        place=place,
-        environment=dict(session.environment),
-        memory=memory,
-        anonymous=load(LATE["right"])[given["anonymous"].upper()],
-        access_log=given["access_log"],
-        limits=replace(limits, pack=most, git_pack=min(most, limits.git_pack), idx=min(most, limits.idx)),
-        patience=load(LATE["patience"])(stall=given["stall"]),
-        crowds=crowds,
-    )
-    listen = listen_kind(
+    serve, listen = _serving()
+    options = _options(session, place, given)
+    if not load(LATE["tokens"])(options.place, session.environment).every() and given["anonymous"] == "none":
+        session.note("no token is made yet, so nobody may do anything: mvc serve token create")
+    where = listen(
         host=given["host"],
         port=given["port"],
         workers=given["workers"],
@@ -108,9 +94,24 @@ def run(session: Session, place: str, stdio: bool, **given: Any) -> None:
         key=given["tls_key"],
         grace=given["grace"],
     )
-    if not load(LATE["tokens"])(place, session.environment).every() and given["anonymous"] == "none":
-        session.note("no token is made yet, so nobody may do anything: mvc serve token create")
-    serve(options, listen, lambda url: session.note(f"Serving {printable(place)} at {url}"))
+    serve(options, where, lambda url: session.note(f"Serving {printable(place)} at {url}"))
+
+
+def _options(session: Session, place: str, given: dict[str, Any]) -> Any:
+    local = load(LATE["local"])(place)
+    cache, log = given["cache"], given["access_log"]
+    limits = load(LATE["limits"])
+    most = given["max_pack"] << 20
+    return load(LATE["options"])(
+        place=str(session.cwd / place) if local and "://" not in place else place,
+        environment=dict(session.environment),
+        memory=session.cwd / cache if cache else None if local else session.home / "serve",
+        anonymous=load(LATE["right"])[given["anonymous"].upper()],
+        access_log=log if log in ("", "-") else str(session.cwd / log),
+        limits=replace(limits, pack=most, git_pack=min(most, limits.git_pack), idx=min(most, limits.idx)),
+        patience=load(LATE["patience"])(stall=given["stall"]),
+        crowds=load(LATE["crowds"])(requests=given["max_requests"], client=given["max_client"]),
+    )
 
 
 def _serving() -> tuple[Any, Any]:

@@ -27,6 +27,7 @@ LATE = {
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _AGE = re.compile(r"([1-9][0-9]{0,5})([mhdwy])")
+_RIGHTS = ("read", "append", "write", "admin")
 _PLACE = click.argument("place", metavar="FOLDER|URL")
 
 
@@ -50,7 +51,7 @@ def create(session: Session, place: str, name: str, expires: str | None, as_json
     PATTERN is a repository's name, in which * stands for any letters but a slash, ** for any: 'team/*'.
     """
     kind, right = load(LATE["grant"]), load(LATE["right"])
-    grants = [kind(right[name.upper()], pattern) for name, patterns in rights.items() for pattern in patterns]
+    grants = [kind(right[one.upper()], pattern) for one in _RIGHTS for pattern in rights[one]]
     until = None if expires is None else int(time.time()) + _seconds(expires)
     made, text = _tokens(session, place).create(name, grants, expires=until)
     if as_json:

@@ -27,6 +27,7 @@ from granian.server.mp import MPServer
 from mvc.errors import Refused, UsageError
 from mvc.hub.exchange import App, Receive, Scope, Send
 from mvc.hub.options import ServerOptions
+from mvc.hub.requestlog import RequestLog
 from mvc.lazy import load
 
 BUILD = "mvc.hub.app:build"
@@ -68,6 +69,7 @@ def serve(options: ServerOptions, listen: Listen, ready: Callable[[str], None]) 
     handlers of SIGTERM, SIGINT and SIGHUP, and its way of starting processes.
     """
     _check_tls(listen)
+    RequestLog(options.access_log).close()  # what cannot be written is told here, and not by each worker
     listen = replace(listen, port=_free(listen))
     # A fork would take over locks of threads that are not there (opendal, numpy).
     multiprocessing.set_start_method("spawn", force=True)
