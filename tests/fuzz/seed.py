@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from mvc.codecs.base import Base
 from mvc.codecs.encode import encode
 from mvc.store import holder
+from mvc.store.records import Location
+from mvc.sync.places import dump
 from tests.formats import making as make
 
 TESTS = Path(__file__).parents[1]
@@ -63,6 +65,7 @@ def seeds() -> dict[str, list[bytes]]:
         ],
         **_stored(),
         **_texts(),
+        **_wire(),
         "config": [b'[core]\n\tbare = true # x\n[remote "a\\"b"] url = "x \\\n y"\n'],
     }
 
@@ -100,6 +103,35 @@ def _encoded(raw: bytes) -> Iterator[tuple[int, bytes, bytes, bytes]]:
         made = encode(raw, dtype, bases)
         used = b"" if made.base is None else bytes(bases[made.base].raw)
         yield made.codec, made.params, used, b"".join(made.payload)
+
+
+def _wire() -> dict[str, list[bytes]]:
+    """What comes over a line."""
+    pack = next((TESTS / "store" / "golden").glob("*.pack")).read_bytes()
+    names = [bytes([number]) * 32 for number in range(4)]
+    found = {
+        names[0]: Location(b"p" * 32, 16, 1024, 500, 2, 0, 9, ()),
+        names[2]: Location(b"q" * 32, 64, 1024, 90, 3, 1, 9, (names[0],)),
+        b"z" * 32: Location(b"q" * 32, 700, 8, 8, 0, 0, 0, ()),
+    }
+    at = dump(names, found, {b"p" * 32: 4096, b"q" * 32: 8192})
+    refs = b"+ref %s refs/heads/main\n+ref %s refs/tags/v1\n" % (b"1" * 40, b"2" * 40)
+    packs = b"+git %s 900 1100\n+chunks %s 4096 %s 700\n" % (b"3" * 40, b"4" * 64, b"5" * 64)
+    head = b"mvc-txn 1\nseq 7\nbefore %s\nnonce %s\ngeneration 0\nat 1\nby a\nhead refs/heads/main\nsnapshot\n"
+    blob = b"\x35" + zlib.compress(b"hello")
+    delta = b"\x67\x13" + zlib.compress(b"\x05\x0a\x90\x05\x05hello")
+    return {
+        "entry": [refs + packs, refs, packs, head % (b"0" * 64, b"1" * 32) + refs + packs],
+        "located": [at, at[24:], bytes((0, 1, 255, 4)), b"".join(names)],
+        "gitpack": [b"\1" + blob, b"\2" + blob + delta, b"PACK\0\0\0\2\0\0\0\1" + blob],
+        "passing": [b"\x10" + pack[16:-48], pack],
+        "request": [
+            b"/team/model/-/mvc/1/objects/txn/000000000001",
+            b"/-/mvc/1/",
+            b"a/b/c/d",
+            b"/a/../b/-/mvc/1/locate",
+        ],
+    }
 
 
 def _texts() -> dict[str, list[bytes]]:
