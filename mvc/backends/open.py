@@ -21,6 +21,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 """Two letters or more: `C:/models` is a path."""
 _HOST_PATH = re.compile(r"(?![A-Za-z]:[\\/])(?:[^/:@\s\\]+@)?(?:\[[^\]/]+\]|[^/:@\[\]\\]+):")
 """`host:path`, as for scp: nothing before the colon is a folder."""
+_BUNDLE = "mvc.backends.bundlefile:open_bundle"
 _SERVERS = {
     "http": ("mvc.backends.http_address:parse", "mvc.backends.http:open_http"),
     "https": ("mvc.backends.http_address:parse", "mvc.backends.http:open_http"),
@@ -37,6 +38,8 @@ def open_backend(url: str, *, environment: Mapping[str, str], rates: Rates = UNL
     """
     if is_local(url):
         path, found = local_path(url), _SCHEME.match(url)
+        if path.is_file() or (not path.exists() and path.with_name(f"{path.name}.001").is_file()):
+            return _wrapped(load(_BUNDLE)(path, url=url if found else os.fspath(path)), rates)
         return _wrapped(FolderBackend(path, url=url if found else os.fspath(path)), rates)
     scheme = _scheme(url)
     if scheme in _SERVERS:

@@ -62,6 +62,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "push": Entry("mvc.cli.push:command", "Bring commits and models to a remote"),
         "whereis": Entry("mvc.cli.whereis:command", "Which remotes hold the bytes of a version"),
         "drop": Entry("mvc.cli.drop:command", "Free here what a remote holds"),
+        "bundle": Entry("mvc.cli.bundle:command", "Branches with their models in a file, for an air gap"),
         "ls-remote": Entry("mvc.cli.ls_remote:command", "The refs of a remote"),
     },
         "serve": Entry("mvc.cli.serve:command", "Serve repositories over HTTP"),

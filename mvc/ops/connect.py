@@ -37,7 +37,7 @@ def find_remote(repo: Repository, name_or_url: str | None, outside: Outside) -> 
     """The remote of that name, else one of that URL; None: the one that HEAD's branch follows, else the only one,
     else origin. Raises NotFound."""
     wanted = name_or_url or default_remote(repo.config, repo.refs.head().branch)
-    if name_or_url and name_or_url not in remote_names(repo.config) and (outside.cwd / name_or_url).is_dir():
+    if name_or_url and name_or_url not in remote_names(repo.config) and (outside.cwd / name_or_url).exists():
         wanted = os.path.join(os.curdir, name_or_url)  # a folder that is named without any "/"
     found = remote_config(repo.config, wanted)
     if found.name:
@@ -88,6 +88,12 @@ def supplied(repo: Repository, outside: Outside, progress: Progress = SILENT) ->
     """The repository, to which chunks come as they are asked for; and what brings them, to be closed."""
     source = supply(repo, outside, progress)
     return replace(repo, missing_chunks=source, promised=promised(repo)), source
+
+
+def streamed(repo: Repository, outside: Outside, progress: Progress = SILENT) -> tuple[Repository, Streamed]:
+    """The repository, to which chunks are read from its remotes and not stored; and what reads them, to be closed."""
+    source: Streamed = load(_STREAMED)(repo, lambda config: connect(repo, config, outside), progress=progress)
+    return replace(repo, missing_chunks=None, streamed=source), source
 
 
 def absolute_url(url: str, start: Path) -> str:

@@ -178,6 +178,10 @@ class RemoteLog:
 
     # ---- the remote's format
 
+    def format_text(self) -> bytes:
+        """What stands in `mvc-remote` of a remote whose chunks are named as here."""
+        return self._format_text(self._naming)
+
     def _format_text(self, naming: ChunkNaming) -> bytes:
         if naming.key is None:
             return b"mvc-remote 1\nnaming plain\n"

@@ -243,3 +243,29 @@ def test_remote_gc_and_fsck(mvc: Mvc, shared: Path, repo: Path) -> None:
     assert "put again" in ran.err and "all sound" in ran.err
     document = json.loads(mvc("remote", "fsck", "--json", cwd=repo).out)
     assert document["findings"] == [] and document["unlisted"] == 2
+
+
+def test_bundle(mvc: Mvc, shared: Path, repo: Path) -> None:
+    top = shared.parent
+    ran = mvc("bundle", "create", "../whole.bundle", cwd=repo)
+    assert ran.out == "" and "wrote 3 refs" in ran.err and "for 600 kB of model" in ran.err
+    assert mvc("bundle", "list-heads", "whole.bundle", cwd=top).out == "".join(
+        f"{mvc('rev-parse', name, cwd=repo).out.strip()} refs/{name}\n" for name in ("heads/main", "tags/v1", "tags/v2")
+    )
+    assert "is okay" in mvc("bundle", "verify", "whole.bundle", cwd=top).err
+    mvc("clone", "whole.bundle", "copy", cwd=top)
+    assert (top / "copy" / "model.bin").read_bytes() == (repo / "model.bin").read_bytes()
+    (repo / "model.bin").write_bytes(os.urandom(SIZE))
+    mvc("commit", "-am", "third", cwd=repo)
+    mvc("bundle", "create", "--since", "v2", "--split", "100k", "../later", "main", cwd=repo)
+    assert len(list(top.glob("later.0*"))) == 4
+    document = json.loads(mvc("bundle", "verify", "--json", "../later", cwd=top / "copy").out)
+    assert document["missing"] == [] and document["parts"] == 4
+    ran = mvc("bundle", "unbundle", "../later", cwd=top / "copy")
+    assert "refs/heads/main -> refs/bundles/heads/main" in ran.out
+    mvc("merge", "bundles/heads/main", cwd=top / "copy")
+    assert (top / "copy" / "model.bin").read_bytes() == (repo / "model.bin").read_bytes()
+    mvc("init", "other", cwd=top)
+    assert mvc("bundle", "verify", "../later", cwd=top / "other", code=1).out.count("not here") == 1
+    assert "counts on commits" in mvc("bundle", "unbundle", "../later", cwd=top / "other", code=5).err
+    assert "no size" in mvc("bundle", "create", "--split", "x", "b", cwd=repo, code=2).err
