@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from mvc.errors import MvcError
+from mvc.errors import MissingObject, MvcError
 from mvc.objects import fsck as objects_fsck
 from mvc.objects.manifest import Manifest, is_manifest, parse
 from mvc.objects.model import is_file
@@ -158,8 +158,18 @@ def _needed(chunks: ChunkStore, manifest: Manifest, promises: Promises) -> Itera
             yield row.name, row.size, tensor
         if any(row.name not in chunks and promises.holder(row.name) is not None for row in segment.lists):
             continue
-        for ref in chunk_refs(chunks, segment):
+        try:
+            refs = chunk_refs(chunks, segment)
+        except MissingObject:
+            if not all(_is_promised(chunks, promises, row.name) for row in segment.lists):
+                raise
+            continue  # one is spoilt in the shared store
+        for ref in refs:
             yield ref.name, ref.size, tensor
+
+
+def _is_promised(chunks: ChunkStore, promises: Promises, name: bytes) -> bool:
+    return chunks.find_own(name) is not None or promises.holder(name) is not None
 
 
 def _damaged(damage: Damage, uses: _Uses) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from mvc.errors import MissingObject
 from mvc.objects import chunklist
 from mvc.objects.database import Objects
 from mvc.objects.manifest import Manifest, is_manifest, parse
@@ -46,6 +47,13 @@ def chunk_names(
         yield from (ref.name for ref in segment.chunks)
         for row in segment.lists:
             yield row.name
-            if chunks.find(row.name) is not None or not promised(row.name):
-                alone = replace(segment, lists=(row,))
-                yield from (ref.name for ref in chunklist.chunks_of(alone, lambda name: bytes(chunks.read(name))))
+            if chunks.find(row.name) is None and promised(row.name):
+                continue
+            alone = replace(segment, lists=(row,))
+            try:
+                refs = list(chunklist.chunks_of(alone, lambda name: bytes(chunks.read(name))))
+            except MissingObject:
+                if not promised(row.name):  # else it is spoilt in the shared store
+                    raise
+                continue
+            yield from (ref.name for ref in refs)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mvc.backends.memory import MemoryBackend
@@ -35,6 +36,7 @@ from mvc.sync.held import held_by
 from mvc.sync.promised import Promises, promised
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.verdicts import RefUpdate
+from tests.models import safetensors_bytes
 from tests.sync.making import TRACKED, WHO, Counted, Peer, model, noise, tuned
 
 FILES = {"m.safetensors": model(), "x.bin": noise(400_000)}
@@ -369,6 +371,25 @@ def test_what_is_corrupt_there_is_fetched_anew(world: World) -> None:
     with pytest.raises(MissingObject):
         for name in needed(carol):
             open_chunks(carol.repo).read(name)
+
+
+def test_a_list_of_chunks_that_is_corrupt_there_is_promised(world: World) -> None:
+    alice, bob = world.peer("alice"), world.peer("bob")
+    zeros = safetensors_bytes({"w": np.zeros((65, 2**18 + 1), np.float32)})
+    commit = alice.commit({"m.safetensors": zeros})
+    alice.push()
+    bob.fetch()
+    bob.checkout(commit)
+    names = needed(bob)
+    for path in world.packs():
+        path.write_bytes(bytes(path.stat().st_size))
+    bob.check()
+    assert not gc(bob.repo, caller=bob.caller).kept
+    (bob.top / "m.safetensors").unlink()
+    bob.checkout("HEAD")
+    assert bob.read("m.safetensors") == zeros
+    assert own(bob) == names
+    bob.check()
 
 
 @pytest.mark.parametrize("harm", ["pipe", "nowhere", "secret", "garbage", "marker", "newer", "file", "link"])
