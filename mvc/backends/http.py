@@ -47,7 +47,15 @@ _LOG = "txn/"
 class HttpBackend:
     """The objects of one repository of a server."""
 
-    def __init__(self, exchange: Exchange, url: str, base: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        url: str,
+        base: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        parallel: int = _PARALLEL,
+    ) -> None:
         """`url`: for messages. `base`: path of the repository. `headers` go with each request, and hold the token."""
         self.url = url
         self._exchange = exchange
@@ -58,7 +66,7 @@ class HttpBackend:
             atomic_put=True,
             ranges=True,
             list_after=True,
-            parallel=_PARALLEL,
+            parallel=parallel,
             part=_PART,
             vouched=True,
             ask=self._question,

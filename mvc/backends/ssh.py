@@ -30,6 +30,8 @@ _USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+@$-]{0,63}")
 _COMMAND = re.compile(r"[A-Za-z0-9_./~][A-Za-z0-9_./~+-]{0,255}")
 _SHORT = re.compile(r"(?:([^/:@\s][^/:\s]*)@)?(\[[^\]/]+\]|[^/:@\[\]]+):(.*)", re.DOTALL)
 _END_SECONDS = 3.0
+_PARALLEL = 4
+"""Each connection is a process there."""
 _CODES = {
     127: ("there is no mvc on its path", "install it there, or name it: ?mvc=/path/to/mvc behind an ssh:// URL"),
     126: ("mvc cannot be started there", None),
@@ -110,7 +112,8 @@ def _quoted(path: str) -> str:
 def open_ssh(address: SshAddress) -> HttpBackend:
     """The backend at an ssh address. Connects to nothing yet."""
     command = command_of(address, address.environment)
-    return HttpBackend(_SshPool(command, dict(address.environment), address.url), address.url, "", {"Host": "mvc"})
+    pool = _SshPool(command, dict(address.environment), address.url)
+    return HttpBackend(pool, address.url, "", {"Host": "mvc"}, parallel=_PARALLEL)
 
 
 class _SshPool(Pool):

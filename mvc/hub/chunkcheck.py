@@ -7,6 +7,7 @@ that is a property of the pack's bytes, which its id stands for, and stays true 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from mvc.sync.remoteindex import RemoteIndex
 VERIFIED = "server/verified/"
 _CACHE = 16 * 1024 * 1024
 _PLAIN = "naming plain"
+_OLD_SECONDS = 7 * 86400.0
+"""By a clock that may be hours off: what is lost is looked at again."""
+_MOST_SWEPT = 10_000
 
 ReadAt = Callable[[int, int], bytes]
 Find = Callable[[bytes], Location | None]
@@ -132,6 +136,16 @@ def pending(served: Served, most: int = 256) -> list[Part]:
     names = (entry.key.removeprefix(VERIFIED) for entry in islice(served.backend.list(VERIFIED), most))
     notes = (read_note(served, name) for name in names)
     return [part_of(idx) for idx in notes if idx is not None]
+
+
+def forget(served: Served, pack_ids: Iterable[str]) -> None:
+    """An entry lists these, so their notes are needed no more; nor are those of pushes that ended long ago."""
+    going = [note_key(pack_id) for pack_id in pack_ids]
+    if served.is_time_to_sweep():
+        end = time.time() - _OLD_SECONDS
+        old = islice(served.backend.list(VERIFIED), _MOST_SWEPT)
+        going += [entry.key for entry in old if entry.modified is not None and entry.modified < end]
+    served.backend.delete(going)
 
 
 def finder(idx: Idx) -> Find:

@@ -83,7 +83,7 @@ def failed(error: Exception) -> Response:
 
 
 def _told(status: int, error: MvcError, kind: str, headers: Mapping[str, str] | None = None) -> Response:
-    hint = error.hint if isinstance(error, Status) else None
+    hint = error.hint if isinstance(error, Status | NotFound) else None
     return as_json(status, {"error": _one_line(error.message), "hint": hint, "kind": kind}, headers)
 
 

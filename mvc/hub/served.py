@@ -25,6 +25,7 @@ from mvc.sync.state import State
 
 _FRESH_SECONDS = 2.0
 _REPAIR_SECONDS = 600.0
+_SWEEP_SECONDS = 12 * 3600.0
 PART = 8 * 1024 * 1024
 
 
@@ -52,7 +53,7 @@ class Served:
         self._index: tuple[State, RemoteIndex] | None = None
         self._naming: str | None = None
         self._probed = False
-        self._repaired = -1e9
+        self._repaired = self._swept = -1e9
 
     # ---- what there is
 
@@ -96,8 +97,11 @@ class Served:
                     self._take(state)
 
     def holds(self, key: str) -> int | None:
-        """Bytes of what the newest entry lists under `key`, or None."""
-        size = self.listed().sizes.get(key)
+        """Bytes of what the newest entry lists under `key`, or None.
+
+        What was listed once does until a newer state is read: it cannot have changed, at most be gone.
+        """
+        size = self._listed.sizes.get(key)
         return self.listed(fresh=True).sizes.get(key) if size is None else size
 
     def _take(self, state: State) -> Listed:
@@ -163,6 +167,15 @@ class Served:
             if now - self._repaired < _REPAIR_SECONDS:
                 return False
             self._repaired = now
+            return True
+
+    def is_time_to_sweep(self) -> bool:
+        """Whether to look for what nobody will need any more: once in a while."""
+        with self._lock:
+            now = self._clock()
+            if now - self._swept < _SWEEP_SECONDS:
+                return False
+            self._swept = now
             return True
 
     # ---- files

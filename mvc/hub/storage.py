@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from mvc.errors import NotFound
 from mvc.hashing import digest
 
 DERIVED = ".server"
-"""In a repository's folder: what this server made from it. No key begins with a dot; all of it may be deleted."""
+"""In a repository's folder: what this server made from it, a folder a user (a group may share the repository, and what
+one user makes another need not be able to change). No key begins with a dot; all of it may be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +78,5 @@ def _named(repository: str) -> str:
 
 def _folder(path: Path, top: Path | None = None) -> Storage:
     folder = FolderBackend(path)
-    return Storage(folder, folder, path / DERIVED, top)
+    user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
+    return Storage(folder, folder, path / f"{DERIVED}{user}", top)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 from mvc.errors import IntegrityError, MissingObject, MvcError, NotFound, ParseError, Refused, UsageError
 from mvc.hub import gitcheck
 from mvc.hub.changes import Changes, between
-from mvc.hub.chunkcheck import Decoding, note_key
+from mvc.hub.chunkcheck import Decoding, forget
 from mvc.hub.messages import Request, Response, Right
 from mvc.hub.newchunks import check_chunks
 from mvc.hub.newobjects import check_files, check_history, right_for_moves
@@ -83,8 +84,10 @@ def _verified(
             done = (known.seq if known is not None else 0) == before.seq and log.append_offered(text)
         if not done:
             return _late(served, text, after.seq, served.listed(fresh=True).state)
-        gitcheck.keep(served, incoming, after, changes.git_packs)
-    served.backend.delete([note_key(pack.id) for pack in changes.chunk_packs])
+        with contextlib.suppress(MvcError, OSError):  # what is not kept is read from the packs again
+            gitcheck.keep(served, incoming, after, changes.git_packs)
+    with contextlib.suppress(MvcError, OSError):  # the entry stands, and that is what is told
+        forget(served, [pack.id for pack in changes.chunk_packs])
     return plain(201, headers={"mvc-newest": str(after.seq)})
 
 

@@ -180,7 +180,7 @@ class RemoteLog:
 
     def format_text(self) -> bytes:
         """What stands in `mvc-remote` of a remote whose chunks are named as here."""
-        return self._format_text(self._naming)
+        return self._format_text(self._naming or ChunkNaming())
 
     def _format_text(self, naming: ChunkNaming) -> bytes:
         if naming.key is None:

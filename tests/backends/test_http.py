@@ -347,9 +347,13 @@ def test_answers_that_are_none(text: bytes) -> None:
     "row", [b"no", b"txn/2 x", b"../x 5", b"other/1 5", b"txn/2 1\ntxn/1 1", b"txn/1 1\ntxn/1 1", b"\xff 1"]
 )
 def test_listings_that_make_no_sense(row: bytes) -> None:
-    with answering(lambda handler: handler.answer(200, row + b"\n", Mvc_More="1")) as backend:
-        with pytest.raises((NetworkError, UsageError)):
-            list(backend.list("txn/"))
+    act = raw_listing(row + b"\n")
+    with answering(act) as backend, pytest.raises((NetworkError, UsageError)):
+        list(backend.list("txn/"))
+
+
+def raw_listing(text: bytes) -> Callable[[Open], None]:
+    return lambda handler: handler.answer(200, text, Mvc_More="1")
 
 
 def test_a_listing_without_end() -> None:
@@ -386,9 +390,8 @@ def test_an_answer_before_the_body_was_read(tmp_path: Path) -> None:
             handler.answer(413, b'{"error":"too much"}', Connection="close")
             handler.close_connection = True
 
-    with answering(act) as backend:
-        with pytest.raises((Refused, RemoteUnavailable)):
-            backend.put("packs/x", tmp_path / "large")
+    with answering(act) as backend, pytest.raises((Refused, RemoteUnavailable)):
+        backend.put("packs/x", tmp_path / "large")
 
 
 def test_connections_are_used_again_and_dead_ones_left() -> None:
