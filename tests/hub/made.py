@@ -11,6 +11,10 @@ from mvc.backends.folder import FolderBackend
 from tests.models import layers, safetensors_bytes
 from tests.sync.making import Peer
 
+INFO = "/team/model/-/mvc/1/"
+NEW = "/team/new/-/mvc/1/"
+NOISE = 24 << 20
+"""More than what lies between two ends of a connection, so that who does not read can be told."""
 WEIGHTS = layers(1)
 SMALL = safetensors_bytes(WEIGHTS)
 
@@ -26,6 +30,14 @@ class Made:
 
     def read(self, key: str) -> bytes:
         return (self.folder / key).read_bytes()
+
+    def size(self, key: str) -> int:
+        return (self.folder / key).stat().st_size
+
+
+def pack_of(made: Made) -> str:
+    """The path that asks for its largest pack."""
+    return f"{INFO}objects/{made.pack}"
 
 
 def pushed(folder: Path, beside: Path, *, noise: int = 0) -> Made:

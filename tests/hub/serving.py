@@ -6,13 +6,14 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,38 @@ def _url(process: subprocess.Popen[bytes], err: Path) -> str:
                     return url
         time.sleep(0.02)
     raise TimeoutError(f"no server: {err.read_text()}")
+
+
+def put(path: str, length: object, token: str, more: str = "") -> bytes:
+    """The head of a PUT."""
+    return (
+        f"PUT {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n{more}\r\n"
+    ).encode()
+
+
+def status_of(answer: bytes) -> int:
+    found = re.match(rb"HTTP/1\.[01] (\d{3}) ", answer)
+    assert found, answer[:200]
+    return int(found[1])
+
+
+def running_now(server: Running) -> float:
+    """How many requests run, this question among them."""
+    found = re.search(r"^mvc_requests_running (\S+)$", server.ask("GET", "/metrics")[2].decode(), re.M)
+    return float(found[1]) if found else -1
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def refused(server: Running) -> bool:
+    """Whether it takes no more connections."""
+    try:
+        socket.create_connection(server.address).close()
+    except ConnectionRefusedError:
+        return True
+    return False

@@ -1,36 +1,20 @@
-"""A server as a process: who may ask, what it answers, what it logs and counts, how it ends."""
+"""A server as a process: who may ask, what it sends, bodies and garbage that clients send, what it logs and counts."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import signal
-import socket
-import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import which
 
 import pytest
 
 from mvc.hub.messages import Right
-from tests.hub.made import Made, pushed
-from tests.hub.serving import Running, serving
-
-INFO = "/team/model/-/mvc/1/"
-NEW = "/team/new/-/mvc/1/"
-NOISE = 24 << 20
-"""More than what lies between two ends of a connection, so that who does not read can be told."""
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    top = tmp_path_factory.mktemp("served")
-    return pushed(top / "all" / "team" / "model", top / "peer", noise=NOISE)
+from tests.hub.made import INFO, NEW, NOISE, Made, pack_of
+from tests.hub.serving import Running, put, serving, status_of, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +26,6 @@ def server(made: Made) -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def reader(server: Running) -> str:
     return server.token(Right.READ, "team/*")
-
-
-def pack_of(made: Made) -> str:
-    return f"{INFO}objects/{made.pack}"
 
 
 # ---- who asks
@@ -83,29 +63,6 @@ def test_a_read_token_writes_nothing(server: Running, made: Made, reader: str) -
 def test_tokens_end(server: Running) -> None:
     ended = server.token(Right.READ, expires=int(time.time()) - 1)
     assert server.ask("GET", INFO, token=ended)[0] == 401
-
-
-@pytest.mark.slow
-def test_a_revoked_token_ends(made: Made, tmp_path: Path) -> None:
-    with serving(str(made.folder.parents[1]), "--access-log", os.devnull) as running:
-        from mvc.hub.tokens import open_tokens
-
-        token = running.token(Right.READ)
-        assert running.ask("GET", INFO, token=token)[0] == 200
-        open_tokens(running.place, {}).revoke(token.split("_")[1])
-        end = time.monotonic() + 15
-        while (status := running.ask("GET", INFO, token=token)[0]) == 200 and time.monotonic() < end:
-            time.sleep(0.2)
-        assert status == 401
-
-
-def test_an_open_server(made: Made) -> None:
-    with serving(str(made.folder.parents[1]), "--anonymous", "read") as running:
-        assert running.ask("GET", INFO)[0] == 200
-        assert running.ask("PUT", f"{INFO}objects/leases/{'0' * 32}", b"x")[0] == 401
-        writer = running.token(Right.APPEND, "team/new")
-        assert running.ask("GET", INFO, token=writer)[0] == 200
-        assert running.ask("PUT", f"{INFO}objects/leases/{'0' * 32}", b"x", token=writer)[0] == 403
 
 
 # ---- what it sends
@@ -163,18 +120,6 @@ def connections(server: Running) -> int:
 
 
 # ---- bodies
-
-
-def put(path: str, length: object, token: str, more: str = "") -> bytes:
-    return (
-        f"PUT {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n{more}\r\n"
-    ).encode()
-
-
-def status_of(answer: bytes) -> int:
-    found = re.match(rb"HTTP/1\.[01] (\d{3}) ", answer)
-    assert found, answer[:200]
-    return int(found[1])
 
 
 @pytest.fixture(scope="module")
@@ -365,155 +310,3 @@ def test_health_and_metrics(server: Running, reader: str) -> None:
     text = server.ask("GET", "/metrics")[2].decode()
     assert "BREW" not in text
     assert "mvc_requests_running 1.0" in text
-
-
-def test_a_failure_inside_is_for_the_log_alone(made: Made, tmp_path: Path) -> None:
-    broken = tmp_path / "all" / "team" / "broken"
-    (broken / "txn").mkdir(parents=True)
-    (broken / "mvc-remote").write_text("mvc-remote 1\nnaming plain\n")
-    (broken / "latest").write_text("1\n")
-    (broken / "txn" / "000000000001").write_text("secret nonsense")
-    with serving(str(tmp_path / "all")) as running:
-        token = running.token(Right.READ)
-        status, _, body = running.ask("GET", "/team/broken/-/mvc/1/objects/latest", token=token)
-        assert status == 500
-        assert b"Traceback" not in body and str(tmp_path).encode() not in body
-        assert "Traceback" in running.logged(status=500)["failure"]
-
-
-# ---- how much at once
-
-
-def test_too_many_at_once_are_told_to_come_again(made: Made) -> None:
-    place = str(made.folder.parents[1])
-    with serving(place, "--max-client", "3", "--max-requests", "5") as running:
-        one, other = running.token(Right.APPEND, "team/*"), running.token(Right.APPEND, "team/*")
-        lease = f"{INFO}objects/leases/{'0' * 32}"
-        held = [running.connect() for _ in range(5)]
-        for number, connection in enumerate(held):
-            connection.sendall(put(lease, 100, one if number < 3 else other))
-            if number == 2:
-                wait_until(lambda: running_now(running) == 4)
-                status, headers, _ = running.ask("GET", INFO, token=one)
-                assert (status, headers["retry-after"]) == (429, "1")
-                assert running.ask("GET", INFO, token=other)[0] == 200
-        wait_until(lambda: running.ask("GET", "/healthz")[0] == 503)
-        for connection in held:
-            connection.sendall(b"x" * 100)
-            assert status_of(connection.recv(1000)) == 201
-            connection.close()
-        wait_until(lambda: running.ask("GET", INFO, token=one)[0] == 200)
-
-
-def running_now(server: Running) -> float:
-    found = re.search(r"^mvc_requests_running (\S+)$", server.ask("GET", "/metrics")[2].decode(), re.M)
-    return float(found[1]) if found else -1
-
-
-def wait_until(holds: object, seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not holds():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def test_several_processes_count_together(made: Made) -> None:
-    with serving(str(made.folder.parents[1]), "--workers", "2", "--anonymous", "read") as running:
-        for _ in range(20):
-            assert running.ask("GET", INFO)[0] == 200
-        text = running.ask("GET", "/metrics")[2].decode()
-        assert re.search(r'^mvc_requests_total\{endpoint="info",method="GET",status="200"\} 20.0$', text, re.M), text
-        assert len(running.workers()) == 2
-
-
-# ---- the end
-
-
-def test_what_runs_comes_to_its_end(made: Made) -> None:
-    with serving(str(made.folder.parents[1])) as running:
-        token = running.token(Right.APPEND, "team/*")
-        data = made.read(made.pack)
-        down, up, idle = running.connect(), running.connect(), running.connect()
-        down.sendall(f"GET {pack_of(made)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
-        came = down.recv(1000)
-        up.sendall(put(f"{INFO}objects/leases/{'1' * 32}", 100, token) + b"x" * 50)
-        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert status_of(idle.recv(1000)) == 200
-        wait_until(lambda: running_now(running) == 3)
-        running.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: refused(running))
-        assert idle.recv(1000) == b"", "who asks nothing is not waited for"
-        up.sendall(b"x" * 50)
-        assert status_of(up.recv(1000)) == 201
-        while part := down.recv(1 << 20):
-            came += part
-        assert came.endswith(data)
-        assert running.process.wait(20) == 0
-        for connection in (down, up, idle):
-            connection.close()
-
-
-def refused(server: Running) -> bool:
-    try:
-        socket.create_connection(server.address).close()
-    except ConnectionRefusedError:
-        return True
-    return False
-
-
-def test_nobody_holds_it_up_for_long(made: Made) -> None:
-    with serving(str(made.folder.parents[1]), "--grace", "1", talks=True) as running:
-        token = running.token(Right.APPEND, "team/*")
-        with running.connect() as connection:
-            connection.sendall(put(f"{INFO}objects/leases/{'1' * 32}", 100, token) + b"x" * 50)
-            wait_until(lambda: running_now(running) == 2)
-            began = time.monotonic()
-            assert running.stop() == 0
-            assert time.monotonic() - began < 15
-
-
-def test_new_processes_on_sighup(made: Made) -> None:
-    with serving(str(made.folder.parents[1])) as running:
-        before = running.workers()
-        running.log.rename(running.log.with_suffix(".old"))
-        running.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: running.workers() and not set(before) & set(running.workers()), 30)
-        assert running.ask("GET", "/healthz")[0] == 200
-        assert running.logged(path="/healthz")
-
-
-@pytest.mark.slow
-def test_a_killed_process_is_replaced(made: Made) -> None:
-    with serving(str(made.folder.parents[1]), talks=True) as running:
-        (before,) = running.workers()
-        time.sleep(6)  # granian takes a process that dies young for one that always will
-        os.kill(before, signal.SIGKILL)
-        wait_until(lambda: running.workers() not in ([], [before]), 30)
-        wait_until(lambda: not refused(running))
-        assert running.ask("GET", "/healthz")[0] == 200
-
-
-# ---- TLS
-
-
-@pytest.mark.skipif(which("openssl") is None, reason="openssl is not installed")
-def test_tls(made: Made, tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    options = ("--tls-cert", str(certificate), "--tls-key", str(key))
-    with serving(str(made.folder.parents[1]), *options) as running:
-        assert running.url.startswith("https://")
-        trusted = ssl.create_default_context(cafile=certificate)
-        with trusted.wrap_socket(running.connect(), server_hostname="127.0.0.1") as connection:
-            assert connection.version() == "TLSv1.3"
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert status_of(connection.recv(1000)) == 200
-        plain = running.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert b"200 OK" not in plain
