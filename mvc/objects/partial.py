@@ -34,8 +34,8 @@ class PartialObjects(Objects):
         self._prefixed = prefixed
 
     def here(self, object_id: str) -> bool:
-        """Whether the object is in the folder already."""
-        return super()._find(object_id) is not None
+        """Whether the object is in the folder, as far as its packs are listed by now."""
+        return self.packs.find(bytes.fromhex(object_id)) is not None
 
     def _find(self, object_id: str) -> tuple[Pack, int] | Path | None:
         found = super()._find(object_id)

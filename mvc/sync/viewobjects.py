@@ -89,6 +89,10 @@ class RemoteObjects:
             self._look(wanted)
             places = [(self._place(one), one) for one in wanted if not self.objects.here(one)]
             found = sorted((place, one) for place, one in places if place is not None)
+            for pack in self._state.git_packs:
+                index = self._indexes.get(pack.id)
+                if index is not None and 2 * sum(place[0] == pack.id for place, _ in found) > index.count:
+                    self._take_whole(pack)
             window = _WIDE if len(found) >= _MANY else _WINDOW
             for (pack_id, offset), one in found:
                 if not self.objects.here(one):
@@ -178,6 +182,30 @@ class RemoteObjects:
         finally:
             self._busy = busy
         self._absorbed.add(self._state, [pack.id for pack in packs])
+
+    def _take_whole(self, pack: GitPack) -> None:
+        """Bring a large pack of which most is wanted: that costs less than its objects."""
+        starts = range(0, pack.size, _PART)
+        at_once = self._backend.capabilities.parallel
+        key = keys.git_pack(pack.id)
+        digest, tail = sha1(usedforsecurity=False), b""
+        busy, self._busy = self._busy, True
+        try:
+            with fsio.DurableFile(self._folder / "tmp") as out, ThreadPoolExecutor(at_once) as pool:
+                for first in range(0, len(starts), at_once):
+                    batch = starts[first : first + at_once]
+                    for part in pool.map(lambda at: self._get(key, at, min(_PART, pack.size - at)), batch):
+                        out.write(part)
+                        digest.update((tail + part)[:-20])
+                        tail = (tail + part)[-20:]
+                if out.size != pack.size or tail != digest.digest() or tail.hex() != pack.id:
+                    raise IntegrityError(f"{self._backend.url} '{key}' has not the bytes it is named by")
+                with Incoming(self.objects) as incoming:
+                    incoming.take(out.path)
+                    incoming.seal()
+        finally:
+            self._busy = busy
+        self._absorbed.add(self._state, [pack.id])
 
     def _index(self, pack: GitPack, wanted: int) -> PackIndex | RangedPackIndex:
         """The index of a large pack: whole, and kept here, if it is small or much is wanted of it."""
@@ -292,12 +320,15 @@ class _Window:
                 head = parse_head(data[at : at + _HEAD], offset + at)
                 if head.size > _NEIGHBOUR:
                     return
+                begin = at + head.length
                 stream = zlib.decompressobj()
-                made = stream.decompress(data[at + head.length :], head.size + 1)
+                # No more than zlib makes of it at the worst: what is behind is copied once more.
+                part = data[begin : begin + head.size + head.size // 500 + 128]
+                made = stream.decompress(part, head.size + 1)
             except (IntegrityError, zlib.error):
                 return  # cut by the end of the answer; or damaged, which shows when it is asked for
             if not stream.eof or len(made) != head.size:
                 return
             if head.base is None and not first:
                 yield KIND_OF[head.type], made
-            at, first = len(data) - len(stream.unused_data), False
+            at, first = begin + len(part) - len(stream.unused_data), False

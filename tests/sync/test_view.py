@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -390,3 +391,36 @@ def test_a_server_is_asked_where_chunks_lie(tmp_path: Path) -> None:
         with pytest.raises(MissingObject):
             view.chunks.read(bytes(32))
     service.close()
+
+
+def test_most_of_a_large_git_pack_comes_whole(peers: Peers, backend: MemoryBackend, tmp_path: Path) -> None:
+    files = {f"d{number % 9}/{number}": noise(20_000, number) for number in range(150)}
+    alice = peers("alice")
+    alice.commit(files)
+    alice.push()
+    size = max(len(data) for key, (data, _) in backend._objects.items() if key.startswith("git/"))
+    assert size > viewobjects.SMALL_PACK
+    with RemoteView(backend, tmp_path / "cache") as view:
+        flat = trees.flatten(view.objects, view.objects.commit(view.resolve("main")).tree)
+        before = view.meter.requests
+        view.bring_objects([item.id for item in flat.values()])
+        assert view.meter.requests - before <= 2
+        assert {path: view.objects.blob(item.id) for path, item in flat.items()} == files
+        assert view.meter.requests - before <= 2
+
+
+def test_several_threads_and_processes_read_at_once(scene: Scene, tmp_path: Path) -> None:
+    """One cache, several views, several threads each."""
+
+    def read(number: int) -> None:
+        with RemoteView(scene.backend, tmp_path / "cache") as view:
+            found = [manifest(view, "main"), manifest(view, "main~1")]
+            names = [f"encoder.layer.{layer}.weight" for layer in range(3)]
+            with ThreadPoolExecutor(4) as pool:
+                tasks = [(one, name) for one in found for name in names] * 2
+                for data in pool.map(lambda task: read_tensor(view.chunks, *task).data, tasks[number % 3 :]):
+                    assert len(data) == 1 << 20
+            assert content(view, "main") == SECOND["m.safetensors"]
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(read, range(12)))
