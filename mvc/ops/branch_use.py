@@ -1,4 +1,4 @@
-"""Branches by name, and which worktree is on one: no two may be, for one would be left behind when the other commits."""
+"""Branches by name, and which worktree is on one: no two may be, for one were left behind when the other commits."""
 
 from __future__ import annotations
 
