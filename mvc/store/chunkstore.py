@@ -316,7 +316,12 @@ class ChunkStore:
             found = self._shared.record(name) if self._shared is not None else None
             if found is not None:
                 return found
-            raise self._missing(error) from error
+            spoilt = self._shared is not None and name in self._shared and self.find_own(name) is None
+            if not spoilt or self._bring is None:
+                raise self._missing(error) from error
+        self._bring((name,))
+        self.reload()
+        return self._reader.record(name, accept)
 
     def _missing(self, error: MissingObject) -> IntegrityError:
         broken = self._idx.broken

@@ -34,10 +34,12 @@ from mvc.store.shared import space_paths
 from mvc.sync.chunks import bring
 from mvc.sync.held import held_by
 from mvc.sync.promised import Promises, promised
+from mvc.sync.push import push
 from mvc.sync.remoteindex import RemoteIndex
+from mvc.sync.remotes import Remote, RemoteConfig
 from mvc.sync.verdicts import RefUpdate
 from tests.models import safetensors_bytes
-from tests.sync.making import TRACKED, WHO, Counted, Peer, model, noise, tuned
+from tests.sync.making import MAIN, TRACKED, WHO, Counted, Peer, model, noise, tuned
 
 FILES = {"m.safetensors": model(), "x.bin": noise(400_000)}
 
@@ -371,6 +373,22 @@ def test_what_is_corrupt_there_is_fetched_anew(world: World) -> None:
     with pytest.raises(MissingObject):
         for name in needed(carol):
             open_chunks(carol.repo).read(name)
+
+
+def test_what_is_corrupt_there_goes_to_another_remote_all_the_same(world: World) -> None:
+    bob = cloned(world)
+    for path in world.packs():
+        path.write_bytes(bytes(path.stat().st_size))
+    lazy, other = bob.lazy(), MemoryBackend()
+    remote = Remote(lazy, RemoteConfig("", "x:z", "x:z"), other)
+    tip = bob.repo.refs.read(TRACKED)
+    assert push(remote, [RefUpdate(tip, MAIN)], who=WHO, head=MAIN).chunks == len(needed(bob))
+    (world.top / "carol").mkdir()
+    carol = Peer(world.top / "carol", other)
+    carol.fetch()
+    carol.checkout(TRACKED)
+    assert carol.read("x.bin") == FILES["x.bin"]
+    carol.check()
 
 
 def test_a_list_of_chunks_that_is_corrupt_there_is_promised(world: World) -> None:
