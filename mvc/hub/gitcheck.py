@@ -19,7 +19,7 @@ from mvc.sync import keys
 from mvc.sync.absorbed import Absorbed
 from mvc.sync.state import GitPack, State
 
-MAX_OBJECTS = 1 << 21
+MAX_OBJECTS = 1 << 20
 """Of one Git pack: what is known of each is held in memory while it is looked at."""
 
 

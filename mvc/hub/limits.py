@@ -16,8 +16,8 @@ class Limits:
     entry: int = 16 * MIB
     """An entry of the log: some 70,000 packs. It is parsed in memory."""
     pack: int = 16 * 1024 * MIB
-    records: int = 1 << 20
-    """Of a pack of chunks: what is known of each is held in memory while the pack passes, some 100 bytes."""
+    records: int = 1 << 19
+    """Of a pack of chunks: what is known of each is held in memory while the pack passes, some 200 bytes."""
     git_pack: int = 2 * 1024 * MIB
     idx: int = 2 * 1024 * MIB
     repositories: int = 64

@@ -22,7 +22,7 @@ from mvc.hub.messages import Request, Response
 from mvc.hub.passing import PassingPack, Rows
 from mvc.hub.replies import Status, plain, unprocessable
 from mvc.hub.served import Served
-from mvc.store.idx import ID_SIZE, Idx
+from mvc.store.idx import HEADER, ID_SIZE, MAGIC, MAX_FAN_BITS, VERSION, sections
 from mvc.store.records import Location
 from mvc.sync import keys
 from mvc.sync.remotelog import format_of
@@ -33,6 +33,8 @@ _IDX = re.compile(r"idx/([0-9a-f]{64})\.idx")
 _GIT = re.compile(r"git/([0-9a-f]{40})\.(pack|idx)")
 _LEASE = re.compile(r"leases/[0-9a-f]{32}(?:\.beat)?")
 _MOST_LEASE = 4 * 1024 * 1024
+_MOST_PACKS = 1 << 18
+"""Of one idx."""
 _TRAILER = 20
 
 Take = Callable[[Served, Request, str, str], None]
@@ -166,8 +168,20 @@ def _idx(served: Served, request: Request, key: str, idx_id: str) -> None:
             tail = tail[-ID_SIZE:]
         if tail != hasher.digest() or tail.hex() != idx_id:
             raise IntegrityError("the idx is not what its name stands for")
-        Idx(landing.path, mapped=False)
+        _check_head(landing.path)
         landing.land()
+
+
+def _check_head(path: Path) -> None:
+    """The sizes that an idx tells make its size, and it lists not more packs than anybody could hold in memory."""
+    with fsio.RandomFile(path) as file:
+        head = file.read_at(0, HEADER.size)
+        if len(head) < HEADER.size or head[: len(MAGIC)] != MAGIC:
+            raise IntegrityError("it does not begin as an idx does")
+        _, version, bits, zero, packs, records, bases = HEADER.unpack(head)
+        fits = bits <= MAX_FAN_BITS and sections(packs, bits, records, bases).size == file.stat().st_size
+        if version != VERSION or zero != 0 or not fits or packs > _MOST_PACKS:
+            raise IntegrityError("the head of an idx makes no sense")
 
 
 def _git_pack(served: Served, request: Request, key: str, pack_id: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from mvc.backends.base import Backend
 from mvc.backends.http import HttpBackend
 from mvc.backends.memory import MemoryBackend
+from mvc.errors import Refused, UnsupportedFormat
 from mvc.hub.messages import Right
 from mvc.hub.service import Service
 from mvc.hub.storage import repositories_in
@@ -89,3 +90,34 @@ def test_refs_move_by_force_and_go(service: Service, tmp_path: Path) -> None:
     alice.push(RefUpdate(second, MAIN), RefUpdate(first, "refs/heads/old"), RefUpdate(first, "refs/tags/v1"))
     alice.push(RefUpdate(first, MAIN, force=True), RefUpdate(None, "refs/heads/old"))
     assert alice.remote().state().refs == {MAIN: first, "refs/tags/v1": first}
+
+
+KEY = f"[mvc]\n\tchunkKey = {'5a' * 32}\n"
+
+
+def test_chunks_named_by_a_key(tmp_path: Path) -> None:
+    """Over a pipe, where who writes could write to the folder as well; a server for many takes none."""
+    for keyed in (False, True):
+        service = Service(over(MemoryBackend(), tmp_path / f"memory{keyed}"), keyed=keyed)
+        top = tmp_path / f"alice{keyed}"
+        top.mkdir()
+        alice = Peer(top, client(service), config=KEY)
+        alice.commit({"m.safetensors": model()})
+        if not keyed:
+            with pytest.raises(Refused, match="named by a key"):
+                alice.push()
+            continue
+        alice.push()
+        alice.commit({"m.safetensors": tuned()})
+        alice.push()
+        top = tmp_path / "bob"
+        top.mkdir()
+        bob = Peer(top, client(service), config=KEY)
+        bob.fetch()
+        bob.checkout(TRACKED)
+        assert bob.read("m.safetensors") == tuned()
+        bob.check()
+        plain = tmp_path / "plain"
+        plain.mkdir()
+        with pytest.raises(UnsupportedFormat):
+            Peer(plain, client(service)).fetch()
