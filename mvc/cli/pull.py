@@ -25,6 +25,7 @@ from mvc.ops.pull import Join, Pulled, PullOptions, check_pull, pull
 @click.option("-p", "--prune/--no-prune", default=None, help="Delete remote-tracking branches that are gone there.")
 @click.option("-t", "--tags", "tags", flag_value="all", help="All tags, too; else those whose commits come.")
 @click.option("--no-tags", "tags", flag_value="none", help="No tags.")
+@click.option("--no-store", is_flag=True, help="The bytes go into the files alone, and are not kept in the store, too.")
 @transfer_flags
 @json_flag
 @quiet_flag
@@ -36,6 +37,7 @@ def command(
     no_ff: bool,
     prune: bool | None,
     tags: str | None,
+    no_store: bool,
     as_json: bool,
 ) -> int | None:
     """Fetch from a remote, then merge or rebase.
@@ -51,7 +53,7 @@ def command(
     fetched = fetch(repo, remote, refspecs, options, outside=beyond, caller=caller)
     if not as_json:
         tell_fetch(session, fetched, moved=False)
-    how = PullOptions(Join(join) if join else None, no_ff)
+    how = PullOptions(Join(join) if join else None, no_ff, not no_store)
     pulled = pull(repo, fetched, how, outside=beyond, caller=caller)
     if as_json:
         session.emit_json("pull", {"fetch": fetch_json(fetched), **_document(pulled)})

@@ -7,9 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mvc.backends.limited import UNLIMITED, Rates, parse_rates
 from mvc.backends.open import open_backend
+from mvc.lazy import load
 from mvc.objects.upstream import default_remote, remote_names
 from mvc.progress import SILENT, Progress
 from mvc.repo.repository import Repository
@@ -17,6 +19,10 @@ from mvc.sync.chunks import FromRemotes
 from mvc.sync.promised import promised
 from mvc.sync.remotes import Remote, RemoteConfig, remote_config
 
+if TYPE_CHECKING:
+    from mvc.sync.streamed import Streamed
+
+_STREAMED = "mvc.sync.streamed:Streamed"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SSH = re.compile(r"[^/\\]+:")
 
@@ -88,6 +94,12 @@ def supplied(repo: Repository, outside: Outside, progress: Progress = SILENT) ->
     """The repository, to which chunks come as they are asked for; and what brings them, to be closed."""
     source = supply(repo, outside, progress)
     return replace(repo, missing_chunks=source, promised=promised(repo)), source
+
+
+def streamed(repo: Repository, outside: Outside, progress: Progress = SILENT) -> tuple[Repository, Streamed]:
+    """The repository, to which chunks are read from its remotes and not stored; and what reads them, to be closed."""
+    source: Streamed = load(_STREAMED)(repo, lambda config: connect(repo, config, outside), progress=progress)
+    return replace(repo, missing_chunks=None, streamed=source), source
 
 
 def streamed(repo: Repository, outside: Outside, progress: Progress = SILENT) -> tuple[Repository, Streamed]:

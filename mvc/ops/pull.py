@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from mvc.errors import NotFastForward, NotFound, Refused, UsageError
 from mvc.objects import trees
@@ -12,12 +14,17 @@ from mvc.objects.ancestry import is_ancestor
 from mvc.objects.refnames import short
 from mvc.objects.upstream import seen_as, upstream
 from mvc.ops.caller import Caller
-from mvc.ops.connect import Outside, supplied
+from mvc.ops.connect import Outside, streamed, supplied
 from mvc.ops.fetch import Fetched, FetchHead
 from mvc.ops.merge import FastForward, MergeOptions, MergeResult, merge
 from mvc.ops.rebase import RebaseResult, rebase
+from mvc.progress import Progress
 from mvc.repo.materialize import content_identity
 from mvc.repo.repository import Repository
+
+if TYPE_CHECKING:
+    from mvc.sync.chunks import FromRemotes
+    from mvc.sync.streamed import Streamed
 
 
 class Join(Enum):
@@ -34,6 +41,8 @@ class PullOptions:
 
     join: Join | None = None
     no_ff: bool = False
+    store: bool = True
+    """Keep the chunks that come; else they go into the files of the worktree alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,9 @@ def pull(repo: Repository, fetched: Fetched, options: PullOptions, *, outside: O
     NotFastForward with FF_ONLY; and what `merge` and `rebase` raise.
     """
     before = repo.refs.head().id
-    repo, source = supplied(repo, outside, caller.progress)
+    give: Callable[[Repository, Outside, Progress], tuple[Repository, FromRemotes | Streamed]]
+    give = supplied if options.store else streamed
+    repo, source = give(repo, outside, caller.progress)
     with closing(source):
         done = _integrate(repo, fetched, options, caller)
     return replace(done, chunks=source.moved, size=_changed(repo, before, repo.refs.head().id))

@@ -21,8 +21,8 @@ SHARED = {"store": "mvc.store.shared:SharedStore"}
 def open_chunks(repo: Repository, settings: StoreSettings | None = None) -> ChunkStore:
     """The chunk store of the repository, with the shared store behind it if one is set.
 
-    Nothing is mapped on a network file system. What is lacking comes from `repo.missing_chunks`, where that is set.
-    `settings` in place of the repository's.
+    Nothing is mapped on a network file system. What is lacking comes from `repo.missing_chunks`, where that is set, or
+    is read by `repo.streamed`. `settings` in place of the repository's.
     """
     settings = settings or repo.settings.store
     return ChunkStore.open(
@@ -32,6 +32,7 @@ def open_chunks(repo: Repository, settings: StoreSettings | None = None) -> Chun
         create=not repo.chunks_dir.is_dir(),
         mapped=not is_network(repo.chunks_dir),
         missing=repo.missing_chunks,
+        streamed=repo.streamed,
         shared=open_shared(repo, settings),
         promised=repo.promised,
     )

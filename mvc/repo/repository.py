@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mvc.errors import NotARepository, Refused, UsageError
 from mvc.objects.config import Config
@@ -23,6 +24,9 @@ from mvc.objects.options import check_format, resolve
 from mvc.objects.refs import Refs
 from mvc.repo.pathbytes import decode
 from mvc.settings import Settings
+
+if TYPE_CHECKING:
+    from mvc.store.chunkstore import Stream
 
 MVC_DIR = ".mvc"
 LINK_PREFIX = "mvcdir: "
@@ -46,6 +50,8 @@ class Repository:
     refs: Refs
     missing_chunks: Callable[[Collection[bytes]], None] | None = None
     """Brings chunks that are not here into the store, or raises; None: there is nowhere to ask (`mvc.sync.chunks`)."""
+    streamed: Stream | None = None
+    """Reads chunks that are not here elsewhere, in place of bringing them (`mvc.sync.streamed`)."""
     promised: Callable[[bytes], bool] | None = None
     """Whether a remote was seen to hold a chunk; None: none is known to (`mvc.sync.promised`)."""
 

@@ -58,7 +58,7 @@ def write_items(
     contents = weigh(repo, blobs)
     room = room_for(worktree, contents, gone)
     chunked = [path for path, content in contents.items() if content.blake3 is not None]
-    if repo.missing_chunks is not None and chunked:
+    if (repo.missing_chunks is not None or repo.streamed is not None) and chunked:
         bring(repo, [blobs[path] for path in sorted(chunked)])
         room = room_for(worktree, contents, gone)  # the chunks lie on the same disk, as a rule
     stats: dict[str, Stat] = {}

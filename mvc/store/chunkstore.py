@@ -16,7 +16,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mvc import fsio
 from mvc.errors import IntegrityError, MissingObject
@@ -53,6 +53,16 @@ CACHE_BYTES = 16 * 1024 * 1024
 
 Missing = Callable[[Collection[bytes]], None]
 """Brings chunks into the store from elsewhere."""
+
+
+class Stream(Protocol):
+    """Reads chunks elsewhere, and stores none."""
+
+    def expect(self, names: Iterable[bytes]) -> None:
+        """Say that these will be read, in about this order. Raises MissingObject if one cannot be."""
+
+    def read(self, name: bytes, nearby: Nearby | None = None) -> Buffer:
+        """The chunk's raw bytes, verified."""
 Promised = Callable[[bytes], bool]
 """Whether a remote was seen to hold a chunk."""
 
@@ -71,12 +81,14 @@ class ChunkStore:
         *,
         mapped: bool,
         missing: Missing | None = None,
+        streamed: Stream | None = None,
         shared: SharedStore | None = None,
         promised: Promised | None = None,
     ) -> None:
         self._paths = paths
         self._settings = settings
         self._bring = missing
+        self._streamed = streamed
         self._shared = shared
         self._promised = promised
         self._idx = IdxSet(paths.idx, mapped=mapped, wary=paths.shared)
@@ -98,13 +110,15 @@ class ChunkStore:
         locks_dir: Path | None = None,
         intents_dir: Path | None = None,
         missing: Missing | None = None,
+        streamed: Stream | None = None,
         shared: SharedStore | None = None,
         promised: Promised | None = None,
     ) -> ChunkStore:
         """The store in `chunks_dir`. With `mapped` false the idx files are read whole (network file systems).
 
         `locks_dir` and `intents_dir` are `locks` and `intents` beside `chunks_dir` unless given.
-        `missing` brings chunks that `read` and `ensure` do not find into the store, or raises. A writer does not
+        `missing` brings chunks that `read` and `ensure` do not find into the store, or raises; `streamed`, in
+        place of it, reads them elsewhere and stores nothing. A writer does not
         store what `shared` has and `promised` says a remote holds, too.
         A folder that is not there is an empty store, and is made with `create`, or when something is written.
         An idx that is damaged, or of a newer mvc, is left out: `verify` names it.
@@ -114,7 +128,9 @@ class ChunkStore:
         if create:
             for folder in (paths.packs, paths.idx, paths.tmp, paths.locks, paths.intents):
                 fsio.make_dirs(folder)
-        return cls(paths, settings, mapped=mapped, missing=missing, shared=shared, promised=promised)
+        return cls(
+            paths, settings, mapped=mapped, missing=missing, streamed=streamed, shared=shared, promised=promised
+        )
 
     @property
     def paths(self) -> StorePaths:
@@ -176,6 +192,8 @@ class ChunkStore:
             found = self._shared.read(name, out, nearby) if self._shared is not None else None
             if found is not None:
                 return found
+            if self._streamed is not None:
+                return self._streamed.read(name, nearby)
             if self._bring is None or self._idx.broken or self.find_own(name) is not None:
                 raise self._missing(error) from error
         self._bring((name,))  # also one that is spoilt in the shared store
@@ -188,7 +206,9 @@ class ChunkStore:
 
         Without that, nothing is done: `read` tells what is lacking.
         """
-        if self._bring is None:
+        if self._streamed is not None:
+            self._streamed.expect(name for name in names if name not in self)
+        if self._bring is None or self._streamed is not None:
             return
         names = set(names)
         if self._shared is not None:
