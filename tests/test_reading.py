@@ -7,6 +7,7 @@ import io
 import os
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -244,9 +245,25 @@ def test_a_slice_reads_only_its_chunks(scene: Scene, tmp_path: Path) -> None:
             read_into(offset, out)
 
         file.read_into = note  # type: ignore[method-assign]
-        sliced = TensorFile(file, load("contextlib:ExitStack")()).get_slice("big")
+        sliced = TensorFile(file, ExitStack()).get_slice("big")
         assert (sliced[300:302] == tensors()["big"][300:302]).all()
         assert [length for _, length in asked] == [2 * 1200 * 4]
+
+
+def test_tensor_after_tensor_comes_in_few_requests(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    backend = MemoryBackend()
+    peer = Peer(tmp_path / "a", backend)
+    many = {f"layer.{number:03}.bias": np.full(300, number, np.float32) for number in range(200)}
+    big = tensors()["big"]
+    peer.commit({"m.safetensors": safetensors_bytes({**many, "w": big})})
+    peer.push()
+    with RemoteView(backend, tmp_path / "cache") as view:
+        model = TensorFile(RangedFile(view, open_model_file(view, view.resolve("main"), "m.safetensors")), ExitStack())
+        before = view.meter.requests
+        for name in sorted(model.keys()):
+            assert (model.get_tensor(name) == {**many, "w": big}[name]).all()
+        assert view.meter.requests - before < 8
 
 
 def test_numbers_that_numpy_has_not(scene: Scene) -> None:

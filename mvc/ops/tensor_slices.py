@@ -29,6 +29,8 @@ Index = int | slice | EllipsisType | None | Sequence[int] | Array | tuple[Any, .
 
 _BLOCK = 8 * 1024 * 1024
 """Bytes of rows that are read at a time where only parts of them are wanted."""
+_AHEAD = 4 * 1024 * 1024
+"""Bytes of a file that are read at once by who reads tensor after tensor."""
 _MAX_HEADER = 100_000_000
 """safetensors' own limit."""
 
@@ -74,6 +76,8 @@ class TensorFile:
         if kind == "np" and device not in ("cpu", None):
             raise UsageError("numpy's arrays are on the cpu")
         self._file, self._closing, self._kind, self._device = file, closing, kind, device
+        self._behind: int | None = None
+        """Where the tensor that was read last ends."""
 
     def __enter__(self) -> TensorFile:
         return self
@@ -110,8 +114,14 @@ class TensorFile:
         return found if isinstance(found, dict) else None
 
     def get_tensor(self, name: str) -> Any:
-        """A whole tensor, in the shape that it has."""
-        return self.get_slice(name)[...]
+        """A whole tensor, in the shape that it has. Who reads one beside another is read ahead for."""
+        found = self.get_slice(name)
+        begin, end = found.span
+        if self._behind is not None and abs(begin - self._behind) <= _AHEAD and end - begin < _AHEAD:
+            # Tensors are small and many: the block of the file that this one is in comes at once.
+            self._file.ensure(begin // _AHEAD * _AHEAD, _AHEAD)
+        self._behind = end
+        return found[...]
 
     def get_slice(self, name: str) -> TensorSlice:
         """A tensor to be indexed: of what is not asked for nothing is read."""
@@ -137,6 +147,11 @@ class TensorSlice:
         self._shape = tensor.shape if regular else (segment.length,)
         self._width = bits // 8 if regular else 1
         self._dtype = tensor.dtype if regular else "U8"
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where the tensor begins and ends in the file."""
+        return self._offset, self._offset + self._length
 
     def get_shape(self) -> list[int]:
         """As the file declares it."""
