@@ -29,18 +29,18 @@ class Address:
 def parse_address(text: str, cwd: Path) -> Address:
     """The URL ends at the first "@" behind its host, the revision at the first ":" behind that.
 
-    Of a path on this disk it ends at the first "@" before which a folder of that name stands (so `models@v1:x` is a
-    folder's version, and not the ssh host v1, where there is a folder models). Without any "@" it is HEAD that is
-    meant, without ":" no path. Raises UsageError.
+    Of a path on this disk it ends at the first "@" before which a folder or bundle of that name stands (so
+    `models@v1:x` is a folder's version, and not the ssh host v1, where there is a folder models). Without any "@" it
+    is HEAD that is meant, without ":" no path. Raises UsageError.
     """
     if not text:
         raise UsageError("a URL is missing", hint="URL@REV:PATH")
     authority = _AUTHORITY.match(text)
     places = [at for at in range(authority.end() if authority else 0, len(text)) if text[at] == "@"]
     if authority is None:
-        if _is_folder(cwd, text):
+        if _stands(cwd, text):
             return Address(text, "", None)
-        standing = [at for at in places if _is_folder(cwd, text[:at])]
+        standing = [at for at in places if _stands(cwd, text[:at])]
         host = _HOST.match(text)
         places = standing or [at for at in places if host is None or at >= host.end()]
     if not places:
@@ -52,5 +52,5 @@ def parse_address(text: str, cwd: Path) -> Address:
     return Address(url, revision, path.strip("/") if colon else None)
 
 
-def _is_folder(cwd: Path, text: str) -> bool:
-    return bool(text) and "\0" not in text and (cwd / os.path.expanduser(text)).is_dir()
+def _stands(cwd: Path, text: str) -> bool:
+    return bool(text) and "\0" not in text and (cwd / os.path.expanduser(text)).exists()

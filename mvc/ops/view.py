@@ -37,7 +37,8 @@ def open_view(
             with contextlib.closing(source):
                 yield LocalView(repo)
             return
-        if not (path / keys.FORMAT).is_file():
+        bundle = path.is_file() or path.with_name(f"{path.name}.001").is_file()
+        if not bundle and not (path / keys.FORMAT).is_file():
             raise NotFound(f"there is neither a repository nor a remote at {url}", hint="check the path")
     config = Config(None, globals=tuple(global_configs))
     rates = outside.rates.over(parse_rates(text)) if (text := config.get("transfer.limitrate")) else outside.rates

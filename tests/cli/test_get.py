@@ -94,6 +94,14 @@ def test_a_cache_that_cannot_be_written(mvc: Mvc, shared: Path) -> None:
     assert (shared / "out" / "readme").read_text() == "1"
 
 
+def test_a_bundle(mvc: Mvc, shared: Path, repo: Path) -> None:
+    mvc("bundle", "create", "../all.bundle", cwd=repo)
+    mvc("get", "all.bundle@v1", "-o", "out", cwd=shared)
+    mvc("get", "hub@v1", "-o", "other", cwd=shared)
+    assert (shared / "out" / "model.bin").read_bytes() == (shared / "other" / "model.bin").read_bytes()
+    assert "as a bundle does" in mvc("get", f"{repo.name}/readme@v1", "-o", "x", cwd=shared, code=None).err
+
+
 def test_over_a_pipe(mvc: Mvc, shared: Path) -> None:
     """As over ssh: a server at the other end."""
     root = Path(__file__).resolve().parents[2]
