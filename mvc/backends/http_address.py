@@ -21,6 +21,8 @@ from mvc.errors import UsageError
 
 Environment = Mapping[str, str]
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|[0-9a-fA-F:.]{2,45}")
+"""A name, or an address of version 6 (urlsplit takes its brackets away)."""
 _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 _PORTS = {"http": 80, "https": 443}
 
@@ -68,14 +70,19 @@ def parse(url: str, environment: Environment) -> HttpAddress:
             hint="a token is taken from MVC_TOKEN, or from the host's entry in netrc",
         )
     path = parts.path.rstrip("/")
-    if not parts.hostname or parts.fragment or not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+    if (
+        not _HOST.fullmatch(parts.hostname or "")
+        or parts.fragment
+        or not _PATH.fullmatch(path)
+        or {".", ".."} & set(path.split("/"))
+    ):
         raise UsageError(f"'{shown(parts)}' names no repository of a server")
     if not path:
         raise UsageError(f"which repository of {shown(parts)}?", hint=f"{shown(parts)}/NAME")
     insecure = _insecure(parts)
     secure = parts.scheme.lower() == "https"
     token = _token(parts, environment)
-    if token is not None and not (secure or insecure or is_loopback(parts.hostname)):
+    if token is not None and not (secure or insecure or is_loopback(parts.hostname or "")):
         raise UsageError(
             f"a token is not sent to {shown(parts)}, where everybody on the way could read it",
             hint="https://, or ?insecure=true behind the URL",
@@ -83,7 +90,7 @@ def parse(url: str, environment: Environment) -> HttpAddress:
     number = port or _PORTS["https" if secure else "http"]
     proxy = _proxy(parts, environment)
     clean = shown(parts._replace(query=""))
-    return HttpAddress(clean, secure, parts.hostname, number, path, token, proxy)
+    return HttpAddress(clean, secure, parts.hostname or "", number, path, token, proxy)
 
 
 def is_loopback(host: str) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from itertools import islice
 
 from mvc.backends.base import is_key
 from mvc.errors import NotFound
 from mvc.hub.messages import FileSlice, Request, Response, Right
-from mvc.hub.replies import BINARY, Status, plain
+from mvc.hub.replies import BINARY, Absent, Status, plain
 from mvc.hub.served import PART, Served
 from mvc.sync import keys
 
@@ -17,17 +18,19 @@ _ENTRY = re.compile(r"txn/[0-9]{12}")
 _GC = re.compile(r"gc/[0-9a-z]{1,100}")
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 _ROWS = 1000
+_ALL_PARTS = 32 * 1024 * 1024
+_LEAST_PART = 256 * 1024
 _PENDING = ("packs/", "idx/", "git/")
 
 
 def read_object(served: Served, request: Request, key: str, right: Right) -> Response:
     """GET or HEAD of `key`. Raises NotFound, Status."""
     if not is_key(key):
-        raise NotFound("there is no such object")
+        raise Absent("there is no such object")
     if key == keys.LATEST:
         seq = served.listed(fresh=True).state.seq
         if not seq:
-            raise NotFound("nobody has pushed yet")
+            raise Absent("nobody has pushed yet")
         return plain(200, b"%d\n" % seq)
     size = served.holds(key) if key.startswith(_PENDING) else None
     if size is not None:
@@ -38,7 +41,7 @@ def read_object(served: Served, request: Request, key: str, right: Right) -> Res
             return Response(200, {"content-length": str(size), "content-type": BINARY})
     small = key == keys.FORMAT or _ENTRY.fullmatch(key) or (_GC.fullmatch(key) and right >= Right.APPEND)
     if not small:
-        raise NotFound("there is no such object")
+        raise Absent("there is no such object")
     return _small(served, request, key)
 
 
@@ -58,19 +61,46 @@ def _stored(served: Served, request: Request, key: str, size: int) -> Response:
     if served.storage.folder is not None:
         path = served.storage.folder.path(key)
         if not path.is_file():
-            raise NotFound("it is not there any more")
+            raise Absent("it is not there any more")
         return Response(status, headers, FileSlice(path, first, length))
     return Response(status, headers, _parts(served, key, first, length))
 
 
+class _Streams:
+    """How much is read of a store at once for each of the answers under way: less the more there are, so that all of
+    them together hold no more than `_ALL_PARTS`, or the least there is for each."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+
+    def __enter__(self) -> _Streams:
+        with self._lock:
+            self._running += 1
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._running -= 1
+
+    @property
+    def part(self) -> int:
+        return max(_LEAST_PART, min(PART, _ALL_PARTS // max(self._running, 1)))
+
+
+_STREAMS = _Streams()
+
+
 def _parts(served: Served, key: str, first: int, length: int) -> Iterator[bytes]:
     end = first + length
-    while first < end:
-        part = served.backend.get(key, first, min(PART, end - first))
-        if not part:
-            raise NotFound(f"'{key}' is not whole any more")
-        first += len(part)
-        yield part
+    with _STREAMS as streams:
+        while first < end:
+            part = served.backend.get(key, first, min(streams.part, end - first))
+            if not part:
+                raise NotFound(f"'{key}' is not whole any more")
+            first += len(part)
+            yield part
+            del part
 
 
 def _small(served: Served, request: Request, key: str) -> Response:
@@ -78,7 +108,7 @@ def _small(served: Served, request: Request, key: str) -> Response:
     if request.method == "HEAD":
         size = served.backend.size(key)
         if size is None:
-            raise NotFound("there is no such object")
+            raise Absent("there is no such object")
         return Response(200, {"content-length": str(size), "content-type": BINARY})
     wanted = _range(request)
     if wanted is None:

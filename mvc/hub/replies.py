@@ -36,6 +36,10 @@ class Status(MvcError):
         self.kind = "refused"
 
 
+class Absent(NotFound):
+    """Nothing is there. What this says may be told; what a store says of a missing object may name its place."""
+
+
 def unprocessable(error: MvcError) -> Status:
     """What somebody sent is not what it must be."""
     answer = Status(422, error.message, hint=None)
@@ -63,7 +67,8 @@ def failed(error: Exception) -> Response:
     if isinstance(error, Status):
         return _told(error.status, error, error.kind, error.headers)
     if isinstance(error, NotFound):
-        return _told(404, error, "refused")
+        shown = error if isinstance(error, Absent) else Absent("there is no such object or repository")
+        return _told(404, shown, "refused")
     if isinstance(error, UsageError):
         return _told(400, error, "refused")
     if isinstance(error, Unsupported):
@@ -83,7 +88,7 @@ def failed(error: Exception) -> Response:
 
 
 def _told(status: int, error: MvcError, kind: str, headers: Mapping[str, str] | None = None) -> Response:
-    hint = error.hint if isinstance(error, Status | NotFound) else None
+    hint = error.hint if isinstance(error, Status | Absent) else None
     return as_json(status, {"error": _one_line(error.message), "hint": hint, "kind": kind}, headers)
 
 

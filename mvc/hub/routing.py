@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mvc.errors import NotFound
+from mvc.hub.replies import Absent
 
 _COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MARK = "/-/mvc/"
@@ -34,19 +34,19 @@ def route(path: str) -> Route:
     """Raises NotFound."""
     before, mark, rest = path.partition(_MARK)
     if not mark or len(path) > _LONGEST or not (before == "" or before.startswith("/")):
-        raise NotFound("there is nothing here", hint="an mvc server is asked at <repository>/-/mvc/1/")
+        raise Absent("there is nothing here", hint="an mvc server is asked at <repository>/-/mvc/1/")
     repository = before[1:]
     if not is_repository(repository):
-        raise NotFound("there is no such repository")
+        raise Absent("there is no such repository")
     if rest in ("1", _VERSION):
         return Route(repository, "info")
     endpoint = rest.removeprefix(_VERSION)
     if not rest.startswith(_VERSION):
-        raise NotFound("this server speaks version 1 of the protocol")
+        raise Absent("this server speaks version 1 of the protocol")
     if endpoint.startswith("objects/"):
         return Route(repository, "objects", endpoint.removeprefix("objects/"))
     if endpoint not in ENDPOINTS:
-        raise NotFound("there is no such endpoint")
+        raise Absent("there is no such endpoint")
     return Route(repository, endpoint)
 
 

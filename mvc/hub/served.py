@@ -15,6 +15,7 @@ from mvc.backends.probe import probe, require
 from mvc.errors import IntegrityError, NotFound
 from mvc.hashing import digest
 from mvc.hub.limits import Limits
+from mvc.hub.replies import Absent
 from mvc.hub.storage import Storage
 from mvc.repo.filesystem import is_network
 from mvc.store.idx import Idx
@@ -65,7 +66,7 @@ class Served:
             if text is not None and found is None:
                 raise IntegrityError(f"{self.backend.url} is no remote of format 1")
             if found is None:
-                raise NotFound("there is no such repository")
+                raise Absent("there is no such repository")
             self._naming = found
         return self._naming
 

@@ -184,6 +184,14 @@ def test_where_a_token_goes(tmp_path: Path) -> None:
             "https://h/r#f",
         ),
         *("https://h/a%2fb", "https://h/../r", "https://h/a//b", "https://h:x/r", "https://h/r?insecure=false"),
+        *(
+            "https://h\u00f6st/r",
+            "https://a b/r",
+            "https://-h/r",
+            "https://[::1/r",
+            "https://[::1%25x]/r",
+            'https://h"/r',
+        ),
     ],
 )
 def test_what_is_no_address(url: str) -> None:

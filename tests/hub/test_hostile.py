@@ -16,6 +16,7 @@ from mvc.errors import IntegrityError, MvcError, Refused, RemoteRefused
 from mvc.hashing import digest
 from mvc.hub.messages import Response, Right
 from mvc.hub.service import Service
+from mvc.hub.storage import repositories_in
 from mvc.objects.encoding import raw_object_id
 from mvc.objects.packwriter import PackWriter
 from mvc.settings import ChunkNaming
@@ -430,6 +431,25 @@ def test_what_is_not_written(scene: Scene, key: str) -> None:
     assert scene.put(key, b"x", Right.ADMIN).status in (400, 403, 404, 422)
     assert ask(scene.service, "DELETE", f"objects/{key}", right=Right.ADMIN).status in (403, 404)
     assert set(scene.store._objects) == before
+
+
+def test_no_place_of_the_server_is_told(tmp_path: Path) -> None:
+    service = Service(repositories_in(str(tmp_path), environment={}))
+    for method, target, body in (
+        ("GET", "objects/latest", b""),
+        ("GET", "objects/txn/000000000001", b""),
+        ("GET", f"objects/idx/{'0' * 64}.idx", b""),
+        ("HEAD", f"objects/idx/{'0' * 64}.idx", b""),
+        ("GET", "list?prefix=txn/", b""),
+        ("POST", "txn", b"mvc-txn 1\nseq 1\n"),
+        ("POST", "have", b"x" * 32),
+        ("PUT", f"objects/idx/{'0' * 64}.idx", b"x"),
+        ("DELETE", f"objects/leases/{'0' * 32}", b""),
+    ):
+        answer = ask(service, method, target, body)
+        assert answer.status == 404 and answer.failure is None
+        assert str(tmp_path).encode() not in whole(answer)
+    assert not list(tmp_path.iterdir()), "asking makes nothing"
 
 
 def test_a_repository_is_made_once(scene: Scene) -> None:
