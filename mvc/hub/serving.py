@@ -73,6 +73,8 @@ def serve(options: ServerOptions, listen: Listen, ready: Callable[[str], None]) 
     listen = replace(listen, port=_free(listen))
     # A fork would take over locks of threads that are not there (opendal, numpy).
     multiprocessing.set_start_method("spawn", force=True)
+    # For glibc in the workers, which reads it when a process starts: else threads that come and go keep what they had.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     with tempfile.TemporaryDirectory(prefix="mvc-serve-") as scratch:
         if listen.workers > 1:
             # prometheus_client reads it when it is imported, which only the workers do.
