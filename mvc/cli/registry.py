@@ -71,6 +71,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "gc": Entry("mvc.cli.gc:command", "Free what nothing needs any more"),
         "fsck": Entry("mvc.cli.fsck:command", "Check every stored byte"),
         "store": Entry("mvc.cli.store:command", "The chunks that the machine's repositories share"),
+        "purge": Entry("mvc.cli.purge:command", "Take leaked files out of all history, remotes too"),
         "count-objects": Entry("mvc.cli.count_objects:command", "How much is stored, and what was saved"),
         "unlock": Entry("mvc.cli.unlock:command", "Break a lock that a dead process left"),
         "upgrade": Entry("mvc.cli.upgrade:command", "Bring the repository to the newest format"),

@@ -76,6 +76,15 @@ def expire(path: Path, keep: Keep, *, dry_run: bool = False) -> int:
     return len(lines) - len(stay)
 
 
+def rewrite(path: Path, change: Callable[[ReflogEntry], ReflogEntry | None]) -> int:
+    """Put what `change` makes of each entry in its place (None: drop it); returns how many changed."""
+    before = [entry for line in _lines(path) if (entry := _parse(line)) is not None]
+    after = [change(entry) for entry in before]
+    if after != before:
+        fsio.write_atomic(path, b"".join(dump(entry) for entry in after if entry is not None))
+    return sum(one != two for one, two in zip(before, after, strict=True))
+
+
 def dump(entry: ReflogEntry) -> bytes:
     """An entry as a line. White space in the message shrinks to single blanks, as Git does."""
     message = " ".join(entry.message.split()).encode("utf-8", "surrogateescape")

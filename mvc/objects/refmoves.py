@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mvc import fsio
 from mvc.errors import Locked, NotFound, RefChanged, Refused, UsageError
@@ -157,6 +157,13 @@ def expire_log(refs: Refs, ref: str, keep: Keep, *, dry_run: bool, wait: float) 
     with Transaction(refs, wait=wait) as transaction:
         transaction.lock(ref)
         return reflog.expire(refs.reflog_path(ref), keep, dry_run=dry_run)
+
+
+def rewrite_log(refs: Refs, ref: str, change: Callable[[ReflogEntry], ReflogEntry | None], *, wait: float) -> int:
+    """`Refs.rewrite_log`."""
+    with Transaction(refs, wait=wait) as transaction:
+        transaction.lock(ref)
+        return reflog.rewrite(refs.reflog_path(ref), change)
 
 
 def _line(text: str) -> bytes:

@@ -121,6 +121,12 @@ class Refs(RefFiles):
         """Drop reflog entries for which `keep` says no, under the ref's lock; returns how many."""
         return int(_move("expire_log")(self, ref, keep, dry_run=dry_run, wait=wait))
 
+    def rewrite_log(
+        self, ref: str, change: Callable[[ReflogEntry], ReflogEntry | None], *, wait: float = LOCK_WAIT
+    ) -> int:
+        """Change the entries of a reflog (None drops one), under the ref's lock; returns how many changed."""
+        return int(_move("rewrite_log")(self, ref, change, wait=wait))
+
 
 def _move(name: str) -> Callable[..., Any]:
     function: Callable[..., Any] = load(f"{_MOVES}:{name}")

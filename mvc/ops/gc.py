@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -74,6 +74,7 @@ def gc(
     prune_after_days: float | None = None,
     dry_run: bool = False,
     held: Held | None = None,
+    shallow: Container[bytes] = (),
     caller: Caller,
 ) -> GcResult:
     """Remove what no ref, reflog, stage, stash, worktree or unfinished operation needs.
@@ -81,8 +82,8 @@ def gc(
     Where there is a shared store, chunks that remotes hold move there (`held` asks them; without it, none does), and
     what no remote was seen to hold comes back from there.
     What is younger than `prune_after_days` (by default `gc.pruneExpire`) stays, and whatever a
-    process at work may count on, even for 0. Bases of live deltas stay. Raises Locked when another
-    gc runs.
+    process at work may count on, even for 0. Bases of live deltas stay; of the chunks `shallow` the copy of the
+    least depth is kept, however large. Raises Locked when another gc runs.
     """
     days = repo.settings.gc_prune_expire_days if prune_after_days is None else prune_after_days
     repo = replace(repo, missing_chunks=None)  # what is not here needs not be brought to be kept
@@ -104,7 +105,12 @@ def gc(
         wanted = gone or moving.names or dry_run
         stored = {name: place.stored_size for name, place in chunks.records()} if wanted else {}
         swept = chunks.remove_unreachable(
-            live.chunks - moving.names, cutoff, dry_run=dry_run, prune_now=days == 0, progress=caller.progress
+            live.chunks - moving.names,
+            cutoff,
+            dry_run=dry_run,
+            prune_now=days == 0,
+            shallow=shallow,
+            progress=caller.progress,
         )
     return replace(_result(gone, stored, swept, pruned, expired, moving.names), kept=kept)
 

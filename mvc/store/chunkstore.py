@@ -299,13 +299,14 @@ class ChunkStore:
         *,
         dry_run: bool = False,
         prune_now: bool = False,
+        shallow: Container[bytes] = (),
         progress: Progress = SILENT,
     ) -> SweepResult:
         """The second step of gc: remove chunks that are neither `live` nor bases of live ones, nor too young.
 
         A pack with live and dead chunks is rewritten only where that frees a fair share of it, or
-        with `prune_now`. Crash-safe: new packs and idx are durable before old ones go. Also removes
-        what crashed writers left in `tmp/`, and indexes packs that no idx lists. Raises Locked,
+        with `prune_now`. Of the chunks `shallow` the copy of the least depth is kept, however large. Crash-safe: new
+        packs and idx are durable before old ones go. Also removes what crashed writers left in `tmp/`, and indexes packs that no idx lists. Raises Locked,
         IntegrityError if an idx is damaged (then nothing is removed).
         """
         result: SweepResult = load(UPKEEP["sweep"])(
@@ -317,6 +318,7 @@ class ChunkStore:
             cutoff,
             dry_run=dry_run,
             prune_now=prune_now,
+            shallow=shallow,
             progress=progress,
         )
         return result

@@ -147,6 +147,13 @@ class Graph:
         order = np.lexsort((np.arange(self.rows), self.size, self.group))
         return order[self.first_row]
 
+    def resting_rows(self, groups: Array) -> Array:
+        """A mask of the rows that rest on one of `groups` (a mask)."""
+        found = np.zeros(self.rows, bool)
+        inside = self._edge_group < self.groups
+        found[self._edge_row[inside][groups[self._edge_group[inside]]]] = True
+        return found
+
     def unresolved(self) -> Array:
         """The rows with a base that is not there at a smaller depth."""
         least = self.least_depth(np.ones(self.rows, bool))

@@ -68,6 +68,7 @@ def remove_unreachable(
     *,
     dry_run: bool,
     prune_now: bool,
+    shallow: Container[bytes] = (),
     progress: Progress,
 ) -> SweepResult:
     """See `ChunkStore.remove_unreachable`."""
@@ -79,7 +80,7 @@ def remove_unreachable(
         _check(idx)
         graph = Graph(idx.all)
         mtimes = pack_times(paths, graph)
-        plan = make_plan(graph, live, mtimes, cutoff, settings, rewrite_all=prune_now)
+        plan = make_plan(graph, live, mtimes, cutoff, settings, rewrite_all=prune_now, shallow=shallow)
         if plan.copied_bytes > shutil.disk_usage(paths.chunks).free:
             progress.warn("no room to rewrite packs that hold both live and dead chunks: only whole packs are removed")
             plan = make_plan(graph, live, mtimes, cutoff, settings, rewrite_all=False, rewrite=False)
@@ -109,6 +110,7 @@ def finish(paths: StorePaths, idx: IdxSet) -> None:
         for pack_id in sorted(listed.packs):
             path = paths.pack(pack_id)
             if path.exists():
+                paths.check_folder(path.parent)
                 fsio.unlink(path, missing_ok=True)
                 folders.add(path.parent)
         for folder in sorted(folders):

@@ -64,10 +64,16 @@ def make_plan(
     rewrite_all: bool,
     rewrite: bool = True,
     many_small: int = MANY_SMALL,
+    shallow: Container[bytes] = (),
 ) -> Plan:
-    """Decide. `mtimes` are those of the graph's packs; `rewrite_all`: rewrite for whatever it frees."""
+    """Decide. `mtimes` are those of the graph's packs; `rewrite_all`: rewrite for whatever it frees.
+
+    Of a chunk's copies the smallest stays, but of the chunks `shallow` the least deep one.
+    """
     live = graph.members(live_names)
     chosen = graph.smallest_rows()
+    if shallow:
+        chosen = np.where(graph.members(shallow), graph.first_row, chosen)
     young_rows = (mtimes >= cutoff.packs_ns)[graph.pack]
     written_on = graph.in_groups((mtimes >= cutoff.writers_ns)[graph.pack])
     # A writer may be about to store a delta on the copy of least depth, which it has claimed.

@@ -7,7 +7,7 @@ entry that comes first makes the next try look at what it brought; a push that i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -100,16 +100,18 @@ def gc_remote(
     *,
     grace: float,
     dry_run: bool = False,
+    shallow: Container[bytes] = (),
     who: Signature,
     progress: Progress = SILENT,
 ) -> RemoteGcResult:
     """Free what no ref of the remote needs. What is listed no more is deleted `grace` seconds later, by a later gc;
     with 0 at once, and packs are rewritten for whatever that frees.
+    Of the chunks `shallow` the copy of the least depth is kept, however large.
 
     Raises Refused (others always came first), IntegrityError (damage: nothing is changed), Unsupported, NetworkError,
     AuthError, NotFound.
     """
-    run = _Gc(remote, grace, who, progress)
+    run = _Gc(remote, grace, shallow, who, progress)
     with RemoteGit(remote, progress) as git:
         if dry_run:
             state = remote.state()
@@ -126,8 +128,11 @@ def gc_remote(
 
 
 class _Gc:
-    def __init__(self, remote: Remote, grace: float, who: Signature, progress: Progress) -> None:
+    def __init__(
+        self, remote: Remote, grace: float, shallow: Container[bytes], who: Signature, progress: Progress
+    ) -> None:
         self._remote, self._grace, self._who, self._progress = remote, grace, who, progress
+        self._shallow = shallow
         self._local = open_chunks(replace(remote.repo, missing_chunks=None))
         self._sent = 0
 
@@ -169,7 +174,16 @@ class _Gc:
         none = np.zeros(len(graph.packs), np.int64)
         cutoff = Cutoff(_EVER, _EVER, _EVER, ())
         every = self._grace <= 0
-        return make_plan(graph, survey.chunks, none, cutoff, settings, rewrite_all=every, many_small=MANY_SMALL)
+        return make_plan(
+            graph,
+            survey.chunks,
+            none,
+            cutoff,
+            settings,
+            rewrite_all=every,
+            many_small=MANY_SMALL,
+            shallow=self._shallow,
+        )
 
     def _plan_git(self, state: State, survey: Survey, git: RemoteGit) -> tuple[set[GitPack], set[bytes]]:
         """Git packs that go, and what is to be copied out of them."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -269,3 +271,44 @@ def test_bundle(mvc: Mvc, shared: Path, repo: Path) -> None:
     assert mvc("bundle", "verify", "../later", cwd=top / "other", code=1).out.count("not here") == 1
     assert "counts on commits" in mvc("bundle", "unbundle", "../later", cwd=top / "other", code=5).err
     assert "no size" in mvc("bundle", "create", "--split", "x", "b", cwd=repo, code=2).err
+
+
+def test_purge(mvc: Mvc, shared: Path, repo: Path) -> None:
+    old = mvc("rev-parse", "HEAD", cwd=repo).out.strip()
+    assert "no commit" in mvc("purge", "--yes", "--", "nothing", cwd=repo, code=4).err
+    ran = mvc("purge", "--dry-run", "model.bin", cwd=repo)
+    assert ran.out.count("300 kB  model.bin") == 2 and f"{old[:10]} -> " in ran.out and "refs/heads/main" in ran.out
+    document = json.loads(mvc("purge", "--dry-run", "--json", "model.bin", cwd=repo).out)
+    assert [one["path"] for one in document["files"]] == ["model.bin"] * 2
+    assert mvc("rev-parse", "HEAD", cwd=repo).out.strip() == old
+    ran = mvc("purge", "--yes", "model.bin", cwd=repo)
+    assert "left in the worktree, not versioned: model.bin" in ran.err and "origin: 60" in ran.err
+    assert mvc("status", "--porcelain", cwd=repo).out == "?? model.bin\n"
+    assert mvc("log", "--oneline", cwd=repo).out.count("version ") == 2
+    assert mvc("status", "-sb", cwd=repo).out.startswith("## main...origin/main\n")
+    assert "all sound" in mvc("remote", "fsck", cwd=repo).err and "all sound" in mvc("fsck", cwd=repo).err
+    assert sum(path.stat().st_size for path in shared.rglob("*") if path.is_file()) < 50_000
+    mvc("clone", "hub", "fresh", cwd=shared.parent)
+    assert sorted(path.name for path in (shared.parent / "fresh").iterdir()) == [".mvc", "readme"]
+
+
+def test_a_push_with_nothing_to_move_loads_little(mvc: Mvc, shared: Path, repo: Path) -> None:
+    """What it loads is most of its time: neither the store, the codecs, numpy, nor what reaches object stores."""
+    code = "import sys; from mvc.cli.main import main; main(); print(*sorted(sys.modules), sep='\\n', file=sys.stderr)"
+    command = [sys.executable, "-c", code.replace("main();", "code = main();"), "push", "-q"]
+    ran = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
+    loaded = set(ran.stderr.split())
+    assert "mvc.ops.push" in loaded
+    for module in ("numpy", "zstandard", "mvc.store.chunkstore", "mvc.sync.push", "mvc.sync.chunks", "mvc.sync.fetch"):
+        assert module not in loaded
+    assert not loaded & {"mvc.backends.addresses", "concurrent.futures", "configparser", "urllib3", "opendal"}
+
+
+def test_a_small_push_puts_git_objects_beside_chunks(mvc: Mvc, shared: Path, repo: Path) -> None:
+    """Whatever the order of what comes before the entry, it is the entry that counts: all of it is there by then."""
+    (repo / "model.bin").write_bytes(os.urandom(SIZE))
+    mvc("commit", "-am", "third", cwd=repo)
+    mvc("push", cwd=repo)
+    assert len(list((shared / "git").glob("*.pack"))) == len(list((shared / "git").glob("*.idx"))) == 2
+    mvc("clone", "hub", "copy", cwd=shared.parent)
+    assert (shared.parent / "copy" / "model.bin").read_bytes() == (repo / "model.bin").read_bytes()

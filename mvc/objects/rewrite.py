@@ -1,0 +1,152 @@
+"""A history written anew without some files: `git filter-repo --invert-paths`, for purge.
+
+Kept are messages, authors, committers, dates, encodings and unknown headers, byte for byte; what signs a commit or tag
+goes, as it would sign something else. A commit that becomes empty, and was not, is left out, as filter-repo does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+from mvc.objects import trees
+from mvc.objects.batch import ObjectBatch
+from mvc.objects.encoding import dump_tree
+from mvc.objects.model import EMPTY_TREE, SUBMODULE, TREE, TreeEntry
+from mvc.objects.reader import ObjectReader
+
+_SIGNED = re.compile(rb"-----BEGIN (?:PGP|SSH) SIGN.*", re.DOTALL)
+_SIGNATURES = (b"gpgsig ", b"gpgsig-sha256 ", b"mergetag ")
+
+
+class Rewriter:
+    """Rewrites objects into a batch. What stays the same keeps its id. Deterministic: the same twice gives the same."""
+
+    def __init__(
+        self, objects: ObjectReader, batch: ObjectBatch, paths: Collection[str], blobs: Collection[str]
+    ) -> None:
+        """`paths`: files and folders that go, everywhere; `blobs`: contents that go, by id, wherever they stand."""
+        self._objects, self._batch = objects, batch
+        self._paths = frozenset(paths)
+        self._folders = {path[: at + 1] for path in paths for at, letter in enumerate(path) if letter == "/"}
+        self._blobs = frozenset(blobs)
+        self._trees: dict[tuple[str, str], str | None] = {}
+        self.commits: dict[str, str | None] = {}
+        """Old id -> new id, for all commits that were looked at; None: it is gone, with all before it."""
+        self.removed: dict[str, set[str]] = {}
+        """Blob -> the paths at which it was taken out."""
+
+    def run(self, tips: Iterable[str]) -> None:
+        """Rewrite all commits that `tips` (commits) reach, parents first."""
+        pending = list(tips)
+        while pending:
+            commit_id = pending[-1]
+            if commit_id in self.commits:
+                pending.pop()
+                continue
+            parents = self._objects.commit(commit_id).parents
+            waiting = [one for one in parents if one not in self.commits]
+            if waiting:
+                pending += waiting
+                continue
+            pending.pop()
+            self.commits[commit_id] = self._commit(commit_id)
+
+    def object(self, object_id: str) -> str | None:
+        """What any object becomes that a ref names: commit, tag, tree or blob. None: it is gone."""
+        kind = self._objects.kind(object_id)
+        if kind == "commit":
+            self.run([object_id])
+            return self.commits[object_id]
+        if kind == "tree":
+            return self.tree(object_id, "")
+        if kind == "blob":
+            return None if object_id in self._blobs else object_id
+        target = self._objects.tag(object_id).target
+        new = self.object(target)
+        if new == target or new is None:
+            return object_id if new else None
+        _, data = self._objects.raw(object_id)
+        data = data.replace(f"object {target}".encode(), f"object {new}".encode(), 1)
+        return self._batch.add("tag", _SIGNED.sub(b"", data))
+
+    def _commit(self, commit_id: str) -> str | None:
+        old = self._objects.commit(commit_id)
+        tree = self.tree(old.tree, "") or EMPTY_TREE
+        mapped = [self.commits[one] for one in old.parents]
+        parents = list(dict.fromkeys(one for one in mapped if one is not None))
+        if tree == old.tree and parents == list(old.parents):
+            return commit_id
+        if self._became_empty(old.tree, old.parents, tree, parents):
+            return parents[0] if parents else None
+        if tree == EMPTY_TREE:
+            self._batch.add("tree", b"")
+        return self._batch.add("commit", self._rewritten(commit_id, tree, parents))
+
+    def _became_empty(self, old_tree: str, old_parents: tuple[str, ...], tree: str, parents: list[str]) -> bool:
+        """Whether a commit that changed something changes nothing any more."""
+        if len(parents) > 1 or tree == old_tree:
+            return False
+        reader = self._batch.reader
+        before = reader.commit(parents[0]).tree if parents else None
+        if not trees.same_content(reader, before, tree):
+            return False
+        was = self._objects.commit(old_parents[0]).tree if old_parents else None
+        return len(old_parents) > 1 or not trees.same_content(self._objects, was, old_tree)
+
+    def _rewritten(self, commit_id: str, tree: str, parents: list[str]) -> bytes:
+        """The commit's bytes with another tree and other parents."""
+        _, data = self._objects.raw(commit_id)
+        head, blank, message = data.partition(b"\n\n")
+        lines = [b"tree " + tree.encode(), *(b"parent " + one.encode() for one in parents)]
+        skipping = False
+        for line in head.split(b"\n"):
+            if line.startswith(b" "):
+                if not skipping:
+                    lines.append(line)
+                continue
+            skipping = line.startswith((b"tree ", b"parent ", *_SIGNATURES))
+            if not skipping:
+                lines.append(line)
+        return b"\n".join(lines) + blank + message
+
+    def tree(self, tree_id: str, prefix: str) -> str | None:
+        """A tree without what goes; None if nothing is left of one that held something."""
+        # Only below a folder on the way to a path that goes it matters where a tree stands.
+        place = prefix if prefix == "" or prefix in self._folders else "?"
+        known = self._trees.get((tree_id, place), "")
+        if known != "":
+            return known
+        kept: list[TreeEntry] = []
+        changed = False
+        for entry in self._objects.tree(tree_id):
+            new = self._entry(entry, prefix + entry.name)
+            changed |= new != entry
+            if new is not None:
+                kept.append(new)
+        found: str | None = tree_id
+        if changed:
+            found = self._batch.add("tree", dump_tree(kept)) if kept else None
+        self._trees[tree_id, place] = found
+        return found
+
+    def _entry(self, entry: TreeEntry, path: str) -> TreeEntry | None:
+        if path in self._paths:
+            self._note(entry, path)
+            return None
+        if entry.mode == TREE:
+            if not self._blobs and path + "/" not in self._folders:
+                return entry
+            tree = self.tree(entry.id, path + "/")
+            return None if tree is None else entry._replace(id=tree)
+        if entry.id in self._blobs and entry.mode != SUBMODULE:
+            self.removed.setdefault(entry.id, set()).add(path)
+            return None
+        return entry
+
+    def _note(self, entry: TreeEntry, path: str) -> None:
+        if entry.mode == TREE:
+            for name, item in trees.flatten(self._objects, entry.id, metadata=True).items():
+                self.removed.setdefault(item.id, set()).add(f"{path}/{name}")
+        elif entry.mode != SUBMODULE:
+            self.removed.setdefault(entry.id, set()).add(path)

@@ -1,0 +1,407 @@
+"""`mvc purge`: files taken out of all history, here and in remotes, with the chunks that only they named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mvc import fsio
+from mvc.errors import MvcError, NotFound, Refused, UsageError
+from mvc.objects import trees
+from mvc.objects.batch import ObjectBatch
+from mvc.objects.reachable import Reached, walk_objects
+from mvc.objects.reflog import ReflogEntry
+from mvc.objects.refs import RefChange
+from mvc.objects.refspec import Refspec
+from mvc.objects.revparse import resolve
+from mvc.objects.rewrite import Rewriter
+from mvc.ops.caller import Caller
+from mvc.ops.connect import Outside, connect
+from mvc.ops.gc import gc
+from mvc.ops.project import note_head
+from mvc.ops.remote import require
+from mvc.repo import inprogress
+from mvc.repo.chunks import open_chunks
+from mvc.repo.livechunks import chunk_names, chunked_files
+from mvc.repo.locking import edit_stage
+from mvc.repo.repository import Repository
+from mvc.repo.roots import roots, worktrees
+from mvc.sync import fetch as fetching
+from mvc.sync.lift import lift_local, lift_remote
+from mvc.sync.push import push
+from mvc.sync.remotegc import gc_remote
+from mvc.sync.remoteindex import RemoteIndex
+from mvc.sync.remotes import Remote, configured
+from mvc.sync.verdicts import PushedRef, RefUpdate
+
+TEMPORARY = "refs/purge/"
+_PSEUDO = "ORIG_HEAD"
+_MAP = "purge/commit-map"
+_PENDING = "purge/chunks"
+
+
+@dataclass(frozen=True, slots=True)
+class PurgedFile:
+    """A version of a file that goes: a path it stands at, its size, the stored bytes of chunks that only such name."""
+
+    path: str
+    id: str
+    raw: int
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefMove:
+    """A ref here, and where it goes (None: deleted, as nothing of it is left)."""
+
+    ref: str
+    old: str
+    new: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PurgedRemote:
+    """What became of a remote. `left`: chunks that are there still, since somebody is writing to it."""
+
+    name: str
+    url: str
+    refs: tuple[PushedRef, ...]
+    deleted: int
+    """Bytes of the objects of the store that were deleted."""
+    left: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What was purged, or with `dry_run` would be."""
+
+    files: tuple[PurgedFile, ...]
+    commits: tuple[tuple[str, str | None], ...]
+    """Old id and new id of each commit that is rewritten; None: it is left out, with all before it."""
+    refs: tuple[RefMove, ...]
+    remotes: tuple[PurgedRemote, ...] = ()
+    freed: int = 0
+    """Bytes that went here."""
+    left: int = 0
+    """Chunks that are here still: of processes at work, or in a store that repositories share."""
+    kept_files: tuple[str, ...] = ()
+    """Files of the worktree that are versioned no more, and were left where they are."""
+    git_project: bool = False
+    others: tuple[str, ...] = ()
+    """Remotes that were not purged."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What a rewriting comes to."""
+
+    rewriter: Rewriter
+    refs: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    banned: set[bytes] = field(default_factory=set)
+    files: list[PurgedFile] = field(default_factory=list)
+
+    def new_of(self, object_id: str | None) -> str | None:
+        """What an id of a reflog or state file becomes."""
+        if object_id is None:
+            return None
+        try:
+            return self.rewriter.object(object_id)
+        except MvcError:
+            return None  # what is not here names nothing that could be kept
+
+
+def purge(
+    repo: Repository,
+    paths: Sequence[str] = (),
+    revisions: Sequence[str] = (),
+    *,
+    remotes: Sequence[str] = (),
+    dry_run: bool = False,
+    outside: Outside,
+    caller: Caller,
+) -> Purged:
+    """Take out of all history: `paths` (files, folders) wherever they stand; of `revisions` REV:PATH that content
+    under whatever name, and of a commit all contents that it brought.
+
+    All refs, reflogs, stashes and stages go along, and the remotes of these names. Files of the worktree stay. It may
+    be repeated after any failure. Raises Refused (an operation is unfinished; a shallow history), NotFound (nothing
+    names such files), UsageError, Locked, NetworkError, AuthError.
+    """
+    repo.require_writable()
+    _require_settled(repo)
+    configs = [require(repo.config, name) for name in remotes]
+    paths = tuple(path.strip("/") for path in paths)
+    if any(not path or path.split("/")[0] == ".mvcmeta" for path in paths):
+        raise UsageError("what is to be purged is a file or folder below the worktree's top")
+    opened: list[Remote] = []
+    try:
+        for config in configs:
+            opened.append(connect(repo, config, outside, push=True))
+        for remote in opened:
+            spec = Refspec("refs/*", f"{TEMPORARY}{remote.config.name}/*", force=True)
+            fetching.fetch(remote, [spec], who=caller.who, tags="none", progress=caller.progress)
+        blobs = _contents(repo, revisions)
+        with repo.objects.batch() as batch:
+            plan = _plan(repo, batch, paths, blobs, caller)
+            pending = _pending(repo)
+            if not plan.rewriter.removed and not pending and not _staged(repo, paths, blobs):
+                raise NotFound("no commit, stash or reflog names such a file", hint="mvc log --all -- PATH")
+            result = _told(repo, plan, remotes)
+            if dry_run:
+                return result
+            _write_pending(repo, pending | plan.banned)
+            _write_map(repo, plan)
+            batch.seal()
+        kept = _swap(repo, plan, paths, blobs, caller)
+        banned = pending | plan.banned
+        done = tuple(_purge_remote(repo, remote, plan, banned, caller) for remote in opened)
+    finally:
+        _drop_temporary(repo, caller)
+        for remote in opened:
+            remote.close()
+    freed, left = _purge_here(repo, banned, caller)
+    if not left and not any(one.left or one.waiting for one in done):
+        fsio.unlink(repo.common_dir / _PENDING, missing_ok=True)
+    return replace(result, remotes=done, freed=freed, left=left, kept_files=kept)
+
+
+def _require_settled(repo: Repository) -> None:
+    for place in worktrees(repo):
+        found = inprogress.current(place)
+        if found is not None:
+            verb = found.operation.value
+            raise Refused(f"a {verb} is unfinished", hint=f"mvc {verb} --abort, or --continue")
+    if repo.objects.shallow:
+        raise Refused("this history is shallow: what is not here cannot be rewritten", hint="mvc fetch --unshallow")
+
+
+# ---- what goes
+
+
+def _contents(repo: Repository, revisions: Sequence[str]) -> set[str]:
+    """The blobs that revisions stand for."""
+    objects = repo.objects
+    found: set[str] = set()
+    for text in revisions:
+        object_id = resolve(objects, repo.refs, text)
+        kind = objects.kind(objects.peel(object_id))
+        if kind == "blob":
+            found.add(objects.peel(object_id))
+        elif ":" in text:
+            found.update(item.id for item in trees.flatten(objects, objects.peel(object_id, "tree")).values())
+        else:
+            commit = objects.commit(objects.peel(object_id, "commit"))
+            before = objects.commit(commit.parents[0]).tree if commit.parents else None
+            old = {item.id for item in trees.flatten(objects, before).values()}
+            found.update(item.id for item in trees.flatten(objects, commit.tree).values() if item.id not in old)
+            if not found:
+                raise NotFound(f"{text} brought no content of its own", hint="mvc purge PATH, or REV:PATH")
+    return found
+
+
+def _plan(repo: Repository, batch: ObjectBatch, paths: Sequence[str], blobs: set[str], caller: Caller) -> _Plan:
+    rewriter = Rewriter(repo.objects, batch, paths, blobs)
+    plan = _Plan(rewriter)
+    caller.progress.begin("rewriting", None, "commits")
+    try:
+        for ref, value in repo.refs.list().items():
+            if repo.refs.symbolic(ref) is None:
+                plan.refs[ref] = value, rewriter.object(value)
+        for tip in roots(repo).objects:
+            plan.new_of(tip)
+    finally:
+        caller.progress.end()
+    chunks = open_chunks(repo)
+    stays: set[str] = set()
+    tips = [new for _, new in plan.refs.values() if new is not None]
+    tips += [new for new in rewriter.commits.values() if new is not None]
+    live: set[bytes] = set()
+    for file in chunked_files(repo.objects, _blobs(walk_objects(batch.reader, tips))):
+        stays.add(file.id)
+        live.update(chunk_names(chunks, file.manifest))
+    left = dict(_sizes(repo))
+    gone = {blob: where for blob, where in rewriter.removed.items() if blob not in stays}
+    reached = (Reached("blob", blob, min(where), 0, "") for blob, where in sorted(gone.items()) if _is_here(repo, blob))
+    known: set[str] = set()
+    for file in chunked_files(repo.objects, reached):
+        names = set(chunk_names(chunks, file.manifest)) - live
+        plan.banned |= names
+        known.add(file.id)
+        stored = sum(left.pop(name, 0) for name in names)
+        plan.files.append(PurgedFile(file.path, file.id, file.manifest.size, stored))
+    for blob, where in gone.items():
+        if blob not in known and _is_here(repo, blob):
+            size = repo.objects.size(blob)
+            plan.files.append(PurgedFile(min(where), blob, size, size))
+    plan.files.sort(key=lambda file: (-file.raw, file.path, file.id))
+    return plan
+
+
+def _blobs(reached: Iterable[Reached]) -> Iterable[Reached]:
+    return (one for one in reached if one.kind == "blob")
+
+
+def _is_here(repo: Repository, blob: str) -> bool:
+    return repo.objects.contains(blob) and repo.objects.kind(blob) == "blob"
+
+
+def _sizes(repo: Repository) -> Mapping[bytes, int]:
+    return {name: place.stored_size for name, place in open_chunks(repo).records()}
+
+
+def _staged(repo: Repository, paths: Sequence[str], blobs: set[str]) -> bool:
+    return any(entry.id in blobs or _under(entry.path, paths) for entry in _stage_entries(repo))
+
+
+def _stage_entries(repo: Repository) -> Iterable[Reached]:
+    return [Reached("blob", blob, path, 0, "") for blob, path in roots(repo).staged.items()]
+
+
+def _under(path: str, paths: Sequence[str]) -> bool:
+    return any(path == one or path.startswith(f"{one}/") for one in paths)
+
+
+def _told(repo: Repository, plan: _Plan, remotes: Sequence[str]) -> Purged:
+    moved = tuple(
+        RefMove(ref, old, new)
+        for ref, (old, new) in sorted(plan.refs.items())
+        if old != new and not ref.startswith(TEMPORARY)
+    )
+    commits = tuple((old, new) for old, new in plan.rewriter.commits.items() if old != new)
+    others = tuple(one.name for one in configured(repo.config) if one.name not in remotes)
+    return Purged(tuple(plan.files), commits, moved, git_project=repo.git_project is not None, others=others)
+
+
+# ---- here
+
+
+def _swap(repo: Repository, plan: _Plan, paths: Sequence[str], blobs: set[str], caller: Caller) -> tuple[str, ...]:
+    """Refs, HEADs, reflogs and stages to the new history; returns the files that were left in worktrees."""
+    changes = [
+        RefChange(ref, old, new)
+        for ref, (old, new) in plan.refs.items()
+        if old != new and not ref.startswith(TEMPORARY)
+    ]
+    kept: list[str] = []
+    if changes:
+        repo.refs.update(changes, message="purge: history rewritten", author=caller.who, wait=max(1.0, caller.wait))
+    for place in worktrees(repo):
+        head = place.refs.head()
+        if head.branch is None and head.id is not None:
+            new = plan.new_of(head.id)
+            if new is not None and new != head.id:
+                place.refs.set_head(new, message="purge: history rewritten", author=caller.who)
+        with edit_stage(place, wait=caller.wait, what="purge") as stage:
+            gone = [entry.path for entry in stage if entry.id in blobs or _under(entry.path, paths)]
+            for path in gone:
+                stage.remove(path)
+            if place.worktree is not None:
+                kept += [path for path in gone if (place.worktree / path).is_file()]
+                note_head(place, stage)
+        before = place.refs.read(_PSEUDO)
+        if before is not None:
+            place.refs.write_pseudo(_PSEUDO, plan.new_of(before))
+        inprogress.clear(place, "FETCH_HEAD")
+        _rewrite_log(place, "HEAD", plan)
+    for ref in repo.refs.logged():
+        _rewrite_log(repo, ref, plan)
+    return tuple(sorted(kept))
+
+
+def _rewrite_log(repo: Repository, ref: str, plan: _Plan) -> None:
+    def change(entry: ReflogEntry) -> ReflogEntry | None:
+        old, new = plan.new_of(entry.old), plan.new_of(entry.new)
+        if entry.new is not None and new is None:
+            return None
+        if old == new and entry.old != entry.new:
+            return None
+        return entry._replace(old=old, new=new)
+
+    repo.refs.rewrite_log(ref, change)
+
+
+def _purge_here(repo: Repository, banned: set[bytes], caller: Caller) -> tuple[int, int]:
+    """Remove old objects and chunks; returns the bytes that went, and how many of the chunks are left."""
+    quiet = replace(repo, missing_chunks=None)
+    chunks = open_chunks(quiet)
+    live: set[bytes] = set()
+    found = roots(repo)
+    staged = [Reached("blob", blob, path, 0, "") for blob, path in found.staged.items()]
+    for file in chunked_files(repo.objects, [*_blobs(walk_objects(repo.objects, found.objects)), *staged]):
+        live.update(chunk_names(chunks, file.manifest, lambda _name: True))
+    going = banned - live
+    lifted = lift_local(chunks, live, going)
+    done = gc(repo, prune_after_days=0, shallow=frozenset(lifted), caller=caller)
+    chunks = open_chunks(quiet)
+    chunks.reload()
+    return done.freed + done.object_bytes, sum(1 for name in going if name in chunks)
+
+
+# ---- remotes
+
+
+def _purge_remote(repo: Repository, remote: Remote, plan: _Plan, banned: set[bytes], caller: Caller) -> PurgedRemote:
+    state = remote.state()
+    updates: list[RefUpdate] = []
+    for ref, old in state.refs.items():
+        seen = plan.refs.get(f"{TEMPORARY}{remote.config.name}/{ref.removeprefix('refs/')}")
+        if seen is None or seen[0] != old:
+            raise Refused(f"somebody pushed {ref} to {remote.backend.url} meanwhile", hint="repeat the purge")
+        if seen[1] != old:
+            updates.append(RefUpdate(seen[1], ref, expected=old, force=True))
+    refs: tuple[PushedRef, ...] = ()
+    if updates:
+        refs = push(remote, updates, who=caller.who, progress=caller.progress).refs
+    live = _live_there(repo, remote)
+    going = banned - live
+    lifted = lift_remote(remote, live, going, who=caller.who, progress=caller.progress)
+    done = gc_remote(remote, grace=0, shallow=frozenset(lifted), who=caller.who, progress=caller.progress)
+    index, _ = RemoteIndex.of(remote, remote.state())
+    left = sum(1 for name in going if name in index)
+    freed = sum(size for _, size in done.swept.deleted)
+    return PurgedRemote(remote.config.name, remote.backend.url, refs, freed, left, done.swept.waiting)
+
+
+def _live_there(repo: Repository, remote: Remote) -> set[bytes]:
+    live: set[bytes] = set()
+    chunks = open_chunks(repo)
+    for file in chunked_files(repo.objects, _blobs(walk_objects(repo.objects, remote.state().refs.values()))):
+        live.update(chunk_names(chunks, file.manifest))
+    return live
+
+
+def _drop_temporary(repo: Repository, caller: Caller) -> None:
+    found = repo.refs.list(TEMPORARY)
+    if found:
+        changes = [RefChange(ref, value, None) for ref, value in found.items()]
+        repo.refs.update(changes, message="purge", author=caller.who, head_follows=False)
+
+
+# ---- what is kept until all is done
+
+
+def _pending(repo: Repository) -> set[bytes]:
+    """Chunks that an earlier purge, which did not come to its end, wanted to remove."""
+    try:
+        text = (repo.common_dir / _PENDING).read_text("ascii", "replace")
+    except FileNotFoundError:
+        return set()
+    return {bytes.fromhex(line) for line in text.split() if len(line) == 64}
+
+
+def _write_pending(repo: Repository, names: set[bytes]) -> None:
+    path = repo.common_dir / _PENDING
+    fsio.make_dirs(path.parent)
+    fsio.write_atomic(path, "".join(f"{name.hex()}\n" for name in sorted(names)).encode(), tmp_dir=repo.tmp_dir)
+
+
+def _write_map(repo: Repository, plan: _Plan) -> Path:
+    """`purge/commit-map`, as filter-repo writes it: old id, new id; forty zeros for what is gone."""
+    path = repo.common_dir / _MAP
+    fsio.make_dirs(path.parent)
+    before = path.read_bytes() if path.exists() else b""
+    rows = "".join(f"{old} {new or '0' * 40}\n" for old, new in plan.rewriter.commits.items() if old != new)
+    fsio.write_atomic(path, before + rows.encode(), tmp_dir=repo.tmp_dir)
+    return path

@@ -1,0 +1,266 @@
+"""purge: nothing names what was purged, nothing holds its bytes, and all else is as it was; beside git's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mvc.backends.folder import FolderBackend
+from mvc.errors import NotFound, Refused, UsageError
+from mvc.objects import trees
+from mvc.objects.manifest import is_manifest, parse
+from mvc.objects.reachable import walk_objects
+from mvc.objects.refs import RefChange
+from mvc.ops import purge as module
+from mvc.ops.add import add
+from mvc.ops.connect import Outside
+from mvc.ops.purge import Purged, purge
+from mvc.ops.remote import add_remote
+from mvc.ops.reset import Mode, reset
+from mvc.ops.stash import push as stash_push
+from mvc.ops.tag import create_tag
+from mvc.repo.chunks import open_chunks
+from mvc.repo.livechunks import chunk_names
+from mvc.repo.repository import Repository
+from mvc.sync.remotefsck import fsck_remote
+from mvc.sync.remotegit import RemoteGit
+from mvc.sync.remoteindex import RemoteIndex
+from mvc.sync.remotes import Remote, remote_config
+from mvc.sync.verdicts import RefUpdate
+from tests.sync.making import MAIN, WHO, Peer, model, noise, tuned
+from tests.sync.test_faults import is_whole
+
+SIDE = "refs/heads/side"
+
+
+class World:
+    """A model with a leaked version in the middle of its history, which the version after it is a delta on."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        (top / "a").mkdir()
+        self.backend = FolderBackend(top / "hub")
+        self.peer = Peer(top / "a", self.backend)
+        peer = self.peer
+        peer.commit({"m.safetensors": model(width=128), "keep.bin": noise(100_000, 1)}, "first")
+        self.leak = peer.commit({"leaked.safetensors": model(7, width=128), "dir/secret": b"token"}, "leak")
+        # A fine-tune of the leaked one under another name: its chunks rest on the leaked ones.
+        self.child = peer.commit({"child.safetensors": tuned(7, 1, width=128)}, "child")
+        self.tip = peer.commit({"keep.bin": noise(100_000, 2)}, "last")
+        peer.repo.refs.update([RefChange(SIDE, None, self.child)], message="side", author=WHO)
+        create_tag(peer.repo, "v1", self.leak, message="a tag", caller=peer.caller)
+        peer.push(RefUpdate(self.tip, MAIN), RefUpdate(self.child, SIDE))
+        # What others have as well (a header, a tensor that is constant) stays.
+        child = self.chunks_of(self.child, "child.safetensors") | self.chunks_of(self.child, "m.safetensors")
+        self.names = self.chunks_of(self.leak, "leaked.safetensors") - child
+        assert self.names and child
+        bases = {base for _, place in open_chunks(peer.repo).records() for base in place.bases}
+        assert not bases.isdisjoint(self.names), "nothing rests on what is to go"
+
+    def chunks_of(self, commit: str, path: str) -> set[bytes]:
+        objects = self.peer.repo.objects
+        item = trees.flatten(objects, objects.commit(commit).tree)[path]
+        return set(chunk_names(open_chunks(self.peer.repo), parse(objects.blob(item.id))))
+
+    def purge(self, paths: list[str] | None = None, revisions: list[str] | None = None, **options: object) -> Purged:
+        repo = Repository.open(self.top / "a")
+        return purge(
+            repo,
+            paths or [],
+            revisions or [],
+            outside=Outside({}, self.top),
+            caller=self.peer.caller,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def check(self) -> Repository:
+        peer = Peer(self.top / "a", self.backend)
+        peer.check()
+        return peer.repo
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def all_paths(repo: Repository) -> set[str]:
+    found = walk_objects(repo.objects, repo.refs.list().values())
+    return {one.path for one in found if one.kind == "blob"}
+
+
+def test_a_path_goes_from_all_history_and_all_else_stays(world: World) -> None:
+    before = world.peer.repo
+    old = {commit: before.objects.commit(commit) for commit in (world.leak, world.child, world.tip)}
+    dry = world.purge(["leaked.safetensors"], dry_run=True)
+    assert before.refs.read(MAIN) == world.tip
+    done = world.purge(["leaked.safetensors"])
+    assert (dry.files, dry.commits, dry.refs) == (done.files, done.commits, done.refs)
+    assert [file.path for file in done.files] == ["leaked.safetensors"]
+    repo = world.check()
+    mapped = dict(done.commits)
+    assert set(mapped) == set(old)
+    assert "leaked.safetensors" not in all_paths(repo) and "dir/secret" in all_paths(repo)
+    for commit, was in old.items():
+        new = repo.objects.commit(mapped[commit] or "")
+        assert (new.author, new.committer, new.message) == (was.author, was.committer, was.message)
+        assert not repo.objects.contains(commit)
+    assert repo.refs.read(MAIN) == mapped[world.tip] and repo.refs.read(SIDE) == mapped[world.child]
+    tag = repo.objects.tag(repo.refs.read("refs/tags/v1") or "")
+    assert (tag.target, tag.message.strip(), tag.tagger) == (mapped[world.leak], "a tag", WHO)
+    # What rested on it is whole, and it is gone: also as a base, and in the packs' bytes.
+    assert world.names.isdisjoint(open_chunks(repo).names())
+    bytes_here = b"".join(path.read_bytes() for path in (world.top / "a/.mvc/chunks/packs").rglob("*.pack"))
+    assert not any(name in bytes_here for name in world.names)
+    assert "leaked.safetensors" in done.kept_files
+    assert (world.top / "a" / "leaked.safetensors").exists()
+    Peer(world.top / "a", world.backend).checkout(MAIN)
+    assert (world.top / "a" / "child.safetensors").read_bytes() == tuned(7, 1, width=128)
+    text = (world.top / "a/.mvc/purge/commit-map").read_text()
+    assert f"{world.tip} {mapped[world.tip]}\n" in text
+    assert not (world.top / "a/.mvc/purge/chunks").exists()
+    subprocess.run(["git", "--git-dir", str(world.top / "a/.mvc"), "fsck", "--strict"], check=True)
+
+
+def test_a_commit_that_becomes_empty_is_left_out(world: World) -> None:
+    done = world.purge(["leaked.safetensors", "dir"])
+    mapped = dict(done.commits)
+    repo = world.check()
+    first = repo.objects.commit(mapped[world.child] or "").parents[0]
+    assert mapped[world.leak] == first
+    assert "dir/secret" not in all_paths(repo)
+    assert {file.path for file in done.files} == {"leaked.safetensors", "dir/secret"}
+
+
+def test_a_content_goes_under_whatever_name(world: World) -> None:
+    peer = world.peer
+    shutil.copy(world.top / "a" / "leaked.safetensors", world.top / "a" / "copy.safetensors")
+    peer.commit({}, "copied")
+    world.purge(revisions=[f"{world.leak}:leaked.safetensors"])
+    repo = world.check()
+    assert not {"leaked.safetensors", "copy.safetensors"} & all_paths(repo)
+    assert world.names.isdisjoint(open_chunks(repo).names())
+
+
+def test_a_commit_stands_for_what_it_brought(world: World) -> None:
+    world.purge(revisions=[world.leak])
+    assert not {"leaked.safetensors", "dir/secret"} & all_paths(world.check())
+
+
+def test_stash_reflogs_and_stage_go_along(world: World) -> None:
+    peer = world.peer
+    reset(peer.repo, world.child, Mode.HARD, caller=peer.caller)
+    reset(peer.repo, world.tip, Mode.HARD, caller=peer.caller)
+    peer.write({"keep.bin": noise(90_000, 5)})
+    stash_push(peer.repo, caller=peer.caller)
+    other = noise(150_000, 9)
+    peer.write({"staged.bin": other})
+    add(peer.repo, ["staged.bin"])
+    world.purge(["leaked.safetensors", "staged.bin"])
+    repo = world.check()
+    for log in repo.refs.logged():
+        text = repo.refs.reflog_path(log).read_text()
+        assert world.tip not in text and world.leak not in text, log
+    assert repo.refs.read("refs/stash") is not None
+    assert world.names.isdisjoint(open_chunks(repo).names())
+    assert len(list(open_chunks(repo).names())) < 20
+
+
+def remote_of(world: World, peer: Peer | None = None) -> Remote:
+    repo = Repository.open(world.top / "a")
+    return Remote(repo, remote_config(repo.config, "hub"), FolderBackend(world.top / "hub"))
+
+
+def test_remotes_are_purged(world: World) -> None:
+    add_remote(world.peer.repo, "hub", str(world.top / "hub"))
+    # A branch that is only there.
+    (world.top / "b").mkdir()
+    bob = Peer(world.top / "b", world.backend)
+    bob.fetch()
+    bob.checkout("refs/remotes/origin/side")
+    bob.commit({"more.bin": noise(80_000, 3), "again.safetensors": model(7, width=128)}, "bob")
+    bob.push(RefUpdate(bob.repo.refs.head().id, "refs/heads/bob"))
+    done = world.purge(["leaked.safetensors", "again.safetensors"], remotes=["hub"])
+    (there,) = done.remotes
+    assert not there.left and not there.waiting and there.deleted > 0
+    assert {ref.target for ref in there.refs} == {MAIN, SIDE, "refs/heads/bob"}
+    with remote_of(world) as remote, RemoteGit(remote) as git:
+        assert not fsck_remote(remote, git).findings
+        index, _ = RemoteIndex.of(remote, remote.state())
+        assert not any(name in index for name in world.names)
+        paths = {one.path for one in walk_objects(git.objects, remote.state().refs.values())}
+        assert not {"leaked.safetensors", "again.safetensors"} & paths and "more.bin" in paths
+    hub = b"".join(path.read_bytes() for path in (world.top / "hub").rglob("*") if path.is_file())
+    assert not any(name in hub for name in world.names)
+    is_whole(world.backend, world.top / "fresh")
+    repo = world.check()
+    assert not repo.refs.list("refs/purge/")
+    assert world.names.isdisjoint(open_chunks(repo).names())
+
+
+def test_a_purge_that_was_cut_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "no space")
+
+    monkeypatch.setattr(module, "_purge_here", fail)
+    with pytest.raises(OSError):
+        world.purge(["leaked.safetensors"])
+    monkeypatch.undo()
+    assert not world.names.isdisjoint(open_chunks(world.check()).names())
+    world.purge(["leaked.safetensors"])
+    assert world.names.isdisjoint(open_chunks(world.check()).names())
+
+
+def test_what_is_refused(world: World) -> None:
+    with pytest.raises(NotFound):
+        world.purge(["nowhere.bin"])
+    with pytest.raises(UsageError):
+        world.purge([""])
+    with pytest.raises(UsageError):
+        world.purge([".mvcmeta"])
+    (world.top / "a/.mvc/MERGE_HEAD").write_text(world.child + "\n")
+    with pytest.raises(Refused, match="unfinished"):
+        world.purge(["leaked.safetensors"])
+    os.unlink(world.top / "a/.mvc/MERGE_HEAD")
+    assert world.check().refs.read(MAIN) == world.tip
+
+
+def test_beside_git(tmp_path: Path) -> None:
+    """The same history as `git filter-branch --prune-empty --index-filter 'git rm --cached'` makes: the same ids."""
+    if shutil.which("git") is None:
+        pytest.skip("no git")
+    (tmp_path / "a").mkdir()
+    peer = Peer(tmp_path / "a", FolderBackend(tmp_path / "hub"))
+    peer.commit({"a": b"1", "x/y": b"2"}, "one\n\nbody")
+    peer.commit({"secret": b"s", "a": b"2"}, "two")
+    peer.commit({"secret": b"t"}, "three")
+    peer.commit({"x/z": b"3"}, "four")
+    copy = tmp_path / "git"
+    environment = {**os.environ, "FILTER_BRANCH_SQUELCH_WARNING": "1", "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(["git", "clone", "-q", str(tmp_path / "a/.mvc"), str(copy)], check=True, env=environment)
+    command = [
+        "git",
+        "filter-branch",
+        "-f",
+        "--prune-empty",
+        "--index-filter",
+        "git rm -q --cached --ignore-unmatch secret",
+        "HEAD",
+    ]
+    subprocess.run(command, cwd=copy, check=True, env=environment, capture_output=True)
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=copy, check=True, capture_output=True, text=True, env=environment
+    )
+    repo = Repository.open(tmp_path / "a")
+    purge(repo, ["secret"], [], outside=Outside({}, tmp_path), caller=peer.caller)
+    assert Repository.open(tmp_path / "a").refs.read(MAIN) == found.stdout.strip()
+
+
+def test_manifests_are_told_by_their_size(world: World) -> None:
+    (file,) = world.purge(["leaked.safetensors"], dry_run=True).files
+    assert file.raw == len(model(7, width=128)) and file.stored > 0
+    assert is_manifest(world.peer.repo.objects.blob(file.id))
