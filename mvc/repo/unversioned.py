@@ -176,7 +176,7 @@ class Walk:
 
     def _look_into(self, folder: str, ignored: bool) -> Iterator[Finding]:
         """A folder with nothing staged in it; in the normal mode named as a whole where that is true of it."""
-        if not self._pathspec.may_contain(folder) or self._folders.lstat(f"{folder}/{MVC_DIR}") is not None:
+        if not self._pathspec.may_contain(folder) or self._is_repository(folder):
             return
         if ignored and not self._list_ignored:
             return
@@ -204,6 +204,13 @@ class Walk:
         elif any(kind is _IGNORED for kind, _ in rest):
             yield _IGNORED, folder + "/"
         yield from (finding for finding in rest if finding[0] is _ODD and not untracked)
+
+    def _is_repository(self, folder: str) -> bool:
+        """Is the folder the worktree of another repository? (One that `mvc get` filled also has a `.mvc`.)"""
+        inner = self._folders.lstat(f"{folder}/{MVC_DIR}")
+        if inner is None or modes.S_IFMT(inner.st_mode) != modes.S_IFDIR:
+            return inner is not None
+        return self._folders.lstat(f"{folder}/{MVC_DIR}/HEAD") is not None
 
     def _inside(self, folder: str) -> Iterator[Finding]:
         for path, kind in self._kinds(folder):

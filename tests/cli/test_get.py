@@ -94,6 +94,22 @@ def test_a_cache_that_cannot_be_written(mvc: Mvc, shared: Path) -> None:
     assert (shared / "out" / "readme").read_text() == "1"
 
 
+def test_into_another_repositorys_worktree(mvc: Mvc, shared: Path) -> None:
+    """What came can be versioned there; what `get` keeps for itself is not."""
+    mvc("init", "other", cwd=shared)
+    other = shared / "other"
+    mvc("get", "../hub@v1", "-o", "base", cwd=other)
+    assert mvc("status", "-s", cwd=other).lines == ["?? base/"]
+    mvc("add", "base", cwd=other)
+    assert mvc("ls-files", cwd=other).lines == ["base/model.bin", "base/readme"]
+    mvc("commit", "-m", "base", cwd=other)
+    mvc("get", "../hub@main", "-o", "base", "-q", cwd=other)
+    assert mvc("status", "-s", cwd=other).lines == [" M base/model.bin", " M base/readme"]
+    mvc("init", "inner", cwd=other)
+    (other / "inner" / "x").write_text("x")
+    assert mvc("status", "-s", cwd=other).lines == [" M base/model.bin", " M base/readme"]
+
+
 def test_a_bundle(mvc: Mvc, shared: Path, repo: Path) -> None:
     mvc("bundle", "create", "../all.bundle", cwd=repo)
     mvc("get", "all.bundle@v1", "-o", "out", cwd=shared)
