@@ -58,6 +58,7 @@ def replace(paths: StorePaths, idx: IdxSet, old: list[Idx], *, without: frozense
     """
     for one in old:
         one.check()
+    paths.check_folder(paths.idx)
     table = load(MERGING["merge"])([load(MERGING["read"])(one) for one in old], without=without)
     written = load(MERGING["write"])(table, paths.idx, paths.tmp)
     for one in old:

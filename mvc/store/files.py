@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvc.errors import IntegrityError
+from mvc.errors import IntegrityError, Refused
 from mvc.store.packfile import PackFile, pack_path
 from mvc.store.reading import PackGone
 from mvc.store.records import MAX_RAW, Location
@@ -58,6 +59,20 @@ class StorePaths:
 
     def pack(self, pack_id: bytes) -> Path:
         return pack_path(self.packs, pack_id)
+
+    def check_folder(self, folder: Path) -> None:
+        """To be called before a file is made in, or removed from, a folder of a shared store.
+
+        Raises Refused unless it is a folder, and all above it up to the store's own are, and no links: who may
+        write to the store could else have others write and remove elsewhere.
+        """
+        home = self.chunks.parent
+        while self.shared:
+            if not stat.S_ISDIR(os.lstat(folder).st_mode):
+                raise Refused(f"the shared store is not as it must be: {folder} is no folder")
+            if folder == home:
+                return
+            folder = folder.parent
 
 
 def note_use(file: PackFile) -> None:

@@ -134,6 +134,7 @@ def make_room(
     check_folders(root, space)
     with hold(paths.sweep_lock, what="store prune"):
         for one in leave_out_lies(idx, progress):
+            paths.check_folder(paths.idx)
             fsio.unlink(one, missing_ok=True)
         finish(paths, idx)
         _adopt(paths, idx, progress)
@@ -277,10 +278,11 @@ def _clean(paths: StorePaths, idx: IdxSet) -> None:
     left = time.time() - _LEFT_SECONDS
     for pack_id, path in list_packs(paths.packs).items():
         if pack_id not in listed:
+            paths.check_folder(path.parent)
             _remove_old(path, time.time() - IN_USE_SECONDS)
-    for folder in (paths.tmp,):
-        for name in os.listdir(folder):
-            _remove_old(folder / name, left)
+    paths.check_folder(paths.tmp)
+    for name in os.listdir(paths.tmp):
+        _remove_old(paths.tmp / name, left)
     remove_stale(paths.locks, before_ns=int(left * 1e9))
 
 

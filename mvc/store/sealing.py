@@ -24,8 +24,10 @@ def seal(paths: StorePaths, pack: PackBuilder, records: Mapping[bytes, Location]
         pack_id = pack.salt()
         target = paths.pack(pack_id)
     size = pack.size
+    paths.check_folder(target.parent)
     pack.commit(target)
     claims.own(pack_id, target)
     if records:
+        paths.check_folder(paths.idx)
         write_pack_idx(pack_id, size, records, paths.idx, paths.tmp)
     return pack_id

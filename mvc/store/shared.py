@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -69,14 +68,10 @@ def check_root(root: Path) -> None:
 
 
 def check_folders(root: Path, space: str) -> None:
-    """Raises Refused unless all folders that files are made in, or removed from, are folders and no links.
-
-    Who may write to the store could else make others write and remove elsewhere.
-    """
-    home = root / space
-    for folder in (home, *(home / name for name in _FOLDERS), *(home / "chunks/packs" / aa for aa in pack_folders())):
-        if not stat.S_ISDIR(os.lstat(folder).st_mode):
-            raise Refused(f"the shared store is not as it must be: {folder} is no folder")
+    """Raises Refused unless all folders of a space are folders and no links (StorePaths.check_folder)."""
+    paths = space_paths(root, space)
+    for folder in (paths.idx, paths.tmp, paths.locks, *(paths.packs / aa for aa in pack_folders())):
+        paths.check_folder(folder)
 
 
 def pack_folders() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from mvc.backends.memory import MemoryBackend
-from mvc.errors import MissingObject
+from mvc.errors import MissingObject, Refused
 from mvc.fsio import hooked
 from mvc.hashing import digest
 from mvc.objects.reachable import Reached, walk_objects
@@ -30,7 +31,7 @@ from mvc.store.idxwrite import write_pack_idx
 from mvc.store.leaning import registered
 from mvc.store.records import Location
 from mvc.store.room import Room, disk_usage, make_room, pack_uses
-from mvc.store.shared import space_paths
+from mvc.store.shared import pack_folders, space_paths
 from mvc.sync.chunks import bring
 from mvc.sync.held import held_by
 from mvc.sync.promised import Promises, promised
@@ -454,6 +455,38 @@ def test_whatever_lies_there_does_no_harm(world: World, harm: str) -> None:
         world.room(10**9, bob)
     assert not list((bob.top / ".mvc" / "chunks" / "idx").glob("*.idx")) or own(bob)
     bob.checkout("HEAD")
+    bob.check()
+
+
+@pytest.mark.parametrize("where", ["chunks/idx", "chunks/packs/{}", "chunks", "tmp", "."])
+def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(world: World, where: str) -> None:
+    bob = cloned(world)
+    alice = world.peer("alice")
+    second = alice.commit({"z.bin": noise(300_000, 5)})
+    alice.push()
+    bob.fetch()
+    victim = alice.top / ".mvc" / "chunks"
+    before = {path: path.read_bytes() for path in victim.rglob("*") if path.is_file()}
+    space = world.store / "plain"
+
+    def swap(operation: str, path: str) -> None:
+        """Right before a pack or an idx of the store is written out: now the folder leads to Alice's."""
+        if operation == "fsync" and path.startswith(os.fspath(space)) and not list(space.glob("**/*.was")):
+            for folder in [space / where.format(aa) for aa in pack_folders()] if "{}" in where else [space / where]:
+                if not folder.is_symlink():
+                    os.rename(folder, f"{folder}.was")
+                    folder.symlink_to(victim / folder.relative_to(space / "chunks") if "chunks/" in where else victim)
+
+    warned = Warnings()
+    with bob.remote() as remote, hooked(swap):
+        bring(remote, [name for name in needed(alice) if name not in open_chunks(bob.repo)], progress=warned)
+    world.age()
+    with contextlib.suppress(Refused, OSError):
+        world.room(10**9, bob)
+    assert {path: path.read_bytes() for path in victim.rglob("*") if path.is_file()} == before
+    bob.checkout(second)
+    assert bob.read("z.bin") == noise(300_000, 5)
+    alice.check()
     bob.check()
 
 
