@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from mvc.backends.addresses import KINDS, parse
 from mvc.backends.base import Backend
 from mvc.backends.folder import FolderBackend
 from mvc.backends.limited import UNLIMITED, LimitedBackend, Rates
@@ -16,6 +15,8 @@ from mvc.backends.retrying import RetryingBackend
 from mvc.errors import Unsupported, UsageError
 from mvc.lazy import load
 
+_ADDRESSES = {"parse": "mvc.backends.addresses:parse", "kinds": "mvc.backends.addresses:KINDS"}
+"""Loaded for object stores alone: they take configparser and netrc."""
 _OPENDAL = "mvc.backends.opendal_store:OpendalBackend"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 """Two letters or more: `C:/models` is a path."""
@@ -45,7 +46,7 @@ def open_backend(url: str, *, environment: Mapping[str, str], rates: Rates = UNL
     if scheme in _SERVERS:
         reads, opens = map(load, _SERVERS[scheme])
         return _wrapped(opens(reads(url, environment)), rates)
-    address = parse(url, environment)
+    address = load(_ADDRESSES["parse"])(url, environment)
     try:
         store = load(_OPENDAL)
     except ModuleNotFoundError as error:
@@ -85,4 +86,4 @@ def local_path(url: str) -> Path:
 
 def schemes() -> tuple[str, ...]:
     """Every scheme that `open_backend` takes."""
-    return ("file", *_SERVERS, *KINDS)
+    return ("file", *_SERVERS, *load(_ADDRESSES["kinds"]))

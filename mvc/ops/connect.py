@@ -15,14 +15,19 @@ from mvc.lazy import load
 from mvc.objects.upstream import default_remote, remote_names
 from mvc.progress import SILENT, Progress
 from mvc.repo.repository import Repository
-from mvc.sync.chunks import FromRemotes
-from mvc.sync.promised import promised
 from mvc.sync.remotes import Remote, RemoteConfig, remote_config
 
 if TYPE_CHECKING:
+    from mvc.sync.chunks import FromRemotes
     from mvc.sync.streamed import Streamed
 
-_STREAMED = "mvc.sync.streamed:Streamed"
+SOURCES = {
+    "brought": "mvc.sync.chunks:FromRemotes",
+    "streamed": "mvc.sync.streamed:Streamed",
+    "promised": "mvc.sync.promised:promised",
+}
+"""Loaded where chunks are to come: a push with nothing to move does without the store, the codecs and numpy."""
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SSH = re.compile(r"[^/\\]+:")
 
@@ -87,24 +92,19 @@ def _rates(repo: Repository, config: RemoteConfig, outside: Outside) -> Rates:
 
 def supply(repo: Repository, outside: Outside, progress: Progress = SILENT) -> FromRemotes:
     """What brings chunks that are not here from the repository's remotes. Nothing is opened before the first is."""
-    return FromRemotes(repo, lambda config: connect(repo, config, outside), jobs=outside.jobs, progress=progress)
+    make: type[FromRemotes] = load(SOURCES["brought"])
+    return make(repo, lambda config: connect(repo, config, outside), jobs=outside.jobs, progress=progress)
 
 
 def supplied(repo: Repository, outside: Outside, progress: Progress = SILENT) -> tuple[Repository, FromRemotes]:
     """The repository, to which chunks come as they are asked for; and what brings them, to be closed."""
     source = supply(repo, outside, progress)
-    return replace(repo, missing_chunks=source, promised=promised(repo)), source
+    return replace(repo, missing_chunks=source, promised=load(SOURCES["promised"])(repo)), source
 
 
 def streamed(repo: Repository, outside: Outside, progress: Progress = SILENT) -> tuple[Repository, Streamed]:
     """The repository, to which chunks are read from its remotes and not stored; and what reads them, to be closed."""
-    source: Streamed = load(_STREAMED)(repo, lambda config: connect(repo, config, outside), progress=progress)
-    return replace(repo, missing_chunks=None, streamed=source), source
-
-
-def streamed(repo: Repository, outside: Outside, progress: Progress = SILENT) -> tuple[Repository, Streamed]:
-    """The repository, to which chunks are read from its remotes and not stored; and what reads them, to be closed."""
-    source: Streamed = load(_STREAMED)(repo, lambda config: connect(repo, config, outside), progress=progress)
+    source: Streamed = load(SOURCES["streamed"])(repo, lambda config: connect(repo, config, outside), progress=progress)
     return replace(repo, missing_chunks=None, streamed=source), source
 
 

@@ -1,6 +1,6 @@
 """Push: Git objects, chunks and refs to a remote, as one entry of its log.
 
-The order is what makes it safe: packs of chunks, their idx, the Git pack, then the entry. Until the entry is there
+The order is what makes it safe: chunks and then their idx, the Git pack beside them, then the entry. Until the entry is there
 the remote is the old one, and what was put is garbage that a repeat takes up, or gc of the remote takes away.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -147,15 +148,18 @@ class _Push:
         with contextlib.ExitStack() as stack:
             git = stack.enter_context(SealedGit(self._remote, cargo.git)) if len(cargo.git) else None
             lease = self._lease(stack, outgoing, git)
-            if outgoing is not None:
-                self._progress.begin("sending", cargo.stored)
-                try:
-                    outgoing.send([name for name in names if name not in outgoing], cargo.dtypes, cargo.stored)
-                    packs = outgoing.list_packs()
-                finally:
-                    self._progress.end()
-            if git is not None:
-                git.put()
+            # The Git pack and its idx go beside the chunks: the entry alone tells of any of them, and comes after all.
+            with ThreadPoolExecutor(2, thread_name_prefix="send-git") as pool:
+                puts = [pool.submit(put) for put in (git.puts() if git is not None else ())]
+                if outgoing is not None:
+                    self._progress.begin("sending", cargo.stored)
+                    try:
+                        outgoing.send([name for name in names if name not in outgoing], cargo.dtypes, cargo.stored)
+                        packs = outgoing.list_packs()
+                    finally:
+                        self._progress.end()
+                for done_put in puts:
+                    done_put.result()
             git_pack = git.pack if git is not None else None
             done = self._publication.publish(state, verdicts, git_pack, packs, lease)
         if done is None:

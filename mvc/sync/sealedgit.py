@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -65,8 +67,16 @@ class SealedGit:
 
     def put(self) -> None:
         """Upload pack and idx."""
-        self._remote.backend.put(keys.git_pack(self.pack.id), self._path)
-        self._remote.backend.put(keys.git_idx(self.pack.id), self._idx_path)
+        for one in self.puts():
+            one()
+
+    def puts(self) -> tuple[Callable[[], None], ...]:
+        """What uploads the pack, and what uploads its idx: in any order, or both at once."""
+        backend = self._remote.backend
+        return (
+            partial(backend.put, keys.git_pack(self.pack.id), self._path),
+            partial(backend.put, keys.git_idx(self.pack.id), self._idx_path),
+        )
 
 
 def git_pack_of(path: Path, idx_path: Path) -> GitPack:

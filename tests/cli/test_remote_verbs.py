@@ -302,13 +302,3 @@ def test_a_push_with_nothing_to_move_loads_little(mvc: Mvc, shared: Path, repo: 
     for module in ("numpy", "zstandard", "mvc.store.chunkstore", "mvc.sync.push", "mvc.sync.chunks", "mvc.sync.fetch"):
         assert module not in loaded
     assert not loaded & {"mvc.backends.addresses", "concurrent.futures", "configparser", "urllib3", "opendal"}
-
-
-def test_a_small_push_puts_git_objects_beside_chunks(mvc: Mvc, shared: Path, repo: Path) -> None:
-    """Whatever the order of what comes before the entry, it is the entry that counts: all of it is there by then."""
-    (repo / "model.bin").write_bytes(os.urandom(SIZE))
-    mvc("commit", "-am", "third", cwd=repo)
-    mvc("push", cwd=repo)
-    assert len(list((shared / "git").glob("*.pack"))) == len(list((shared / "git").glob("*.idx"))) == 2
-    mvc("clone", "hub", "copy", cwd=shared.parent)
-    assert (shared.parent / "copy" / "model.bin").read_bytes() == (repo / "model.bin").read_bytes()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mvc.backends.base import Report
 from mvc.backends.memory import MemoryBackend
 from mvc.errors import MissingObject, NotFound, Unsupported, UnsupportedFormat
+from mvc.fsio import Buffer
 from mvc.objects import trees
 from mvc.objects.manifest import parse
 from mvc.objects.refspec import parse_fetch
@@ -381,3 +384,19 @@ def test_what_is_half_here_of_the_remote_does_not_stop_a_push(peers: Peers) -> N
         batch.seal()
     assert not bob.repo.objects.contains(first)
     assert statuses(bob.push(RefUpdate(mine, MAIN))) == [("new", "")]
+
+
+def test_git_objects_go_beside_chunks(tmp_path: Path) -> None:
+    """The pack, its idx, and the first pack of chunks: each put waits until all three are under way."""
+    together = threading.Barrier(3, timeout=20)
+
+    class Meeting(MemoryBackend):
+        def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:
+            if key.startswith(("git/", "packs/")):
+                together.wait()
+            super().put(key, source, progress=progress)
+
+    (tmp_path / "alice").mkdir()
+    alice = Peer(tmp_path / "alice", Meeting())
+    alice.commit({"blob.bin": noise(300_000)})
+    assert statuses(alice.push()) == [("new", "")]
