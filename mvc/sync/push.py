@@ -1,7 +1,7 @@
 """Push: Git objects, chunks and refs to a remote, as one entry of its log.
 
-The order is what makes it safe: chunks and then their idx, the Git pack beside them, then the entry. Until the entry is there
-the remote is the old one, and what was put is garbage that a repeat takes up, or gc of the remote takes away.
+The order is what makes it safe: chunks and then their idx, the Git pack beside them, then the entry. Until that is
+there the remote is the old one, and what was put is garbage that a repeat takes up, or gc of the remote takes away.
 """
 
 from __future__ import annotations
