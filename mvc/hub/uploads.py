@@ -55,7 +55,7 @@ def put_object(served: Served, request: Request, key: str, *, keyed: bool) -> Re
         return _put(served, request, key, served.limits.idx, _idx, found[1])
     if found := _GIT.fullmatch(key):
         if found[2] == "idx":
-            return _git_idx(served, request, key)
+            return _git_idx(served, request, key, found[1])
         return _put(served, request, key, served.limits.git_pack, _git_pack, found[1])
     if _LEASE.fullmatch(key):
         _limited(request, _MOST_LEASE)
@@ -201,17 +201,25 @@ def _git_pack(served: Served, request: Request, key: str, pack_id: str) -> None:
         landing.land()
 
 
-def _git_idx(served: Served, request: Request, key: str) -> Response:
-    """It was made here when its pack came; so this only looks whether the client's is the same."""
+def _git_idx(served: Served, request: Request, key: str, pack_id: str) -> Response:
+    """It is made here when its pack comes, so the client's is not kept: it is held against ours, if that is there.
+
+    If it comes before its pack (they may travel side by side), it is only looked at whether it is that pack's.
+    """
     _limited(request, served.limits.idx)
     size = served.backend.size(key)
-    if size is None:
-        raise Status(422, "its pack comes before the idx")
-    at, same = 0, size == request.length
+    same = size is None or size == request.length
+    at, digest, tail = 0, sha1(usedforsecurity=False), b""
     for block in _blocks(request):
-        same = same and served.backend.get(key, at, len(block)) == block
-        at += len(block)
-    if not same:
+        if size is not None:
+            same = same and served.backend.get(key, at, len(block)) == block
+            at += len(block)
+        # An idx ends with the checksum of its pack, then its own.
+        tail += block
+        digest.update(tail[: -2 * _TRAILER])
+        tail = tail[-2 * _TRAILER :]
+    digest.update(tail[:_TRAILER])
+    if not same or tail != bytes.fromhex(pack_id) + digest.digest():
         raise Status(422, "the idx is not that of its pack")
     return plain(200)
 

@@ -347,7 +347,17 @@ def test_git_packs_that_are_none(scene: Scene) -> None:
     pack_id, data = _packed(blob)
     scene.refused(422, scene.put(f"git/{pack_id}.pack", data[:-1] + b"\0"))
     scene.refused(422, scene.put(f"git/{'1' * 40}.pack", data))
-    scene.refused(422, scene.put(f"git/{pack_id}.idx", b"before its pack"))
+    other = b"an idx" + bytes.fromhex(pack_id)
+    for bad in (
+        b"before its pack",
+        b"",
+        other,
+        other + bytes(20),
+        other[:-1] + b"\0" + sha1(other[:-1] + b"\0").digest(),
+    ):
+        scene.refused(422, scene.put(f"git/{pack_id}.idx", bad))
+    assert scene.put(f"git/{pack_id}.idx", other + sha1(other).digest()).status == 200
+    assert scene.store.size(f"git/{pack_id}.idx") is None, "taken, not kept: the server makes its own"
     assert scene.put(f"git/{pack_id}.pack", data).status == 201
     scene.refused(422, scene.put(f"git/{pack_id}.idx", b"\xfftOc"))
 
