@@ -6,7 +6,31 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mvc import fsio
-from mvc.sync.state import State
+from mvc.errors import NotFound
+from mvc.objects.database import Objects
+from mvc.sync import keys
+from mvc.sync.remotes import Remote
+from mvc.sync.state import GitPack, State
+
+LARGE = 512 * 1024
+"""Of a pack of so many bytes the idx is looked at first: that is another request, but many bytes fewer."""
+_MOST = 256 * 1024 * 1024
+_MAGIC = b"\xfftOc\0\0\0\x02"
+_IDS = 8 + 1024
+
+
+def tells_nothing_new(remote: Remote, pack: GitPack, objects: Objects) -> bool:
+    """Whether the idx of a large pack names only what is here. If it lies, what is lacking is found to be, later."""
+    if pack.size < LARGE or pack.idx_size > _MOST:
+        return False
+    try:
+        data = remote.backend.get(keys.git_idx(pack.id), 0, pack.idx_size)
+    except NotFound:
+        return False
+    count = int.from_bytes(data[_IDS - 4 : _IDS])
+    if data[: len(_MAGIC)] != _MAGIC or not count or len(data) < _IDS + 20 * count:
+        return False
+    return all(objects.contains(data[at : at + 20].hex()) for at in range(_IDS, _IDS + 20 * count, 20))
 
 
 class Absorbed:

@@ -31,7 +31,7 @@ from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotelog import RemoteLog
 from mvc.sync.remotes import Remote, RemoteConfig
 from mvc.sync.sealedgit import SealedGit, outgoing_folder
-from mvc.sync.state import NOTHING, ChunkPack, Entry, State, dump
+from mvc.sync.state import NOTHING, ChunkPack, Entry, GitPack, State, dump
 
 SMALLEST_PART = 64 * 1024
 
@@ -100,7 +100,7 @@ def create(
                 packs = outgoing.list_packs()
             finally:
                 progress.end()
-        git_packs = ()
+        git_packs: tuple[GitPack, ...] = ()
         if len(git):
             sealed = stack.enter_context(SealedGit(remote, git))
             sealed.put()
@@ -143,7 +143,8 @@ def _collect(
             manifest = parse(data)
             fresh = 0
             for segment in manifest.segments:
-                names = [ref.name for ref in (*segment.lists, *chunk_refs(chunks, segment))]
+                names = [ref.name for ref in segment.lists]
+                names += [ref.name for ref in chunk_refs(chunks, segment)]
                 chunks.ensure(name for name in names if name not in held)
                 for name in names:
                     if name in held or any(name in level for level in levels):

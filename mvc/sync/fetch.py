@@ -22,7 +22,7 @@ from mvc.repo.repository import Repository
 from mvc.repo.worktrees import all_git_dirs
 from mvc.store import intents
 from mvc.store.locks import hold
-from mvc.sync.absorbed import Absorbed
+from mvc.sync.absorbed import Absorbed, tells_nothing_new
 from mvc.sync.gitpacks import Downloads
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote
@@ -163,9 +163,14 @@ class _Fetch:
         whole = self._unshallow or not (objects.shallow or self._depth is not None)
         absorbed = Absorbed(self._remote.memory)
         packs: list[GitPack] = []
+        merged: list[str] = []
         if whole and (again or lacking or self._unshallow):
             known = set() if again or self._unshallow else absorbed.ids()
             packs = [pack for pack in self._state.git_packs if pack.id not in known]
+            if known:
+                # gc of the remote has put together packs that were brought before.
+                merged = [pack.id for pack in packs if tells_nothing_new(self._remote, pack, objects)]
+                packs = [pack for pack in packs if pack.id not in merged]
         with Incoming(objects) as incoming:
             self._take(incoming, packs)
             if self._unshallow:
@@ -185,8 +190,8 @@ class _Fetch:
             incoming.seal()
             # After what it no longer leaves out came, and before a ref leads to where it ends now.
             self._end_at(incoming.shallow)
-        if packs:
-            absorbed.add(self._state, [pack.id for pack in packs])
+        if packs or merged:
+            absorbed.add(self._state, [*merged, *(pack.id for pack in packs)])
         for one in gone:
             change = RefChange(one.target, one.old, None)
             self._repo.refs.update([change], message="fetch: prune", author=self._who, head_follows=False)

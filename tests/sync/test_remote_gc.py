@@ -17,7 +17,7 @@ from mvc.backends.faulty import Fault, FaultyBackend, Request, at, randomly
 from mvc.backends.folder import FolderBackend
 from mvc.backends.memory import MemoryBackend
 from mvc.errors import MvcError
-from mvc.sync import condemned, keys
+from mvc.sync import absorbed, condemned, keys
 from mvc.sync.lease import LAPSE_SECONDS, Lease, find
 from mvc.sync.remotegc import RemoteGcResult, gc_remote
 from mvc.sync.remotelog import TRIMMED
@@ -400,3 +400,36 @@ def test_any_order(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -
         elif step.startswith("gc"):
             gc(alice, grace=0 if step == "gc now" else WEEKS)
     is_whole(backend, top / "fresh")
+
+
+def test_a_merged_git_pack_is_not_brought_again(
+    tmp_path: Path, backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(absorbed, "LARGE", 100)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    alice, bob = (Peer(tmp_path / name, backend) for name in ("a", "b"))
+    for number in range(12):
+        alice.commit({"a": os.urandom(20_000), "n": bytes([number])})
+        alice.push()
+    bob.fetch()
+    gc(alice)
+    (merged,) = alice.remote().state().git_packs
+    alice.commit({"b": b"1"})
+    alice.push()
+    faulty = FaultyBackend(backend)
+    assert bob.fetch(backend=faulty).refs[0].status == "fast-forward"
+    assert Request("get", keys.git_idx(merged.id)) in faulty.requests
+    assert Request("get", keys.git_pack(merged.id)) not in faulty.requests
+    bob.check()
+    # An idx that lies costs a repeat, and no more.
+    known = alice.repo.refs.read(MAIN)
+    before = set(alice.remote().state().git_packs)
+    alice.commit({"c": os.urandom(20_000)})
+    alice.push()
+    (lies,) = set(alice.remote().state().git_packs) - before
+    data, when = backend._objects[keys.git_idx(lies.id)]
+    lie = data[:1028] + (1).to_bytes(4) + bytes.fromhex(known or "") + data[1052:]
+    backend._objects[keys.git_idx(lies.id)] = (lie, when)
+    assert bob.fetch().refs[0].status == "fast-forward"
+    bob.check()
