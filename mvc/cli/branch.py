@@ -83,13 +83,13 @@ def command(
     where it is; `mvc switch -c NAME` also goes there.
     """
     if show_current:
-        session.emit_text(current_branch(session.repo()) or "", end="\n" if current_branch(session.repo()) else "")
+        _present(session, as_json)
     elif delete or delete_anyway:
-        _delete(session, names, delete_anyway or force, remote)
+        _delete(session, names, delete_anyway or force, remote, as_json)
     elif move or move_anyway:
-        _rename(session, names, move_anyway or force)
+        _rename(session, names, move_anyway or force, as_json)
     elif upstream is not None or unset_upstream:
-        _follow(session, names, upstream)
+        _follow(session, names, upstream, as_json)
     elif not names or listing or contains or merged or no_merged or points_at:
         wanted = BranchFilter(
             patterns=names,
@@ -108,36 +108,57 @@ def command(
             raise UsageError("too many names", hint="mvc branch NAME [START]")
         start = names[1] if len(names) == 2 else "HEAD"
         caller = session.caller(commits=False)
-        _tell_followed(session, create_branch(session.repo(), names[0], start, caller, force=force, track=track))
+        made = create_branch(session.repo(), names[0], start, caller, force=force, track=track)
+        _tell_done(session, names[0], made, as_json)
 
 
-def _follow(session: Session, names: tuple[str, ...], upstream: str | None) -> None:
+def _present(session: Session, as_json: bool) -> None:
+    name = current_branch(session.repo())
+    if as_json:
+        _tell_done(session, name, None, as_json)
+    else:
+        session.emit_text(name or "", end="\n" if name else "")
+
+
+def _follow(session: Session, names: tuple[str, ...], upstream: str | None, as_json: bool) -> None:
     if len(names) > 1:
         raise UsageError("one branch at a time", hint="mvc branch -u UPSTREAM [NAME]")
     name = names[0] if names else None
     if upstream is None:
         forget_upstream(session.repo(), name)
+        followed = None
     else:
-        _tell_followed(session, set_upstream(session.repo(), name, upstream))
+        followed = set_upstream(session.repo(), name, upstream)
+    _tell_done(session, name or current_branch(session.repo()), followed, as_json)
 
 
-def _tell_followed(session: Session, followed: Followed | None) -> None:
-    if followed is not None and not session.quiet:
+def _tell_done(session: Session, name: str | None, followed: Followed | None, as_json: bool) -> None:
+    """What a branch is after it was made or changed; for people only what it follows now."""
+    if as_json:
+        wanted = BranchFilter(patterns=(name,), tracking=True) if name is not None else None
+        found = list_branches(session.repo(), wanted) if wanted is not None else ()
+        _show(session, found, 0, as_json, local=True)
+    elif followed is not None and not session.quiet:
         session.emit_text(followed_line(followed))
 
 
-def _delete(session: Session, names: tuple[str, ...], force: bool, remote: bool) -> None:
+def _delete(session: Session, names: tuple[str, ...], force: bool, remote: bool, as_json: bool) -> None:
     if not names:
         raise UsageError("which branch?", hint="mvc branch -d NAME")
-    for one in delete_branches(session.repo(), names, session.caller(commits=False), force=force, remote=remote):
+    gone = delete_branches(session.repo(), names, session.caller(commits=False), force=force, remote=remote)
+    if as_json:
+        session.emit_json("branches", {"deleted": [{"name": one.name, "commit": one.id} for one in gone]})
+        return
+    for one in gone:
         session.note(f"Deleted branch {printable_path(one.name)} (was {short_id(session, one.id)}).")
 
 
-def _rename(session: Session, names: tuple[str, ...], force: bool) -> None:
+def _rename(session: Session, names: tuple[str, ...], force: bool, as_json: bool) -> None:
     if not 1 <= len(names) <= 2:
         raise UsageError("to rename takes one name or two", hint="mvc branch -m [OLD] NEW")
     old = names[0] if len(names) == 2 else None
     rename_branch(session.repo(), old, names[-1], session.caller(commits=False), force=force)
+    _tell_done(session, names[-1], None, as_json)
 
 
 def _show(session: Session, branches: tuple[Branch, ...], verbose: int, as_json: bool, *, local: bool) -> None:

@@ -57,7 +57,11 @@ def command(
     """
     repo = session.repo()
     if delete:
-        for name, target in delete_tags(repo, names, session.caller(commits=False)):
+        gone = delete_tags(repo, names, session.caller(commits=False))
+        if as_json:
+            session.emit_json("tags", {"deleted": [{"name": name, "id": target} for name, target in gone]})
+            return
+        for name, target in gone:
             session.note(f"Deleted tag '{printable_path(name)}' (was {short_id(session, target)}).")
     elif not names or listing or contains or points_at or lines is not None:
         wanted = TagFilter(names, contains, points_at, sort)  # type: ignore[arg-type]  # click has checked it
@@ -68,6 +72,8 @@ def command(
         target = names[1] if len(names) == 2 else "HEAD"
         text = _message(session, names[0], message, file, annotate)
         create_tag(repo, names[0], target, session.caller(commits=text is not None), message=text, force=force)
+        if as_json:
+            _show(session, list_tags(repo, TagFilter((names[0],))), 0, as_json)
 
 
 def _message(session: Session, name: str, paragraphs: tuple[str, ...], file: Path | None, annotate: bool) -> str | None:

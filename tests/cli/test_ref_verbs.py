@@ -302,6 +302,24 @@ def test_config_mends_what_a_hand_broke(mvc: Mvc, repo: Path) -> None:
     mvc("branch", cwd=repo)
 
 
+def test_changes_as_json(mvc: Mvc, history: History) -> None:
+    def names_of(*arguments: str) -> list[str]:
+        found = json.loads(mvc(*arguments, "--json", cwd=history.path).out)
+        return [one["name"] for one in found.get("branches", found.get("tags", ()))]
+
+    assert names_of("branch", "new") == names_of("branch", "-u", "main", "new") == ["new"]
+    assert names_of("branch", "-m", "new", "newer") == ["newer"]
+    assert names_of("branch", "--unset-upstream", "newer") == ["newer"]
+    assert names_of("branch", "--show-current") == ["main"]
+    gone = json.loads(mvc("branch", "-d", "newer", "--json", cwd=history.path).out)
+    assert [one["name"] for one in gone["deleted"]] == ["newer"]
+    assert names_of("tag", "v2") == names_of("tag", "-f", "-m", "m", "v2") == ["v2"]
+    gone = json.loads(mvc("tag", "-d", "v1", "v2", "--json", cwd=history.path).out)
+    assert [one["name"] for one in gone["deleted"]] == ["v1", "v2"]
+    mvc("checkout", "--detach", cwd=history.path)
+    assert names_of("branch", "--show-current") == []
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell: str, mvc: Mvc, tmp_path: Path) -> None:
     script = mvc("completion", shell).out
