@@ -11,6 +11,10 @@ _LATER = (b"retry-after", b"1")
 _BODILESS = frozenset((None, "0"))
 
 
+OPEN = frozenset(("/healthz", "/metrics"))
+"""Answered in any case: a server that has much to do is not to be taken for a dead one."""
+
+
 class Overall:
     """At most so many requests in this process. Outside of whatever costs anything."""
 
@@ -19,7 +23,7 @@ class Overall:
         self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
         elif self._running >= self._crowds.requests:
             await refuse(send, 503, "too many requests at once", headers=[_LATER])
