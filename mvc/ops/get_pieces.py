@@ -60,6 +60,10 @@ class Pieces:
             if offset + ref.size <= size:
                 self._places.setdefault(ref.name, (file, offset, ref.size))
 
+    def __contains__(self, name: bytes) -> bool:
+        """Whether a file here should hold the chunk; it is not read."""
+        return name in self._places
+
     def __call__(self, name: bytes) -> Buffer | None:
         """The chunk's raw bytes, or None."""
         place = self._places.get(name)

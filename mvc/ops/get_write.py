@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ from mvc.sync.view import View
 PARTIAL = f"{HOME}/partial"
 WINDOW = 4 * 1024 * 1024
 """Raw bytes of a batch, about: so many times `jobs`, and their bases, are in memory."""
+_GROUP = 16_384
+"""Chunks whose places are looked up at once: those of 16 GiB."""
 _BLOCK = 4 * 1024 * 1024
 _OPEN = 3
 """Files that are under way at the most."""
@@ -88,12 +91,16 @@ class Writer:
         file = self._begin(path, wanted)
         running = _Running(file, [])
         try:
-            for batch in _batches(file_chunks(self._view.chunks, file.manifest)):
-                self._room.acquire()
-                future = self._pool.submit(self._batch, file, batch)
-                future.add_done_callback(lambda _: self._room.release())
-                running.batches = [one for one in running.batches if not _is_done(one)]
-                running.batches.append(future)
+            pieces = file_chunks(self._view.chunks, file.manifest)
+            while group := list(islice(pieces, _GROUP)):
+                if not file.resumed:  # else it may be that little is lacking
+                    self._view.expect([ref.name for _, ref, _ in group if ref.name not in self._pieces])
+                for batch in _batches(group):
+                    self._room.acquire()
+                    future = self._pool.submit(self._batch, file, batch)
+                    future.add_done_callback(lambda _: self._room.release())
+                    running.batches = [one for one in running.batches if not _is_done(one)]
+                    running.batches.append(future)
         except BaseException:
             self._running.append(running)  # its descriptor is closed once no batch uses it
             raise
@@ -194,7 +201,7 @@ def sync_folders(folder: Path, paths: Sequence[str]) -> None:
             fsync_dir(folder / above)
 
 
-def _batches(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
+def _batches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
     batch: list[_Piece] = []
     size = 0
     for piece in pieces:

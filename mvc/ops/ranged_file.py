@@ -97,6 +97,7 @@ class RangedFile:
         if len(windows) == 1:
             self._window(windows[0], offset, out)
         elif windows:
+            self._view.expect([ref.name for window in windows for _, ref, _ in window])
             with ThreadPoolExecutor(self._view.jobs, thread_name_prefix="read") as pool:
                 list(pool.map(lambda window: self._window(window, offset, out), windows))
 

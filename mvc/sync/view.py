@@ -52,6 +52,9 @@ class View(Protocol):
     def bring_objects(self, object_ids: Collection[str]) -> None:
         """Say that these Git objects will be read: where they are far, they come in few requests."""
 
+    def expect(self, names: Collection[bytes]) -> None:
+        """Say that these chunks will be read, in several batches: where they lie is looked up at once."""
+
     def batch(self, names: Collection[bytes], local: Local | None = None) -> AbstractContextManager[Records]:
         """Chunks that are read together; `local` knows files at hand that hold some of them."""
 
@@ -86,6 +89,9 @@ class LocalView:
         return _resolve(self.objects, self.repo.refs, revision)
 
     def bring_objects(self, object_ids: Collection[str]) -> None:
+        pass
+
+    def expect(self, names: Collection[bytes]) -> None:
         pass
 
     @contextlib.contextmanager
@@ -164,6 +170,9 @@ class RemoteView:
 
     def bring_objects(self, object_ids: Collection[str]) -> None:
         self._objects.bring(object_ids)
+
+    def expect(self, names: Collection[bytes]) -> None:
+        self._current_index().prepare(names)
 
     def batch(self, names: Collection[bytes], local: Local | None = None) -> AbstractContextManager[Records]:
         return self._chunks.batch(names, local)

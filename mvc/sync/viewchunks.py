@@ -66,7 +66,6 @@ class RemoteChunks:
     def ensure(self, names: Iterable[bytes]) -> None:
         """Bring these in as few requests as can be, if they are not too many: they are about to be read."""
         wanted = [name for name in dict.fromkeys(names) if self._cache.get(name) is None]
-        self._source.index().prepare(wanted)
         places = self._plan(wanted, None)
         if sum(place.record_size for place in places) <= AHEAD:
             reader = self._reader(self._fetched(places), None)
@@ -80,8 +79,6 @@ class RemoteChunks:
         What `local` has is not asked for.
         """
         wanted = [name for name in dict.fromkeys(names) if self._cache.get(name) is None]
-        if wanted:
-            self._source.index().prepare(wanted)
         yield self._reader(self._fetched(self._plan(wanted, local)), local)
 
     def _reader(self, records: Mapping[tuple[bytes, int], bytes], local: Local | None) -> Records:
@@ -99,20 +96,29 @@ class RemoteChunks:
         """The records that are to be read for these chunks, their bases included."""
         index = self._source.index()
         found: dict[tuple[bytes, int], Location] = {}
-        pending = [(name, MAX_DEPTH + 1) for name in names]
-        while pending:
-            name, below = pending.pop()
-            if self._cache.get(name) is not None:
-                continue
-            if local is not None and (at_hand := local(name)) is not None:
-                self._cache.put(name, at_hand)  # read and hashed just now: not twice
-                continue
-            place = next((one for one in index.copies(name) if one.depth < below), None)
-            if place is None or (place.pack, place.offset) in found:
-                continue  # who reads it is told that it is not there
-            found[place.pack, place.offset] = place
-            pending += [(base, place.depth) for base in place.bases]
+        level = [(name, MAX_DEPTH + 1) for name in names]
+        while level:
+            level = [one for one in level if not self._at_hand(one[0], local)]
+            if level:
+                index.prepare([name for name, _ in level])
+            beneath: list[tuple[bytes, int]] = []
+            for name, below in level:
+                place = next((one for one in index.copies(name) if one.depth < below), None)
+                if place is None or (place.pack, place.offset) in found:
+                    continue  # who reads it is told that it is not there
+                found[place.pack, place.offset] = place
+                beneath += [(base, place.depth) for base in place.bases]
+            level = beneath
         return list(found.values())
+
+    def _at_hand(self, name: bytes, local: Local | None) -> bool:
+        """Whether the chunk need not be brought. What `local` has goes into the cache: it was read and hashed."""
+        if self._cache.get(name) is not None:
+            return True
+        data = local(name) if local is not None else None
+        if data is not None:
+            self._cache.put(name, data)
+        return data is not None
 
     def _fetched(self, places: list[Location]) -> dict[tuple[bytes, int], bytes]:
         """The bytes of these records, by pack and offset; those that could not be had for now are left out."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from math import isqrt
 from pathlib import Path
 from struct import error as StructError
 
@@ -17,16 +18,20 @@ from mvc.errors import IntegrityError, NotFound, ParseError
 from mvc.repo.filesystem import is_network
 from mvc.store.idx import Idx
 from mvc.store.idxranges import RangedIdx
-from mvc.store.records import Location
+from mvc.store.records import NAME_SIZE, Location
 from mvc.sync import keys, places
 from mvc.sync.remoteindex import live
 from mvc.sync.state import State
 
 SMALL_IDX = 512 * 1024
 """An idx of at most so many bytes is read whole: some 8,000 chunks."""
-PER_NAME = 16 * 1024
-"""What looking up one chunk by ranges is thought to cost, in bytes: who wants many reads the whole idx."""
+LOOKUP = 96 * 1024
+"""What the requests of looking up one chunk by ranges are thought to cost, in bytes; what they bring comes on top."""
+_RECORD = 64
+"""Bytes that an idx takes for a chunk, at least."""
 _PART = 8 * 1024 * 1024
+_MOST_FOUND = 200_000
+"""Places that are remembered, about."""
 _MAX_IDX = 16 * 1024 * 1024 * 1024
 
 
@@ -73,10 +78,23 @@ class ViewIndex:
         with self._lock:
             if self._ask is None:
                 self._open(len(names))
+                self._look_up(names)
                 return
             new = [name for name in dict.fromkeys(names) if name not in self._found]
+            if new and len(self._found) > _MOST_FOUND:
+                self._found.clear()
+                new = list(dict.fromkeys(names))
             for at in range(0, len(new), places.MAX_NAMES):
                 self._asked(self._ask, new[at : at + places.MAX_NAMES])
+
+    def _look_up(self, names: Collection[bytes]) -> None:
+        """Look up at once what would be looked up one by one."""
+        whole = list(self._whole.values())
+        new = [name for name in dict.fromkeys(names) if name not in self._found]
+        new = [name for name in new if not any(idx.find(name) >= 0 for idx in whole)] if self._ranged else []
+        if len(new) > 1:
+            with ThreadPoolExecutor(self._backend.capabilities.parallel, thread_name_prefix="idx") as pool:
+                self._found.update(zip(new, pool.map(self._by_ranges, new), strict=True))
 
     def _asked(self, ask: Ask, names: list[bytes]) -> None:
         """Where the server says that these lie, and what they rest on."""
@@ -92,7 +110,7 @@ class ViewIndex:
         todo = {
             idx_id: size
             for idx_id, size in self._idx.items()
-            if idx_id not in self._whole and (idx_id not in self._ranged or size <= wanted * PER_NAME)
+            if idx_id not in self._whole and (idx_id not in self._ranged or _pays(size, wanted))
         }
         if not todo:
             return
@@ -115,7 +133,7 @@ class ViewIndex:
         key = keys.chunk_idx(idx_id)
         if size > _MAX_IDX:
             raise IntegrityError(f"{self._backend.url} '{key}' cannot be so large")
-        if size > max(SMALL_IDX, wanted * PER_NAME):
+        if size > SMALL_IDX and not _pays(size, wanted):
             return RangedIdx(lambda offset, length: self._get(key, offset, length), size)
         fsio.make_dirs(self._folder)
         with fsio.DurableFile(self._tmp) as out:
@@ -152,8 +170,14 @@ class ViewIndex:
     def _in_ranged(self, name: bytes) -> list[Location]:
         found = self._found.get(name)
         if found is None:
-            found = []
-            for idx_id, idx in self._ranged.items():
-                found += live(idx.copies(name), self._sizes, idx_id)
-            self._found[name] = found
+            found = self._found[name] = self._by_ranges(name)
         return found
+
+    def _by_ranges(self, name: bytes) -> list[Location]:
+        return [place for idx_id, idx in self._ranged.items() for place in live(idx.copies(name), self._sizes, idx_id)]
+
+
+def _pays(size: int, wanted: int) -> bool:
+    """Whether an idx of so many bytes is better read whole by who looks up so many chunks."""
+    window = 4 * isqrt(size // _RECORD) * NAME_SIZE
+    return size <= wanted * (LOOKUP + window)

@@ -91,7 +91,8 @@ def test_every_version(
     monkeypatch.setattr(viewobjects, "PER_OBJECT", 0)
     monkeypatch.setattr(viewobjects, "SMALL_PACK", small)
     monkeypatch.setattr(viewindex, "SMALL_IDX", small_idx)
-    monkeypatch.setattr(viewindex, "PER_NAME", 0)
+    if not small_idx:
+        monkeypatch.setattr(viewindex, "_pays", lambda size, wanted: False)
     with RemoteView(scene.backend, tmp_path) as view:
         assert content(view, "main") == SECOND["m.safetensors"]
         assert content(view, "main~1") == FIRST["m.safetensors"]
