@@ -124,8 +124,10 @@ def list_packs(packs_dir: Path) -> dict[bytes, Path]:
 class PackBuilder:
     """A pack that is being written in `tmp_dir`. Not thread-safe: the writer holds a lock."""
 
-    def __init__(self, tmp_dir: Path, naming: ChunkNaming, *, salt: int = 0) -> None:
+    def __init__(self, tmp_dir: Path, naming: ChunkNaming, *, salt: int = 0, lasting: bool = True) -> None:
+        """`lasting`: it is to be committed. One that is only sent, and then discarded, need never reach the disk."""
         self._out = fsio.DurableFile(tmp_dir)
+        self._lasting = lasting
         self._header = PackHeader(VERSION, 0, naming_id(naming), salt)
         self._id = PackId()
         self._told = 0
@@ -152,9 +154,13 @@ class PackBuilder:
         self._id.add(lead)
         self.count += 1
         if self._out.size - self._told >= _WRITEBACK:
-            start_writeback(self._out.fileno(), self._told, self._out.size - self._told)
-            self._told = self._out.size
+            self._start_writing()
         return offset
+
+    def _start_writing(self) -> None:
+        if self._lasting:
+            start_writeback(self._out.fileno(), self._told, self._out.size - self._told)
+        self._told = self._out.size
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes that were appended already."""
@@ -167,7 +173,7 @@ class PackBuilder:
         """Write the trailer; returns the id."""
         pack_id = self._id.digest(self._header)
         self._out.write(_TRAILER.pack(self.count, pack_id, END_MAGIC))
-        start_writeback(self._out.fileno(), self._told, self._out.size - self._told)
+        self._start_writing()
         return pack_id
 
     def salt(self) -> bytes:

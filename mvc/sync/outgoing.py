@@ -278,7 +278,7 @@ class _Pack:
 def new_pack(remote: Remote) -> PackBuilder:
     """A pack for a remote. Chance makes its name one that never was there: gc may be removing one of the same bytes."""
     salt = int.from_bytes(os.urandom(4))
-    return PackBuilder(remote.repo.tmp_dir, remote.repo.settings.store.naming, salt=salt)
+    return PackBuilder(remote.repo.tmp_dir, remote.repo.settings.store.naming, salt=salt, lasting=False)
 
 
 def write_table(table: idxbuild.Table, folder: Path, tmp_dir: Path, *, unique: bool) -> Path:
