@@ -63,6 +63,8 @@ class Stream(Protocol):
 
     def read(self, name: bytes, nearby: Nearby | None = None) -> Buffer:
         """The chunk's raw bytes, verified."""
+
+
 Promised = Callable[[bytes], bool]
 """Whether a remote was seen to hold a chunk."""
 
@@ -128,9 +130,7 @@ class ChunkStore:
         if create:
             for folder in (paths.packs, paths.idx, paths.tmp, paths.locks, paths.intents):
                 fsio.make_dirs(folder)
-        return cls(
-            paths, settings, mapped=mapped, missing=missing, streamed=streamed, shared=shared, promised=promised
-        )
+        return cls(paths, settings, mapped=mapped, missing=missing, streamed=streamed, shared=shared, promised=promised)
 
     @property
     def paths(self) -> StorePaths:
@@ -176,9 +176,7 @@ class ChunkStore:
 
     # Reading --------------------------------------------------------------------------------
 
-    def read(
-        self, name: bytes, *, out: bytearray | memoryview | None = None, nearby: Nearby | None = None
-    ) -> Buffer:
+    def read(self, name: bytes, *, out: bytearray | memoryview | None = None, nearby: Nearby | None = None) -> Buffer:
         """The chunk's raw bytes, verified against its name. With `out` (of just its size) decoded into it, as a rule.
 
         Do not change what comes back without `out`: it may be held as the base of another read. `nearby` may
@@ -306,8 +304,8 @@ class ChunkStore:
 
         A pack with live and dead chunks is rewritten only where that frees a fair share of it, or
         with `prune_now`. Of the chunks `shallow` the copy of the least depth is kept, however large. Crash-safe: new
-        packs and idx are durable before old ones go. Also removes what crashed writers left in `tmp/`, and indexes packs that no idx lists. Raises Locked,
-        IntegrityError if an idx is damaged (then nothing is removed).
+        packs and idx are durable before old ones go. Also removes what crashed writers left in `tmp/`, and indexes
+        packs that no idx lists. Raises Locked, IntegrityError if an idx is damaged (then nothing is removed).
         """
         result: SweepResult = load(UPKEEP["sweep"])(
             self._paths,
