@@ -122,7 +122,8 @@ def _fetch(
             wanted,
             who=caller.who,
             prune=prune and not given,
-            tags=options.tags,
+            tags=_tags(options, given, config),
+            force_tags=options.force,
             dry_run=options.dry_run,
             depth=options.depth,
             unshallow=options.unshallow,
@@ -137,6 +138,13 @@ def _fetch(
             if options.include:
                 data = _data(remote, heads, options, outside.jobs, caller)
     return Fetched(config.name, url, result, heads, data)
+
+
+def _tags(options: FetchOptions, given: Sequence[Refspec], config: RemoteConfig) -> Tags:
+    """As with Git, tags follow where something is kept up to date here: not what goes to FETCH_HEAD alone."""
+    if options.tags == "follow" and not any(one.target for one in given or config.fetch):
+        return "none"
+    return options.tags
 
 
 def _data(remote: Remote, heads: Sequence[FetchHead], options: FetchOptions, jobs: int, caller: Caller) -> BroughtData:

@@ -82,6 +82,7 @@ def fetch(
     who: Signature,
     prune: bool = False,
     tags: Tags = "follow",
+    force_tags: bool = False,
     dry_run: bool = False,
     depth: int | None = None,
     unshallow: bool = False,
@@ -90,7 +91,8 @@ def fetch(
 ) -> FetchResult:
     """Fetch what `refspecs` name (default: the remote's own), and move the local refs they map to, last.
 
-    `tags`: "follow" takes tags that point into what is here afterwards. `prune` deletes local refs that a refspec
+    `tags`: "follow" takes tags that point into what is here afterwards; with "all", `force_tags` moves those that are
+    here already. `prune` deletes local refs that a refspec
     maps to and whose source is gone. A rejected ref is in the result. `dry_run` throws away what came. `depth`:
     of each ref so many commits, behind which the history here ends from then on; `unshallow`: all. `jobs`: requests at
     once, 0 for what the backend likes. Raises NotFound (a refspec without `*` whose source is not there; no
@@ -98,7 +100,7 @@ def fetch(
     """
     specs = tuple(remote.config.fetch if refspecs is None else refspecs)
     state = remote.state()
-    wishes = _wishes(state, specs, tags)
+    wishes = _wishes(state, specs, tags, force_tags)
     gone = _gone(remote.repo, state, specs) if prune else []
     with intents.register(remote.repo.intents_dir, "fetch"):
         run = _Fetch(remote, state, wishes, who, jobs, progress, depth, unshallow)
@@ -114,7 +116,7 @@ def fetch(
     return FetchResult(tuple(refs), run.objects, moved, state)
 
 
-def _wishes(state: State, specs: Sequence[Refspec], tags: Tags) -> list[_Wish]:
+def _wishes(state: State, specs: Sequence[Refspec], tags: Tags, force_tags: bool) -> list[_Wish]:
     """Which of the remote's refs go where. Raises NotFound for one that is named and not there."""
     found: dict[tuple[str, str], _Wish] = {}
     for spec in specs:
@@ -122,7 +124,7 @@ def _wishes(state: State, specs: Sequence[Refspec], tags: Tags) -> list[_Wish]:
             raise NotFound(f"couldn't find remote ref {spec.source}", hint="mvc ls-remote")
     pairs = mapped(specs, state.refs)
     if tags == "all":
-        pairs += [(name, name, False) for name in state.refs if name.startswith(_TAGS)]
+        pairs += [(name, name, force_tags) for name in state.refs if name.startswith(_TAGS)]
     for source, target, force in pairs:
         found.setdefault((source, target or ""), _Wish(source, target or "", state.refs[source], force))
     return list(found.values())

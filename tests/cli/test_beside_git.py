@@ -290,3 +290,45 @@ def test_clone_of_what_is_empty(twins: Twins, mvc: Mvc, tmp_path: Path) -> None:
         (tmp_path / "mvc" / name / content).write_text("mine")
         assert "there is no mvc remote" in mvc("clone", name, "x", cwd=tmp_path / "mvc", code=4).err
     assert "not found in upstream" in mvc("clone", "-b", "v1", "hub", "y", cwd=tmp_path / "mvc", code=4).err
+
+
+def _once(text: str) -> list[str]:
+    """git tells of tags that follow twice in a dry run."""
+    return list(dict.fromkeys(text.splitlines()))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--tags"],
+        ["--prune", "--tags"],
+        ["origin", "main"],
+        ["origin", "main:seen"],
+        ["origin", "tag", "light"],
+        ["origin", "refs/tags/*:refs/tags/*"],
+        ["--force", "--tags"],
+        ["-v"],
+    ],
+    ids=" ".join,
+)
+def test_what_a_fetch_would_do_about_tags(shared: Twins, tmp_path: Path, arguments: list[str]) -> None:
+    """And then does: new ones, one that moved, one on a commit of no branch."""
+    shared.quietly("ann", "tag", "moves")
+    shared.quietly("ann", "push", "-q", "origin", "moves")
+    shared.quietly("bob", "fetch", "-q")
+    shared.commit("ann", "a", "2")
+    shared.quietly("ann", "tag", "light")
+    shared.quietly("ann", "tag", "-m", "x", "heavy")
+    shared.quietly("ann", "tag", "-f", "moves")
+    shared.quietly("ann", "push", "-q", "-f", "origin", "main", "light", "heavy", "moves")
+    shared.commit("ann", "a", "3")
+    shared.quietly("ann", "tag", "apart")
+    shared.quietly("ann", "push", "-q", "origin", "apart")
+    for options in (["--dry-run"], [], ["--dry-run"]):
+        git_code, git_out, git_err = shared._git(tmp_path / "git" / "bob", "fetch", *options, *arguments)
+        ran = shared._mvc("fetch", *options, *arguments, cwd=tmp_path / "mvc" / "bob", code=None)
+        ours, theirs = (shared._said(*said) for said in ((ran.out, ran.err, "mvc"), (git_out, git_err, "git")))
+        assert sorted(ours) == sorted(_once("\n".join(theirs))), (options, arguments)
+        assert (ran.code == 0) == (git_code == 0)
+    shared.alike("bob", "tag", "-l")
