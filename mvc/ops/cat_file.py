@@ -12,7 +12,7 @@ from mvc.errors import NotFound, UsageError
 from mvc.formats.base import Tensor
 from mvc.lazy import load
 from mvc.objects.model import Kind, is_tree
-from mvc.objects.revparse import resolve
+from mvc.ops.named import object_named
 from mvc.ops.npy import npy_header
 from mvc.repo.repository import Repository
 
@@ -49,21 +49,21 @@ class TensorFile:
 
 def object_head(repo: Repository, spec: str) -> ObjectHead:
     """What an object is. Raises NotFound."""
-    object_id = resolve(repo.objects, repo.refs, spec)
+    object_id = object_named(repo, spec)
     return ObjectHead(object_id, repo.objects.kind(object_id), repo.objects.size(object_id))
 
 
 def object_exists(repo: Repository, spec: str) -> bool:
     """Whether `spec` names an object that is here."""
     try:
-        return repo.objects.contains(resolve(repo.objects, repo.refs, spec))
+        return repo.objects.contains(object_named(repo, spec))
     except NotFound:
         return False
 
 
 def pretty(repo: Repository, spec: str) -> bytes:
     """An object's content: a tree as text, a line an entry; all else as it stands (a chunked file: its manifest)."""
-    object_id = resolve(repo.objects, repo.refs, spec)
+    object_id = object_named(repo, spec)
     kind, data = repo.objects.raw(object_id)
     if kind != "tree":
         return data
@@ -79,7 +79,7 @@ def raw_object(repo: Repository, kind: str, spec: str) -> bytes:
     if kind not in _KINDS:
         raise UsageError(f"'{kind}' is no kind of object", hint="one of: " + ", ".join(_KINDS))
     peeled = spec if kind == "tag" or ":" in spec else f"{spec}^{{{kind}}}" if kind != "blob" else spec
-    object_id = resolve(repo.objects, repo.refs, peeled)
+    object_id = object_named(repo, peeled)
     found, data = repo.objects.raw(object_id)
     if found != kind:
         raise NotFound(f"{spec} is a {found}, not a {kind}")

@@ -13,6 +13,7 @@ from mvc.objects.manifest import Manifest, ManifestSegment, is_manifest, parse
 from mvc.objects.model import FILE, TreeItem, is_file, is_link, is_tree
 from mvc.objects.reader import ObjectReader
 from mvc.objects.revparse import resolve, resolve_tree, split_path
+from mvc.ops.named import staged_file
 from mvc.repo.bringing import ensure_files
 from mvc.repo.repository import Repository
 from mvc.repo.tensors import ChunkSource, chunk_refs, file_chunks, read_chunk
@@ -63,7 +64,10 @@ def describe_file(objects: ObjectReader, path: str, item: TreeItem) -> ModelFile
 
 
 def locate(repo: Repository, spec: str) -> tuple[str, TreeItem]:
-    """(path, item) of what `REV:PATH` names; a blob's or tree's id alone has no path. Raises NotFound."""
+    """(path, item) of what `REV:PATH` or `:PATH` names; a blob's or tree's id alone has no path. Raises NotFound."""
+    staged = staged_file(repo, spec)
+    if staged is not None:
+        return staged
     revision, path = split_path(spec)
     if path is None:
         object_id = resolve(repo.objects, repo.refs, spec)
@@ -71,9 +75,6 @@ def locate(repo: Repository, spec: str) -> tuple[str, TreeItem]:
         if kind not in ("blob", "tree"):
             raise UsageError(f"{spec} is a {kind}, not a file", hint=f"mvc show {spec}, or name a file: {spec}:PATH")
         return "", TreeItem(FILE if kind == "blob" else 0o40000, object_id)
-    object_id = resolve(repo.objects, repo.refs, spec)
-    if not revision:  # ":path", from the stage
-        return path, TreeItem(FILE, object_id)
     item = trees.entry_at(repo.objects, resolve_tree(repo.objects, repo.refs, revision), path.strip("/"))
     if item is None:
         raise NotFound(f"there is no '{path}' in {revision}")

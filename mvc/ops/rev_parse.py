@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from mvc.errors import NotFound
 from mvc.objects import refnames
-from mvc.objects.revparse import abbreviate, parse_range, resolve, resolve_ref, upstream_ref
+from mvc.objects.revparse import abbreviate, parse_range, resolve_ref, upstream_ref
+from mvc.ops.named import object_named
 from mvc.repo.repository import Repository
 
 
@@ -17,11 +18,12 @@ def rev_parse(repo: Repository, specs: Sequence[str], *, short: int | None = Non
     """
     ids: list[str] = []
     for spec in specs:
-        if ".." in spec or spec.startswith("^"):
+        before, dots, _ = spec.partition("..")
+        if spec.startswith("^") or (dots and ":" not in before):
             found = parse_range(repo.objects, repo.refs, spec)
             ids += [*found.include, *(f"^{left_out}" for left_out in found.exclude)]
         else:
-            ids.append(resolve(repo.objects, repo.refs, spec))
+            ids.append(object_named(repo, spec))
     if short is None:
         return tuple(ids)
     return tuple(_shortened(repo, one, short) for one in ids)

@@ -11,8 +11,8 @@ from mvc.metadata.model import NOTHING, CommitMetadata
 from mvc.metadata.tree import read_metadata
 from mvc.objects.manifest import is_manifest
 from mvc.objects.model import Commit, TagObject, TreeEntry, is_link
-from mvc.objects.revparse import resolve
 from mvc.ops.diff import FileDiff, diff_trees
+from mvc.ops.named import object_named
 from mvc.repo.repository import Repository
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ Shown = ShownCommit | ShownTag | ShownTree | ShownBlob | ShownModel
 
 
 def show(repo: Repository, spec: str) -> Shown:
-    """What `spec` names: a revision, `REV:PATH`, or any object's id. Raises NotFound."""
-    return _show(repo, spec, resolve(repo.objects, repo.refs, spec))
+    """What `spec` names: a revision, `REV:PATH`, `:PATH` of the stage, or any object's id. Raises NotFound."""
+    return _show(repo, spec, object_named(repo, spec))
 
 
 def _show(repo: Repository, spec: str, object_id: str) -> Shown:
