@@ -21,6 +21,12 @@ from mvc.sync.state import GitPack, State
 
 MAX_OBJECTS = 1 << 20
 """Of one Git pack: what is known of each is held in memory while it is looked at."""
+_LARGEST = 64 * 1024 * 1024
+"""Of one Git object: the manifest of a model of a terabyte has some megabytes."""
+_LEAST_TOTAL = 256 * 1024 * 1024
+_MOST_RATIO = 64
+"""A Git pack may unpack to so much, and to so many times its size: text gains three, trees nothing. A few bytes of
+deltas could make a server unpack for days."""
 
 
 def index_of(served: Served, path: Path, checksum: bytes) -> bytes:
@@ -29,7 +35,8 @@ def index_of(served: Served, path: Path, checksum: bytes) -> bytes:
     Its deltas may rest on nothing but what it holds itself. Raises IntegrityError, UnsafePath.
     """
     rows: list[Row] = []
-    with opened(served, "none") as nothing, Incoming(nothing) as incoming:
+    total = _LEAST_TOTAL + _MOST_RATIO * path.stat().st_size
+    with opened(served, "none") as nothing, Incoming(nothing, largest=_LARGEST, total=total) as incoming:
         try:
             incoming.take(path, most=MAX_OBJECTS, listed=rows.append)
         except MissingObject as error:

@@ -38,9 +38,11 @@ class Incoming(ObjectReader):
     A `with` block: leaving without `seal` throws away what came. Not thread-safe.
     """
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, *, largest: int = MAX_OBJECT, total: int | None = None) -> None:
+        """`largest`: bytes of one object. `total`: bytes of all that come, unpacked; None: without a limit."""
         super().__init__()
         self._objects = objects
+        self._largest, self._left = largest, total
         self._writer = objects.new_pack()
         self._known: Callable[[bytes], bool] = objects.known(None)
         self._sealed = False
@@ -110,8 +112,7 @@ class Incoming(ObjectReader):
         """Take the entry at `at`; returns where the next one is."""
         first = file.read_at(at, min(_HEAD, end - at))
         head = parse_head(first, at)
-        if head.size > MAX_OBJECT:
-            raise IntegrityError("an object that came is too large")
+        self._spend(head.size)
         data, length = _inflate(file, at + head.length, end, head.size)
         after = at + head.length + length
         if head.base is None:
@@ -131,10 +132,18 @@ class Incoming(ObjectReader):
         base = places.get(head.base) if isinstance(head.base, int) else head.base
         if base is None:
             raise IntegrityError("a delta that came rests on nothing before it")
-        if result_size(delta[:32]) > MAX_OBJECT:
-            raise IntegrityError("an object that came is too large")
+        self._spend(result_size(delta[:32]))
         kind, data = self.raw(base.hex())
         return kind, apply_delta(data, delta)
+
+    def _spend(self, size: int) -> None:
+        """Count what is about to be unpacked. Raises IntegrityError if it is too much."""
+        if size > self._largest:
+            raise IntegrityError("an object that came is too large")
+        if self._left is not None:
+            self._left -= size
+            if self._left < 0:
+                raise IntegrityError("what came unpacks to too much")
 
     def _check(self, kind: Kind, data: bytes) -> bytes:
         """The id of an object that is what an object of its kind must be."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha1
@@ -325,8 +326,6 @@ def test_trees_that_would_run_code(scene: Scene) -> None:
 
 
 def test_git_packs_that_are_none(scene: Scene) -> None:
-    import zlib
-
     blob = b"\x33" + zlib.compress(b"abc")
     for entries in (
         [],
@@ -360,6 +359,31 @@ def test_git_packs_that_are_none(scene: Scene) -> None:
     assert scene.store.size(f"git/{pack_id}.idx") is None, "taken, not kept: the server makes its own"
     assert scene.put(f"git/{pack_id}.pack", data).status == 201
     scene.refused(422, scene.put(f"git/{pack_id}.idx", b"\xfftOc"))
+
+
+def test_git_objects_that_unpack_without_end(scene: Scene) -> None:
+    base = zlib.compress(bytes(1 << 20))
+    # Deltas that copy the whole base 60 times, again and again: 60 MB each for a hundred bytes.
+    copies = b"\xf0\x00\x00\x10" * 60
+    delta = zlib.compress(b"\x80\x80\x40" + b"\x80\x80\x80\x1e" + copies)
+    first = b"\xb0\x80\x80\x04" + base
+    entries, at = [first], 12 + len(first)
+    for _ in range(8):
+        back, digits = at - 12, []
+        digits.append(back & 127)
+        while back := back >> 7:
+            back -= 1
+            digits.append(128 | back & 127)
+        size = len(b"\x80\x80\x40" + b"\x80\x80\x80\x1e" + copies)
+        head = bytes([0xE0 | size & 15, size >> 4])
+        entries.append(head + bytes(reversed(digits)) + delta)
+        at += len(entries[-1])
+    pack_id, data = _packed(*entries)
+    assert len(data) < 10_000
+    scene.refused(422, scene.put(f"git/{pack_id}.pack", data), "unpacks to too much")
+    huge = b"\xb0\x80\x80\x80\x04" + zlib.compress(bytes(128 << 20), 9)
+    pack_id, data = _packed(huge)
+    scene.refused(422, scene.put(f"git/{pack_id}.pack", data), "too large")
 
 
 def test_a_manifest_that_lies(scene: Scene) -> None:
