@@ -112,7 +112,7 @@ class _AllBut:
 
 
 def _here(chunks: ChunkStore, file: FileVersion) -> set[bytes]:
-    """The chunks of a version that are here, but for lists."""
+    """The chunks of a version that are in this repository's own store, but for lists."""
     lists = {ref.name for segment in file.manifest.segments for ref in segment.lists}
     names = chunk_names(chunks, file.manifest, lambda name: name in lists)
     return {name for name in names if chunks.find_own(name) is not None} - lists

@@ -218,3 +218,18 @@ def test_whatever_is_dropped_every_version_can_be_had(
             assert not fsck(peer.repo).findings
     for commit, content in made.items():
         assert read(peer, f"{commit}:m.safetensors") == content
+
+
+def test_what_lies_in_a_shared_store_is_not_this_repositorys_to_free(alice: Peer, tmp_path: Path) -> None:
+    first = alice.commit({"a.bin": noise(MB, 1)})
+    second = alice.commit({"b.bin": noise(MB, 2)})
+    send(alice)
+    freed(alice, first)
+    with open(alice.top / ".mvc" / "config", "a") as file:
+        file.write(f"[core]\n\tsharedStore = {tmp_path / 'shared'}\n")
+    alice = Peer(alice.top, alice.backend)
+    assert read(alice, f"{first}:a.bin") == noise(MB, 1)  # it came into the shared store
+    own = names(alice)
+    done = freed(alice, second, first)
+    assert done.chunks == len(own) and not names(alice) and [file.path for file in done.files] == ["b.bin"]
+    assert read(alice, f"{first}:a.bin") == noise(MB, 1)
