@@ -99,7 +99,12 @@ def _tell_done(session: Session, done: Purged) -> None:
         for ref in one.refs:
             if ref.status == "rejected":
                 session.warn(f"{printable(one.name)}: {printable_path(ref.target)} was not moved: {ref.reason}")
-        if one.left or one.waiting:
+        if one.refused:
+            session.warn(
+                f"{printable(one.name)}: the old bytes are there still: {printable(one.refused)}; on its own machine: "
+                "mvc remote gc FOLDER --prune=now"
+            )
+        elif one.left or one.waiting:
             session.warn(
                 f"{printable(one.name)}: some of it stays while others push; later: "
                 f"mvc remote gc {printable(one.name)} --prune=now"
@@ -133,6 +138,7 @@ def _document(done: Purged, dry_run: bool) -> dict[str, object]:
                 "deleted": one.deleted,
                 "left": one.left,
                 "waiting": one.waiting,
+                "refused": one.refused or None,
             }
             for one in done.remotes
         ],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mvc import fsio
-from mvc.errors import MvcError, NotFound, Refused, UsageError
+from mvc.errors import AuthError, MvcError, NotFound, Refused, Unsupported, UsageError
 from mvc.objects import trees
 from mvc.objects.batch import ObjectBatch
 from mvc.objects.reachable import Reached, walk_objects
@@ -71,6 +71,8 @@ class PurgedRemote:
     """Bytes of the objects of the store that were deleted."""
     left: int = 0
     waiting: int = 0
+    refused: str = ""
+    """Why the old bytes could not be deleted there: a server lets nobody, its own folder is cleaned on its machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,8 +358,11 @@ def _purge_remote(repo: Repository, remote: Remote, plan: _Plan, banned: set[byt
         refs = push(remote, updates, who=caller.who, progress=caller.progress).refs
     live = _live_there(repo, remote)
     going = banned - live
-    lifted = lift_remote(remote, live, going, who=caller.who, progress=caller.progress)
-    done = gc_remote(remote, grace=0, shallow=frozenset(lifted), who=caller.who, progress=caller.progress)
+    try:
+        lifted = lift_remote(remote, live, going, who=caller.who, progress=caller.progress)
+        done = gc_remote(remote, grace=0, shallow=frozenset(lifted), who=caller.who, progress=caller.progress)
+    except (AuthError, Unsupported) as error:
+        return PurgedRemote(remote.config.name, remote.backend.url, refs, 0, len(going), refused=error.message)
     index, _ = RemoteIndex.of(remote, remote.state())
     left = sum(1 for name in going if name in index)
     freed = sum(size for _, size in done.swept.deleted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mvc.backends.folder import FolderBackend
-from mvc.errors import NotFound, Refused, UsageError
+from mvc.errors import NotFound, Refused, RemoteRefused, UsageError
 from mvc.objects import trees
 from mvc.objects.manifest import is_manifest, parse
 from mvc.objects.reachable import walk_objects
@@ -31,8 +32,9 @@ from mvc.sync.remotegit import RemoteGit
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote, remote_config
 from mvc.sync.verdicts import RefUpdate
+from tests.forked import KILLED, killer
 from tests.sync.making import MAIN, WHO, Peer, model, noise, tuned
-from tests.sync.test_faults import is_whole
+from tests.sync.test_faults import in_child, is_whole, steps_of
 
 SIDE = "refs/heads/side"
 
@@ -213,6 +215,59 @@ def test_a_purge_that_was_cut_goes_on(world: World, monkeypatch: pytest.MonkeyPa
     assert not world.names.isdisjoint(open_chunks(world.check()).names())
     world.purge(["leaked.safetensors"])
     assert world.names.isdisjoint(open_chunks(world.check()).names())
+
+
+def test_a_remote_that_lets_nobody_delete_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_remote(world.peer.repo, "hub", str(world.top / "hub"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RemoteRefused("only leases are removed by clients")
+
+    monkeypatch.setattr(FolderBackend, "delete", lambda self, keys: refuse() if "leases/" not in str(keys) else None)
+    (there,) = world.purge(["leaked.safetensors"], remotes=["hub"]).remotes
+    assert there.refused and there.left
+    monkeypatch.undo()
+    assert world.names.isdisjoint(open_chunks(world.check()).names())
+    shutil.rmtree(world.top / "hub" / "leases")
+    # The chunks are remembered until they are gone.
+    world.purge(["leaked.safetensors"], remotes=["hub"])
+    with remote_of(world) as remote:
+        index, _ = RemoteIndex.of(remote, remote.state())
+        assert not any(name in index for name in world.names)
+    assert not (world.top / "a/.mvc/purge/chunks").exists()
+
+
+@pytest.mark.slow
+def test_purge_is_killed_at_every_step(world: World, tmp_path: Path) -> None:
+    add_remote(world.peer.repo, "hub", str(world.top / "hub"))
+    saved = tmp_path / "saved"
+    for name in ("a", "hub"):
+        shutil.copytree(world.top / name, saved / name, symlinks=True)
+
+    def back() -> None:
+        for name in ("a", "hub"):
+            shutil.rmtree(world.top / name)
+            shutil.copytree(saved / name, world.top / name, symlinks=True)
+
+    def act() -> object:
+        return world.purge(["leaked.safetensors"], remotes=["hub"])
+
+    total = steps_of(act)
+    for step in range(1, total + 1, max(1, total // 25)):
+        back()
+        assert in_child(act, killer(step)) in (KILLED, 0)
+        world.check()
+        for path in (world.top / "hub" / "leases").glob("*"):
+            os.utime(path, (0, path.stat().st_mtime - 3 * 86400))  # the killed one's lease counts for a day
+        with contextlib.suppress(NotFound):  # it was done
+            act()
+        repo = world.check()
+        assert "leaked.safetensors" not in all_paths(repo)
+        assert world.names.isdisjoint(open_chunks(repo).names()), step
+        with remote_of(world) as remote:
+            index, _ = RemoteIndex.of(remote, remote.state())
+            assert not any(name in index for name in world.names), step
+        is_whole(FolderBackend(world.top / "hub"), tmp_path / f"fresh{step}")
 
 
 def test_what_is_refused(world: World) -> None:
