@@ -55,7 +55,8 @@ class Face:
             exchange.failure = None
             await refuse(send, 408, f"too slow: {inflow.slow}", headers=[(b"connection", b"close")])
             return
-        outflow = Outflow(send, self._readers, Pace(self._patience), exchange)
+        encrypted = scope.get("scheme") == "https"
+        outflow = Outflow(send, self._readers, Pace(self._patience), exchange, encrypted=encrypted)
         told = receive if inflow.whole else None
         await outflow.respond(response, head=scope["method"] == "HEAD", receive=told)
 

@@ -23,6 +23,8 @@ from mvc.hub.pace import Pace, TooSlow
 
 BLOCK = 256 << 10
 """Bytes given to the server at once. It holds some eight of them for a client that does not read."""
+TLS_BLOCK = 64 << 10
+"""The same over TLS, where granian's buffers make larger ones slower (docs/adr/0014-granian.md)."""
 _FROM_DISK = 1 << 20
 """Bytes that a thread reads at once: the way there and back takes as long as reading a quarter of them."""
 _NO_WAIT: int | None = getattr(os, "RWF_NOWAIT", None)
@@ -32,8 +34,11 @@ _NO_WAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 class Outflow:
     """Sends the body of one answer."""
 
-    def __init__(self, send: Send, readers: Executor, pace: Pace, exchange: Exchange) -> None:
+    def __init__(
+        self, send: Send, readers: Executor, pace: Pace, exchange: Exchange, *, encrypted: bool = False
+    ) -> None:
         self._send, self._readers, self._pace, self._exchange = send, readers, pace, exchange
+        self._block_size = TLS_BLOCK if encrypted else BLOCK
         self._loop = asyncio.get_running_loop()
         self._gone: asyncio.Task[None] | None = None
 
@@ -48,7 +53,7 @@ class Outflow:
         body = response.body
         try:
             await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
-            if isinstance(body, bytes) and len(body) <= BLOCK:
+            if isinstance(body, bytes) and len(body) <= self._block_size:
                 await self._last(b"" if head else body)
                 return
             if head:
@@ -93,20 +98,22 @@ class Outflow:
             offset, end = part.offset, part.offset + part.length
             while offset < end:
                 block = _cached(file, offset, min(BLOCK, end - offset), buffer)
-                if block:
-                    await self._block(block)
-                else:
+                if not block:
                     wanted = min(_FROM_DISK, end - offset)
                     block = await self._loop.run_in_executor(self._readers, file.read_exact, offset, wanted)
-                    await self._slices(block)
+                await self._slices(block)
                 offset += len(block)
         finally:
             file.close()
 
     async def _slices(self, data: Buffer) -> None:
+        size = self._block_size
+        if isinstance(data, bytes) and len(data) <= size:
+            await self._block(data)
+            return
         view = memoryview(data).cast("B")
-        for start in range(0, len(view), BLOCK):
-            await self._block(bytes(view[start : start + BLOCK]))
+        for start in range(0, len(view), size):
+            await self._block(bytes(view[start : start + size]))
 
     async def _block(self, data: bytes) -> None:
         await asyncio.sleep(0)  # what is sent to nobody goes at once, and would leave no time to be told so
