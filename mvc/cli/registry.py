@@ -64,8 +64,8 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "drop": Entry("mvc.cli.drop:command", "Free here what a remote holds"),
         "bundle": Entry("mvc.cli.bundle:command", "Branches with their models in a file, for an air gap"),
         "ls-remote": Entry("mvc.cli.ls_remote:command", "The refs of a remote"),
-    },
         "serve": Entry("mvc.cli.serve:command", "Serve repositories over HTTP"),
+    },
     "keep the repository": {
         "config": Entry("mvc.cli.config:command", "Read and write settings"),
         "gc": Entry("mvc.cli.gc:command", "Free what nothing needs any more"),
