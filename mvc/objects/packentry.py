@@ -137,6 +137,9 @@ def _long_head(data: bytes) -> tuple[int, int, int]:
 def read_entry(read_at: ReadAt, offset: int) -> Entry:
     """The entry at `offset`, inflated. Bounded by the size its header tells. Raises IntegrityError."""
     data = read_at(offset, _FIRST_READ)
+    short = _short_head(data[:2])
+    if short is not None and short[1] > _WHOLE and short[0] in KIND_OF:  # some kilobyte: two reads, one step
+        data += read_at(offset + len(data), short[1] - _WHOLE)
     small = _small(data)
     if small is not None:
         return small
@@ -153,7 +156,7 @@ def _small(data: bytes) -> Entry | None:
     """The object at the start of `data`, if it lies there whole and is no delta."""
     # A commit, as a rule: a long log reads ten thousand of them.
     short = _short_head(data[:2])
-    if short is None or short[1] > _WHOLE or short[0] not in KIND_OF:
+    if short is None or short[1] > len(data) or short[0] not in KIND_OF:
         return None
     try:
         made = zlib.decompress(data[short[2] :])

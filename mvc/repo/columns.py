@@ -31,6 +31,7 @@ _CHUNKED_ROW = struct.Struct("<32sQ")
 STATS, PATHS, KINDS, IDS, CHUNKED, CONFLICTS = range(6)
 _NAMES = ("stats", "paths", "kinds", "ids", "chunked", "conflicts")
 _MODES = (FILE, EXEC, LINK)
+_NUMBERS = {mode: number for number, mode in enumerate(_MODES)}
 _IS_CHUNKED = 4
 """Bit of a kind: the blob is a manifest, the file's BLAKE3 stands in the column of chunked files."""
 _KINDS = bytes(mode | chunked for mode in range(3) for chunked in (0, _IS_CHUNKED))
@@ -132,6 +133,10 @@ class Columns:
         mode = _MODES[self.column(KINDS)[row] & 3]
         blob_id = self.column(IDS)[20 * row : 20 * row + 20].hex()
         return self._entry(row, mode, blob_id, STAT.unpack_from(self.column(STATS), STAT.size * row))
+
+    def item(self, row: int) -> tuple[int, str]:
+        """(mode, id) of a row."""
+        return _MODES[self.column(KINDS)[row] & 3], self.column(IDS)[20 * row : 20 * row + 20].hex()
 
     def entries(self) -> Iterator[StageEntry]:
         """Each row as a value, in order."""
@@ -257,7 +262,7 @@ def _damaged(where: str) -> IntegrityError:
 
 
 def _kind(entry: StageEntry) -> int:
-    return _MODES.index(entry.mode) | (_IS_CHUNKED if entry.blake3 is not None else 0)
+    return _NUMBERS[entry.mode] | (_IS_CHUNKED if entry.blake3 is not None else 0)
 
 
 def _conflict(entry: StageEntry) -> bytes:

@@ -106,8 +106,7 @@ def restore_paths(
         wanted = {
             path: item
             for path, item in items.items()
-            if not _stands(repo, path, item)
-            and (item is None or path in named or not is_left_out(repo, path, item))
+            if not _stands(repo, path, item) and (item is None or path in named or not is_left_out(repo, path, item))
         }
         _clear(repo, stage, [path for path in items if path not in wanted])
         written = write_items(repo, wanted, standing=stage.get, force=True, progress=progress)
@@ -162,7 +161,7 @@ def _forced(repo: Repository, stage: Stage, target: Flat, placer: Placer) -> _Pl
         if path not in target:
             plan.write[path] = None
     for path, item in target.items():
-        if _matches(repo, stage, placer.lstat(path), path, item):
+        if _matches(repo, stage.get(path), placer.lstat(path), path, item):
             plan.adopt[path] = item
         else:
             plan.write[path] = item
@@ -181,9 +180,9 @@ def _careful(repo: Repository, stage: Stage, current: Flat, target: Flat, placer
             continue
         found = placer.lstat(path)
         # First what is nearly always so: where only its content can tell, a file is read once.
-        if staged == old and _unchanged(repo, stage, found, path, old):
+        if staged == old and _unchanged(repo, entry, found, path, old):
             plan.write[path] = new
-        elif new is not None and _matches(repo, stage, found, path, new):
+        elif new is not None and _matches(repo, entry, found, path, new):
             plan.adopt[path] = new
         else:
             plan.blocked.append(path)
@@ -195,21 +194,24 @@ def _careful(repo: Repository, stage: Stage, current: Flat, target: Flat, placer
     return plan
 
 
-def _unchanged(repo: Repository, stage: Stage, found: os.stat_result | None, path: str, item: TreeItem | None) -> bool:
+def _unchanged(
+    repo: Repository, entry: StageEntry | None, found: os.stat_result | None, path: str, item: TreeItem | None
+) -> bool:
     """Whether nothing would be lost at `path`: the file is as committed, or is not there at all."""
     if found is None:
         return True
     if item is None:
         # Nothing was tracked here: a folder is judged by what is in it, anything else is the user's.
         return _is_folder(found.st_mode)
-    return _is_folder(found.st_mode) or _matches(repo, stage, found, path, item)
+    return _is_folder(found.st_mode) or _matches(repo, entry, found, path, item)
 
 
-def _matches(repo: Repository, stage: Stage, found: os.stat_result | None, path: str, item: TreeItem) -> bool:
-    """Whether the worktree's file is this item: by its stat if the stage knows it, else by its content."""
+def _matches(
+    repo: Repository, entry: StageEntry | None, found: os.stat_result | None, path: str, item: TreeItem
+) -> bool:
+    """Whether the worktree's file is this item: by its stat if the stage's `entry` knows it, else by its content."""
     if found is None or _is_folder(found.st_mode):
         return False
-    entry = stage.get(path)
     if entry is not None and entry.stat is not None and entry.stat == stat_of(found):
         return (entry.mode, entry.id) == item
     size, digest = content_identity(repo.objects, item)

@@ -22,7 +22,7 @@ from mvc.objects.model import EXEC, LINK, is_file
 from mvc.objects.paths import check_path
 from mvc.repo.folders import HAS_DESCRIPTORS, Folder, Folders
 from mvc.repo.ignore import LEFTOVER_PREFIX
-from mvc.repo.replacing import drop_cached, remove, rename_over
+from mvc.repo.replacing import drop_cached, is_large, remove, rename_over
 from mvc.repo.stage import Stat, stat_of
 
 Buffer = bytes | bytearray | memoryview
@@ -47,9 +47,11 @@ class Placer:
         self, worktree: Path, *, force: bool = False, roomy: bool = False, by_descriptor: bool = HAS_DESCRIPTORS
     ) -> None:
         self._folders = Folders(worktree, by_descriptor=by_descriptor)
+        self._top = str(worktree)
         self._force = force
         self._roomy = roomy
-        self._checked: set[str] = set()
+        self._prefix = _temporary_name()
+        self._number = 0
 
     def __enter__(self) -> Placer:
         return self
@@ -66,15 +68,21 @@ class Placer:
         """Write a whole file, or with mode 0o120000 a link whose target is `data`."""
         self._check(path, mode)
         with self._folders.lock:
-            folder = self._folders.make(path.rpartition("/")[0], force=self._force)
-            temporary = _temporary_name()
-            step("create", f"{self._folders.top}/{path}")
+            above, _, name = path.rpartition("/")
+            folder = self._folders.make(above, force=self._force)
+            self._number += 1
+            temporary = f"{self._prefix}-{self._number}"
+            step("create", f"{self._top}/{path}")
             try:
                 if mode == LINK:
                     folder.symlink(bytes(data), temporary)
                 else:
                     _write_new(folder, temporary, data, mode)
-                return self._rename(folder, temporary, path)
+                if is_large(folder, name):
+                    return self._rename(folder, temporary, path)
+                step("rename", f"{self._top}/{path}")
+                self._rename_plainly(folder, temporary, name, path)
+                return stat_of(folder.lstat(name))
             except BaseException:
                 with suppress(OSError):
                     folder.unlink(temporary)
@@ -233,6 +241,14 @@ class Placer:
         # Not before: a rename moves the ctime.
         return stat_of(folder.lstat(name))
 
+    def _rename_plainly(self, folder: Folder, temporary: str, name: str, path: str) -> None:
+        try:
+            folder.rename(temporary, name)
+        except OSError as error:
+            if not self._clear_folder(folder, name, path, error):
+                raise
+            folder.rename(temporary, name)
+
     def _clear_folder(self, folder: Folder, name: str, path: str, error: OSError) -> bool:
         """Remove an empty folder that stands where a file is to be; False if `error` came from something else."""
         try:
@@ -328,9 +344,11 @@ def _link(folder: Folder, fd: int) -> str:
 def _write_new(folder: Folder, name: str, data: Buffer, mode: int) -> None:
     fd = folder.open(name, _CREATE, _permissions(mode))
     try:
-        view = memoryview(data).cast("B")
-        while view:
-            view = view[os.write(fd, view) :]
+        done = os.write(fd, data)
+        if done < len(data):
+            view = memoryview(data).cast("B")[done:]
+            while view:
+                view = view[os.write(fd, view) :]
     finally:
         os.close(fd)
 

@@ -47,6 +47,14 @@ def rename_over(folder: Folder, new: str, name: str, *, wait: bool) -> None:
         folder.rename(new, name)
 
 
+def is_large(folder: Folder, name: str) -> bool:
+    """Whether a file stands there of which `rename_over` takes care; no for a small one, or none."""
+    try:
+        return folder.lstat(name).st_size >= _LARGE
+    except FileNotFoundError:
+        return False
+
+
 def remove(folder: Folder, name: str, *, wait: bool) -> None:
     """Unlink a file; `wait` as in `rename_over`."""
     with _outliving(folder, name, wait=wait):

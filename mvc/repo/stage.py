@@ -126,7 +126,8 @@ class Stage:
         if tree != self._tree:
             self._tree = tree
             self._changed = True
-            self._built = None
+            if self._built is not None:
+                self._built = self._built.with_tree(tree)
 
     def forget_tree(self) -> None:
         """The tree is not there any more: say that none is known. No change worth saving."""
@@ -208,13 +209,16 @@ class Stage:
         impossible (a file where a folder was, and the other way round)."""
         path = entry.path
         entries = self._by_path()
-        had = self.get(path)
+        had = entries.get(path)
         ended = self._ended_conflict(path)
         if had is None:
             self._make_room(path)
             self._order = None
-        if had is None or ended or had.id != entry.id or had.mode != entry.mode:
             self._tree = None
+        elif self._tree is not None:
+            before = self._base.item(had) if isinstance(had, int) else (had.mode, had.id)
+            if ended or before != (entry.mode, entry.id):
+                self._tree = None
         self._seen.pop(path, None)
         entries[path] = entry if entry.conflict == 0 else entry._replace(conflict=0)
         self._touch()
@@ -293,8 +297,10 @@ class Stage:
 
 def stat_of(result: os.stat_result) -> Stat:
     """What the stage keeps of a file's stat."""
-    mtime, ctime = _signed(result.st_mtime_ns), _signed(result.st_ctime_ns)
-    return Stat(mtime, ctime, result.st_ino & (2 * _INT64 - 1), result.st_size)
+    mtime, ctime, inode = result.st_mtime_ns, result.st_ctime_ns, result.st_ino
+    if not (0 <= mtime < _INT64 and 0 <= ctime < _INT64 and 0 <= inode < _INT64):
+        mtime, ctime, inode = _signed(mtime), _signed(ctime), inode & (2 * _INT64 - 1)
+    return Stat(mtime, ctime, inode, result.st_size)
 
 
 def is_fresh(stat: Stat, now_ns: int) -> bool:
