@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from mvc.codecs.decode import decode
 from mvc.codecs.encode import encode
 from mvc.errors import IntegrityError, MissingObject
