@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mvc.errors import Unsupported
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, connect, find_remote
 from mvc.repo.repository import Repository
@@ -11,6 +12,7 @@ from mvc.sync.remotefsck import RemoteFsck, fsck_remote
 from mvc.sync.remotegc import RemoteGcResult, gc_remote
 from mvc.sync.remotegit import RemoteGit
 from mvc.sync.remoterepair import Repaired, repair
+from mvc.sync.remotes import Remote
 
 _DAY = 86400.0
 
@@ -50,10 +52,12 @@ def remote_gc(
 ) -> Collected:
     """Free what no ref of a remote needs (None: the one that HEAD's branch follows).
 
-    What is listed no more is deleted `prune_after_days` later, by default `gc.pruneExpire`. Raises as `gc_remote` does.
+    What is listed no more is deleted `prune_after_days` later, by default `gc.pruneExpire`. Raises as `gc_remote` does,
+    and Unsupported for a remote behind a server.
     """
     days = repo.settings.gc_prune_expire_days if prune_after_days is None else prune_after_days
     with connect(repo, find_remote(repo, name_or_url, outside), outside, push=True) as remote:
+        _require_store(remote, "gc")
         result = gc_remote(remote, grace=days * _DAY, dry_run=dry_run, who=caller.who, progress=caller.progress)
         return Collected(remote.backend.url, days, result)
 
@@ -70,9 +74,10 @@ def remote_fsck(
 ) -> RemoteChecked:
     """Check every object of a remote; with `mend` bring back what is here, and check again.
 
-    `drop_refs`: refs that cannot be made whole are deleted there.
+    `drop_refs`: refs that cannot be made whole are deleted there. Raises Unsupported for a remote behind a server.
     """
     with connect(repo, find_remote(repo, name_or_url, outside), outside, push=mend) as remote:
+        _require_store(remote, "fsck")
         url = remote.backend.url
         with RemoteGit(remote, caller.progress) as git:
             before = fsck_remote(remote, git, connectivity_only=connectivity_only, progress=caller.progress)
@@ -82,3 +87,12 @@ def remote_fsck(
         with RemoteGit(remote, caller.progress) as git:
             after = fsck_remote(remote, git, connectivity_only=connectivity_only, progress=caller.progress)
         return RemoteChecked(url, before, done, after)
+
+
+def _require_store(remote: Remote, verb: str) -> None:
+    """A server lists nothing to its clients and lets none of them delete, so that none can do harm."""
+    if remote.backend.capabilities.ask is not None:
+        raise Unsupported(
+            f"{remote.backend.url} is behind a server, which is cleaned and checked where its data lie",
+            hint=f"there: mvc remote {verb} FOLDER, or the URL of the server's store",
+        )

@@ -10,10 +10,15 @@ import pytest
 
 import mvc
 from mvc.backends.open import open_backend
-from mvc.errors import AuthError, MvcError
+from mvc.errors import AuthError, MvcError, Unsupported
 from mvc.hub.messages import Right
+from mvc.objects.model import Signature
 from mvc.ops.address import Address
+from mvc.ops.caller import Caller
+from mvc.ops.connect import Outside
 from mvc.ops.get import get
+from mvc.ops.init import init
+from mvc.ops.remote_care import remote_fsck, remote_gc
 from mvc.sync.view import RemoteView
 from tests.hub.made import SMALL, WEIGHTS, Made, pushed
 from tests.hub.serving import Running, serving
@@ -50,3 +55,13 @@ def test_without_a_token(server: Running, tmp_path: Path) -> None:
     environment = {"MVC_TOKEN": server.token(Right.READ, "other/*"), "MVC_ENDPOINT": server.url}
     with pytest.raises(MvcError):
         mvc.open(f"{server.url}/team/model@main:model.safetensors", environment=environment, cache=tmp_path / "cache")
+
+
+def test_care_of_a_server_is_refused_with_the_way_out(server: Running, tmp_path: Path) -> None:
+    environment = {"MVC_TOKEN": server.token(Right.ADMIN, "team/*"), "MVC_ENDPOINT": server.url}
+    repo = init(tmp_path / "work").repo
+    outside, caller = Outside(environment, tmp_path), Caller(Signature("a", "a@example.org", 1_700_000_000))
+    for care in (remote_gc, remote_fsck):
+        with pytest.raises(Unsupported) as told:
+            care(repo, f"{server.url}/team/model", outside=outside, caller=caller)
+        assert "behind a server" in told.value.message and "FOLDER" in str(told.value.hint)
