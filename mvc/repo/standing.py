@@ -21,6 +21,7 @@ from mvc.repo.place import Placer
 from mvc.repo.repository import Repository
 from mvc.repo.stage import StageEntry, stat_of
 from mvc.repo.tensors import file_chunks
+from mvc.settings import PIECE
 from mvc.store.chunkstore import ChunkStore
 from mvc.store.records import Buffer
 
@@ -28,16 +29,18 @@ _REACH = 16 * 1024**3
 """Bytes before and behind the place that is being written within which chunks are known: tensors move a bit."""
 _MOST = 65_536
 """Chunks that are known at once, some 10 MB."""
-_BEHIND = 64 * 1024 * 1024
-_STEP = 32 * 1024 * 1024
+_MARGIN = 16 * PIECE
+_STEP = 8 * PIECE
 
 
 class StandingFile:
     """Where the chunks of a file that stands in the worktree lie. `reach` by one thread; `read` from any."""
 
-    def __init__(self, fd: int, chunks: Iterator[tuple[int, ChunkRef, ManifestSegment]]) -> None:
+    def __init__(self, fd: int, chunks: Iterator[tuple[int, ChunkRef, ManifestSegment]], window: int) -> None:
+        """`window`: chunks that may be under way at once."""
         self._fd = fd
         self._chunks = chunks
+        self._behind = window * PIECE + _MARGIN
         self._ahead = 0
         self._dropped = 0
         self._places: dict[bytes, tuple[int, int]] = {}
@@ -72,10 +75,11 @@ class StandingFile:
             if self._places.get(name, (-1, 0))[0] == at:
                 del self._places[name]
         # Nobody will read it again, and the new file needs the memory: fresh memory may cost more than the write.
-        if offset - _BEHIND - self._dropped >= _STEP and hasattr(os, "posix_fadvise"):
+        done = offset - self._behind
+        if done - self._dropped >= _STEP and hasattr(os, "posix_fadvise"):
             with suppress(OSError):
-                os.posix_fadvise(self._fd, self._dropped, offset - _BEHIND - self._dropped, os.POSIX_FADV_DONTNEED)
-            self._dropped = offset - _BEHIND
+                os.posix_fadvise(self._fd, self._dropped, done - self._dropped, os.POSIX_FADV_DONTNEED)
+            self._dropped = done
 
     def close(self) -> None:
         """Nothing may be asked after this."""
@@ -94,8 +98,10 @@ class _Present:
         return self._chunks.read(name)
 
 
-def standing_file(repo: Repository, placer: Placer, chunks: ChunkStore, entry: StageEntry) -> StandingFile | None:
-    """The worktree's file, if it is chunked and looks as it did when the stage saw it."""
+def standing_file(
+    repo: Repository, placer: Placer, chunks: ChunkStore, entry: StageEntry, window: int
+) -> StandingFile | None:
+    """The worktree's file, if it is chunked and looks as it did when the stage saw it. `window` as of StandingFile."""
     if entry.stat is None or not hasattr(os, "preadv"):
         return None
     try:
@@ -104,7 +110,7 @@ def standing_file(repo: Repository, placer: Placer, chunks: ChunkStore, entry: S
         return None
     try:
         if stat_of(found) == entry.stat and is_manifest(blob := repo.objects.blob(entry.id)):
-            return StandingFile(fd, file_chunks(_Present(chunks), parse(blob)))
+            return StandingFile(fd, file_chunks(_Present(chunks), parse(blob)), window)
     except MvcError:
         pass
     os.close(fd)

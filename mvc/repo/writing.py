@@ -103,7 +103,8 @@ class _ChunkWriter:
         self._standing = standing
         self._buffers: list[bytearray] = []
         self._chunks = open_chunks(repo)
-        self._room = threading.Semaphore(max(repo.settings.store.window, 4))
+        self._window = max(repo.settings.store.window, 4)
+        self._room = threading.Semaphore(self._window)
 
     def run(self, items: Mapping[str, TreeItem]) -> dict[str, Stat]:
         stats: dict[str, Stat] = {}
@@ -127,7 +128,7 @@ class _ChunkWriter:
     def _start(self, pool: ThreadPoolExecutor, path: str, item: TreeItem) -> _Writing:
         manifest = _manifest(self._repo, path, item)
         entry = self._standing(path) if self._standing is not None else None
-        old = standing_file(self._repo, self._placer, self._chunks, entry) if entry is not None else None
+        old = entry and standing_file(self._repo, self._placer, self._chunks, entry, self._window)
         try:
             file = self._placer.begin(path, item.mode, manifest.size, reading=old is not None)
         except BaseException:
