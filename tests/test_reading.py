@@ -27,7 +27,7 @@ from mvc.filesystem import MvcFileSystem
 from mvc.lazy import load
 from mvc.objects import manifest as manifests
 from mvc.objects.model import LINK, TreeItem
-from mvc.ops import tensor_slices
+from mvc.ops import tensor_slices, windows
 from mvc.ops.ranged_file import RangedFile, open_model_file
 from mvc.ops.tensor_slices import TensorFile
 from mvc.sync.view import LocalView, RemoteView
@@ -120,6 +120,16 @@ def test_reads_anywhere(scene: Scene) -> None:
             ours.write(b"x")
     with pytest.raises(ValueError):
         ours.read(1)
+
+
+def test_one_read_of_several_windows(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "WINDOW", 1 << 20)
+    for url in scene.urls:
+        with mvc.open(f"{url}@main:model.safetensors") as file:
+            out = bytearray(len(MODEL) - 1)
+            file.seek(1)
+            assert file.readinto(out) == len(out)
+            assert out == MODEL[1:]
 
 
 def test_reading_in_order_reads_ahead(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,26 +20,23 @@ from typing import NamedTuple
 from mvc.errors import IntegrityError, ParseError, WouldOverwrite
 from mvc.fsio import RandomFile, fsync_dir, make_dirs, step
 from mvc.hashing import FileHasher, chunk_namer, digest
-from mvc.objects.manifest import ChunkRef, Manifest, ManifestSegment, parse
+from mvc.objects.manifest import Manifest, parse
 from mvc.objects.model import EXEC
 from mvc.ops.get_files import Wanted
 from mvc.ops.get_pieces import Pieces
 from mvc.ops.receipt import HOME
+from mvc.ops.windows import Piece, windows
 from mvc.progress import Progress
 from mvc.repo.folders import Folders
 from mvc.repo.tensors import file_chunks, read_chunk
 from mvc.sync.view import View
 
 PARTIAL = f"{HOME}/partial"
-WINDOW = 4 * 1024 * 1024
-"""Raw bytes of a batch, about: so many times `jobs`, and their bases, are in memory."""
 _GROUP = 16_384
 """Chunks whose places are looked up at once: those of 16 GiB."""
 _BLOCK = 4 * 1024 * 1024
 _OPEN = 3
 """Files that are under way at the most."""
-
-_Piece = tuple[int, ChunkRef, ManifestSegment]
 
 
 class _File(NamedTuple):
@@ -95,7 +92,7 @@ class Writer:
             while group := list(islice(pieces, _GROUP)):
                 if not file.resumed:  # else it may be that little is lacking
                     self._view.expect([ref.name for _, ref, _ in group if ref.name not in self._pieces])
-                for batch in _batches(group):
+                for batch in windows(group):
                     self._room.acquire()
                     future = self._pool.submit(self._batch, file, batch)
                     future.add_done_callback(lambda _: self._room.release())
@@ -124,7 +121,7 @@ class Writer:
             os.ftruncate(fd, manifest.size)
         return _File(path, fd, partial, manifest, wanted.item.mode, resumed)
 
-    def _batch(self, file: _File, pieces: Sequence[_Piece]) -> None:
+    def _batch(self, file: _File, pieces: Sequence[Piece]) -> None:
         """Write what of these pieces is not there yet."""
         out = RandomFile(file.path, fd=file.fd)
         if file.resumed:
@@ -199,19 +196,6 @@ def sync_folders(folder: Path, paths: Sequence[str]) -> None:
     for above in sorted({path.rpartition("/")[0] for path in paths} | {""}):
         with suppress(FileNotFoundError):
             fsync_dir(folder / above)
-
-
-def _batches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
-    batch: list[_Piece] = []
-    size = 0
-    for piece in pieces:
-        batch.append(piece)
-        size += piece[1].size
-        if size >= WINDOW:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _is_done(future: Future[None]) -> bool:

@@ -14,23 +14,20 @@ from threading import Lock
 from mvc.errors import IntegrityError, NotFound, ParseError, UsageError
 from mvc.objects import trees
 from mvc.objects.chunklist import parse as parse_list
-from mvc.objects.manifest import ChunkRef, ListRef, ManifestSegment
+from mvc.objects.manifest import ChunkRef, ListRef
 from mvc.objects.model import is_file, is_link, is_tree
 from mvc.ops.model_file import ModelFile, describe_file
+from mvc.ops.windows import Piece, windows
 from mvc.repo.tensors import read_chunk
 from mvc.sync.view import View
 
 Buffer = bytes | bytearray | memoryview
 
-_WINDOW = 4 * 1024 * 1024
-"""Raw bytes that one thread reads at a time."""
 _LISTS = 8
 """Chunk lists that are remembered: 64 GiB of a file."""
 _FIRST_AHEAD = 1024 * 1024
 _MOST_AHEAD = 8 * 1024 * 1024
 _MAX_LINKS = 16
-
-_Piece = tuple[int, ChunkRef, ManifestSegment]
 
 
 def open_model_file(view: View, commit: str, path: str) -> ModelFile:
@@ -93,20 +90,20 @@ class RangedFile:
         if self._file.blob is not None:
             out[:] = self._file.blob[offset : offset + len(out)]
             return
-        windows = list(_windows(self.pieces(offset, len(out))))
-        if len(windows) == 1:
-            self._window(windows[0], offset, out)
-        elif windows:
-            self._view.expect([ref.name for window in windows for _, ref, _ in window])
+        parts = list(windows(self.pieces(offset, len(out))))
+        if len(parts) == 1:
+            self._window(parts[0], offset, out)
+        elif parts:
+            self._view.expect([ref.name for window in parts for _, ref, _ in window])
             with ThreadPoolExecutor(self._view.jobs, thread_name_prefix="read") as pool:
-                list(pool.map(lambda window: self._window(window, offset, out), windows))
+                list(pool.map(lambda window: self._window(window, offset, out), parts))
 
     def ensure(self, offset: int, length: int) -> None:
         """Say that these bytes will be read soon: what is lacking comes in few requests."""
         if self._file.blob is None:
             self._view.chunks.ensure(ref.name for _, ref, _ in self.pieces(offset, length))
 
-    def pieces(self, offset: int, length: int) -> Iterator[_Piece]:
+    def pieces(self, offset: int, length: int) -> Iterator[Piece]:
         """(offset in the file, chunk, segment) of each chunk that holds some of these bytes."""
         end = min(offset + length, self.size)
         number = max(0, bisect_right(self._starts, offset) - 1)
@@ -114,7 +111,7 @@ class RangedFile:
             yield from self._in_segment(number, offset, end)
             number += 1
 
-    def _in_segment(self, number: int, offset: int, end: int) -> Iterator[_Piece]:
+    def _in_segment(self, number: int, offset: int, end: int) -> Iterator[Piece]:
         segment, start = self._segments[number], self._starts[number]
         for ref in segment.chunks:
             if start >= end:
@@ -151,7 +148,7 @@ class RangedFile:
                     self._lists.popitem(last=False)
         return found
 
-    def _window(self, pieces: list[_Piece], offset: int, out: memoryview) -> None:
+    def _window(self, pieces: list[Piece], offset: int, out: memoryview) -> None:
         with self._view.batch([ref.name for _, ref, _ in pieces]) as records:
             for start, ref, segment in pieces:
                 data = memoryview(read_chunk(records, ref, segment, self._file.path)).cast("B")
@@ -159,19 +156,6 @@ class RangedFile:
                 at = max(0, start - offset)
                 part = data[skip : skip + len(out) - at]
                 out[at : at + len(part)] = part
-
-
-def _windows(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
-    window: list[_Piece] = []
-    size = 0
-    for piece in pieces:
-        window.append(piece)
-        size += piece[1].size
-        if size >= _WINDOW:
-            yield window
-            window, size = [], 0
-    if window:
-        yield window
 
 
 class RawFile(io.RawIOBase):

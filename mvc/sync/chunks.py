@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -33,13 +33,10 @@ from mvc.store.writer import PackWriter
 from mvc.sync import keys
 from mvc.sync.destination import absent, has_room
 from mvc.sync.located import index_for
+from mvc.sync.ranges import runs
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote, RemoteConfig, configured
 
-_GAP = 128 * 1024
-"""Records no further apart are read in one request: that costs less than another one."""
-_RANGE = 8 * 1024 * 1024
-"""A request asks for no more, unless one record is larger."""
 _SEAL = 256 * 1024 * 1024
 """So much is lost at the most when bringing is killed."""
 _BATCH = 4096
@@ -231,7 +228,7 @@ class _Run:
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="receive") as pool:
             running: set[Future[None]] = set()
             try:
-                for batch in _ranges(rows):
+                for batch in runs(rows):
                     running.add(pool.submit(self._range, batch))
                     while len(running) > 2 * self._jobs:
                         done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -278,20 +275,6 @@ class _Run:
         self._progress.advance(len(record))
         with self._lock:
             self.chunks += 1
-
-
-def _ranges(rows: Sequence[_Wanted]) -> Iterator[Sequence[_Wanted]]:
-    """Runs of records that one request brings: of one pack, near each other."""
-    begin = 0
-    for at in range(1, len(rows) + 1):
-        if at < len(rows):
-            first, last, following = rows[begin].place, rows[at - 1].place, rows[at].place
-            gap = following.offset - (last.offset + last.record_size)
-            length = following.offset + following.record_size - first.offset
-            if following.pack == first.pack and 0 <= gap <= _GAP and length <= _RANGE:
-                continue
-        yield rows[begin:at]
-        begin = at
 
 
 class FromRemotes:

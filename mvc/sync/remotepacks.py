@@ -17,12 +17,10 @@ from mvc.store.packfile import PackBuilder
 from mvc.store.records import Location, is_sound, parse_record
 from mvc.sync import keys
 from mvc.sync.outgoing import new_pack
+from mvc.sync.ranges import runs
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote
 from mvc.sync.state import State
-
-_GAP = 128 * 1024
-_RANGE = 8 * 1024 * 1024
 
 
 class PacksOut:
@@ -107,21 +105,6 @@ def _read(remote: Remote, run: Sequence[Row]) -> memoryview:
         return memoryview(remote.backend.get(key, first.offset, length))
     except NotFound as error:
         raise IntegrityError(f"{remote.backend.url} lacks its '{key}'", hint="mvc remote fsck") from error
-
-
-def runs(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Runs of rows that one request brings: of one pack, near each other."""
-    begin = 0
-    for at in range(1, len(rows) + 1):
-        if at < len(rows):
-            first, last, following = rows[begin].place, rows[at - 1].place, rows[at].place
-            gap = following.offset - (last.offset + last.record_size)
-            length = following.offset + following.record_size - first.offset
-            if following.pack == first.pack and 0 <= gap <= _GAP and length <= _RANGE:
-                continue
-        if begin < at:
-            yield rows[begin:at]
-        begin = at
 
 
 def graph_of(index: RemoteIndex, state: State, folder: Path) -> Graph | None:
