@@ -12,12 +12,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 RANKS = {
     0: "__version__ errors progress hashing fsio renaming settings lazy",
-    1: "chunking codecs formats",
+    1: "chunking codecs formats charts",
     2: "store backends",
     3: "objects",
     4: "repo metadata",
-    5: "ops sync gitlink importers",
-    6: "cli hub api reading",
+    5: "ops sync gitlink importers exporters catalogue",
+    6: "cli hub api reading training",
     7: "__main__ filesystem",
 }
 RANK = {part: rank for rank, parts in RANKS.items() for part in parts.split()}

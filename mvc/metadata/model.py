@@ -31,19 +31,65 @@ class Dataset(NamedTuple):
     """Bytes, of a local file or of all files of a local folder."""
     files: int | None = None
     """Number of files of a local folder."""
+    split: str | None = None
+    """Which part of it: "train", "validation"."""
+    licence: str | None = None
+    """As SPDX names it, where it is known: "CC-BY-4.0"."""
+
+
+class Base(NamedTuple):
+    """What a model was fine-tuned from: a commit of this repository, or a URI (with `commit`, an mvc repository's)."""
+
+    commit: str | None = None
+    """40 hex digits."""
+    location: str | None = None
+    """A URI without credentials; None for this repository."""
+    path: str | None = None
+    """Of the base's file, where one is known."""
+    of: str | None = None
+    """The file of this commit that was made from it; None for the commit as a whole."""
+    found: bool = False
+    """Whether mvc saw it in the tensors; else somebody said so."""
+
+
+class Table(NamedTuple):
+    """A figure of rows and columns, such as a confusion matrix."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    """Scalars; each row as long as `columns`."""
+
+
+class Point(NamedTuple):
+    """What a series says of one step."""
+
+    step: int
+    values: Mapping[str, Any]
+    """Metric name to number."""
+
+
+_NO_TABLES: Mapping[str, Table] = MappingProxyType({})
 
 
 class CommitMetadata(NamedTuple):
-    """The four files of `.mvcmeta/`. False where they say nothing. (NamedTuples, as `log` has to start quickly.)"""
+    """The files of `.mvcmeta/`. False where they say nothing. (NamedTuples, as `log` has to start quickly.)"""
 
     params: Flat = _NONE
     metrics: Flat = _NONE
     """Numbers as a rule. A name may be scoped to a path: "accuracy@model.safetensors"."""
     datasets: tuple[Dataset, ...] = ()
     environment: Flat = _NONE
+    tags: Flat = _NONE
+    """Free words: {"task": "ner"}."""
+    links: Flat = _NONE
+    """The run elsewhere: {"wandb.url": "https://...", "slurm.job": "4711"}."""
+    bases: tuple[Base, ...] = ()
+    tables: Mapping[str, Table] = _NO_TABLES
+    series: tuple[Point, ...] = ()
+    """Metrics by step, in its order. Read only when asked for: it may be long."""
 
     def __bool__(self) -> bool:
-        return bool(self.params or self.metrics or self.datasets or self.environment)
+        return any(self)
 
 
 NOTHING = CommitMetadata()
