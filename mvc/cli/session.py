@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 TYPES = {
     "repository": "mvc.repo.repository:Repository",
     "signature": "mvc.objects.model:Signature",
+    "moment": "mvc.objects.dates:parse_moment",
     "caller": "mvc.ops.caller:Caller",
     "config": "mvc.objects.config:Config",
     "settings": "mvc.objects.options:resolve",
@@ -170,8 +171,11 @@ class Session:
                 raise
             user = self.environment.get("USER") or self.environment.get("USERNAME") or "unknown"
             who = Author(user, f"{user}@{_host(self.environment)}")
-        now = int(time.time())
-        offset = (time.localtime(now).tm_gmtoff or 0) // 60
+        if given := self.environment.get("MVC_DATE"):
+            now, offset = load(TYPES["moment"])(given)
+        else:
+            now = int(time.time())
+            offset = (time.localtime(now).tm_gmtoff or 0) // 60
         signature: Signature = load(TYPES["signature"])(who.name, who.email, now, offset)
         caller: Caller = load(TYPES["caller"])(signature, self.progress, self.lock_wait)
         return caller

@@ -33,6 +33,8 @@ _EXACT = re.compile(
     re.IGNORECASE,
 )
 _EPOCH = re.compile(r"@?(?P<seconds>\d{9,12}|(?<=@)\d{1,12})(?:\s+[-+]\d{4})?\Z")
+_TRAILING_ZONE = re.compile(r"(?:(?<=\d)|\s)(Z|UTC|GMT|(?:(?<=\s)|(?<=:\d\d))[-+]\d{2}:?\d{2})\s*\Z", re.IGNORECASE)
+"""Behind a time or a space only: the last part of 2026-01-31 is none."""
 _TOKEN = re.compile(
     r"(?P<clock>\d{1,2}:\d{2}(?::\d{2})?)(?:\.\d+)?|(?P<iso>\d{4}[-/.]\d{1,2}[-/.]\d{1,2})"
     r"|(?P<slashed>\d{1,2}/\d{1,2}/\d{2,4})|(?P<dotted>\d{1,2}\.\d{1,2}\.\d{4})"
@@ -53,6 +55,15 @@ def parse_date(text: str, now: int | None = None) -> int:
         raise UsageError(
             f"'{text}' is not a date", hint='as in: 2026-01-31, "2026-01-31 12:00", yesterday, "2 weeks ago"'
         ) from error
+
+
+def parse_moment(text: str, now: int | None = None) -> tuple[int, int]:
+    """As `parse_date`, with the zone that stands at its end, in minutes east of UTC; else the local one then."""
+    moment = parse_date(text, now)
+    zone = _TRAILING_ZONE.search(text)
+    if zone:
+        return moment, _zone(zone[1]) or 0
+    return moment, (time.localtime(moment).tm_gmtoff or 0) // 60
 
 
 def _exact(found: re.Match[str], now: int) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.world import Mvc
+from tests.cli.world import Mvc, Ran
 
 _IDS = re.compile(r"\b[0-9a-f]{7,40}\b")
 _ADDED = (
@@ -62,11 +62,15 @@ class Twins:
         )
         return ran.returncode, ran.stdout, ran.stderr
 
+    def _ours(self, cwd: Path, *arguments: str, code: int | None = 0) -> Ran:
+        """mvc, at the time of git's last command: commits that one clock orders must not meet another's seconds."""
+        return self._mvc(*arguments, cwd=cwd, code=code, MVC_DATE=f"@{self._times} +0000")
+
     def quietly(self, who: str, *arguments: str) -> None:
         """Both must succeed; what they say does not matter."""
         code, _, err = self._git(self._top / "git" / who, *arguments)
         assert code == 0, err
-        self._mvc(*arguments, cwd=self._top / "mvc" / who)
+        self._ours(self._top / "mvc" / who, *arguments)
 
     def commit(self, who: str, name: str, text: str) -> None:
         """A commit of one file."""
@@ -78,7 +82,7 @@ class Twins:
     def alike(self, who: str, *arguments: str, code: int | None = 0) -> str:
         """Both say the same, and end well or badly alike (with mvc's exit code `code`); returns what was said."""
         git_code, git_out, git_err = self._git(self._top / "git" / who, *arguments)
-        ran = self._mvc(*arguments, cwd=self._top / "mvc" / who, code=None)
+        ran = self._ours(self._top / "mvc" / who, *arguments, code=None)
         said = self._said(ran.out, ran.err, "mvc")
         assert said == self._said(git_out, git_err, "git")
         assert (ran.code == 0) == (git_code == 0)

@@ -263,6 +263,21 @@ def test_who_is_not_known(mvc: Mvc, repo: Path, history: History) -> None:
     assert "ann <ann@" in (repo / ".mvc/logs/refs/heads/topic").read_text()
 
 
+def test_the_date_may_be_given(mvc: Mvc, tmp_path: Path) -> None:
+    """Then the same files by the same author make the same commit, here and elsewhere."""
+    ids = set()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        mvc("init", "-q", cwd=tmp_path / name)
+        (tmp_path / name / "f").write_text("1")
+        mvc("add", "f", cwd=tmp_path / name)
+        mvc("commit", "-qm", "x", "--no-environment", cwd=tmp_path / name, MVC_DATE="2026-01-31 12:00 +0100")
+        ids.add(mvc("rev-parse", "HEAD", cwd=tmp_path / name).out)
+        assert "Sat Jan 31 12:00:00 2026 +0100" in mvc("log", cwd=tmp_path / name).out
+    assert len(ids) == 1
+    assert "'nonsense' is not a date" in mvc("commit", "-m", "x", cwd=tmp_path / "a", code=2, MVC_DATE="nonsense").err
+
+
 def test_the_author_falls_back_to_git(mvc: Mvc, repo: Path, history: History, tmp_path: Path) -> None:
     history.commit("one", {"a": "1"})
     history.write()

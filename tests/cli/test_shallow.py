@@ -19,7 +19,7 @@ class Shallow(Twins):
     def clone(self, name: str, *options: str) -> None:
         code, _, err = self._git(self._top / "git", "clone", "-q", "--no-local", *options, "hub", name)
         assert code == 0, err
-        self._mvc("clone", "-q", *options, "hub", name, cwd=self._top / "mvc")
+        self._ours(self._top / "mvc", "clone", "-q", *options, "hub", name)
 
     def same(self, name: str) -> list[str]:
         """Both see the same history, ends and refs; real git finds nothing wrong with ours. Returns subjects."""

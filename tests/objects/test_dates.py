@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvc.errors import UsageError
-from mvc.objects.dates import parse_date
+from mvc.objects.dates import parse_date, parse_moment
 
 AS_GIT = """
 2026-01-01 | 2026.01.01 | 2026/1/2 | 2026-01-01 12:34:56 | 2026-01-01 12:34 | 2026-01-01T12:34:56Z
@@ -83,6 +83,26 @@ def test_days_of_the_week_lie_in_the_past() -> None:
 def test_months_and_years_that_lack_the_day_go_on() -> None:
     end_of_march = 1_774_958_400  # 2026-03-31 12:00 UTC
     assert time.gmtime(parse_date("last month", end_of_march))[:3] == (2026, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@1700000000 +0000", (1_700_000_000, 0)),
+        ("1700000000 -0130", (1_700_000_000, -90)),
+        ("2026-01-01 12:00 +01:00", (1_767_265_200, 60)),
+        ("2026-01-01T12:00:00Z", (1_767_268_800, 0)),
+        ("2026-01-01 12:00:00+0530", (1_767_249_000, 330)),
+    ],
+)
+def test_a_moment_has_its_zone(text: str, expected: tuple[int, int]) -> None:
+    assert parse_moment(text) == expected
+
+
+def test_a_moment_without_a_zone_is_local() -> None:
+    moment, offset = parse_moment("2026-07-01 12:00")
+    assert offset * 60 == time.localtime(moment).tm_gmtoff
+    assert parse_moment("2026-01-31", moment)[1] * 60 == time.localtime(parse_moment("2026-01-31", moment)[0]).tm_gmtoff
 
 
 def test_zones() -> None:
