@@ -9,8 +9,8 @@ from mvc.errors import MvcError
 from mvc.formats.base import ReadAt
 from mvc.objects import manifest as manifests
 from mvc.objects import trees
-from mvc.objects.database import Objects
 from mvc.objects.model import TreeItem, is_file
+from mvc.objects.reader import ObjectReader
 from mvc.objects.walk import Selection, walk
 from mvc.repo.bases import Candidate, Option, Wanted, coverage, rank
 from mvc.repo.repository import Repository
@@ -29,8 +29,16 @@ _MODEL_SUFFIXES = frozenset(
 class BaseFinder:
     """Finds the options for each file of one `ingest`. Reads manifests only, but for a few samples."""
 
-    def __init__(self, repo: Repository, chunks: ChunkSource, standing: Mapping[str, TreeItem]) -> None:
+    def __init__(
+        self,
+        repo: Repository,
+        chunks: ChunkSource,
+        standing: Mapping[str, TreeItem],
+        objects: ObjectReader | None = None,
+    ) -> None:
+        """`objects`: where manifests are read, if not in the repository (a batch that holds more)."""
         self._repo = repo
+        self._objects = objects or repo.objects
         self._chunks = chunks
         self._standing = standing
         self._session: list[Candidate] = []
@@ -73,13 +81,13 @@ class BaseFinder:
     def _parse_all(self, items: Iterable[TreeItem]) -> Iterator[Candidate]:
         for item in items:
             if item.id not in self._parsed:
-                self._parsed[item.id] = _candidate(self._repo.objects, item)
+                self._parsed[item.id] = _candidate(self._objects, item)
             candidate = self._parsed[item.id]
             if candidate is not None:
                 yield candidate
 
 
-def _candidate(objects: Objects, item: TreeItem) -> Candidate | None:
+def _candidate(objects: ObjectReader, item: TreeItem) -> Candidate | None:
     """The candidate that a tree item is, if it is a chunked file with tensors. What is damaged is none."""
     if not is_file(item.mode):
         return None

@@ -12,7 +12,6 @@ from mvc.errors import FileChanged, ParseError
 from mvc.formats.base import Layout
 from mvc.formats.beside import Beside
 from mvc.formats.registry import detect
-from mvc.fsio import RandomFile
 from mvc.hashing import FileHasher
 from mvc.objects import chunklist
 from mvc.objects.batch import ObjectBatch
@@ -22,6 +21,7 @@ from mvc.progress import Progress
 from mvc.repo.bases import Option, Wanted, assign
 from mvc.repo.candidates import BaseFinder
 from mvc.repo.encoding import Buffer, ChunkEncoder, Piece, SegmentChunks
+from mvc.repo.sourcefiles import Opened
 from mvc.repo.tensornames import name_keys
 from mvc.settings import PIECE
 
@@ -72,17 +72,19 @@ class FileReading:
 
 def read_file(
     path: str,
-    file: RandomFile,
+    file: Opened,
     found: os.stat_result,
     encoder: ChunkEncoder,
     finder: BaseFinder,
     beside: Beside,
     settle: Callable[[set[str]], None],
     progress: Progress,
+    seen: Callable[[Buffer], object] | None = None,
 ) -> FileReading | None:
     """Cut a file, and hand its pieces to the encoder; None if it ended before the size it had at first.
 
-    `settle` is told the names of the file's tensors before bases are looked for.
+    `settle` is told the names of the file's tensors before bases are looked for; `seen` all of its bytes, in order,
+    as they are stored.
     """
     layout = _layout(path, file, found.st_size, beside, progress)
     planned = list(plan(layout, found.st_size))
@@ -93,7 +95,7 @@ def read_file(
     reading = FileReading(path, found, layout.format if layout else "opaque", tensor_keys=keys)
     batches = _Batches(encoder, reading, progress)
     try:
-        whole = _cut(planned, options, file, batches)
+        whole = _cut(planned, options, file, batches, seen)
     except FileChanged:  # content-defined chunking met the end of the file before it was due
         whole = False
     batches.send()
@@ -103,7 +105,13 @@ def read_file(
     return reading
 
 
-def _cut(planned: Sequence[PlannedSegment], options: list[Option], file: RandomFile, batches: _Batches) -> bool:
+def _cut(
+    planned: Sequence[PlannedSegment],
+    options: list[Option],
+    file: Opened,
+    batches: _Batches,
+    seen: Callable[[Buffer], object] | None,
+) -> bool:
     """Read a file from front to back; False if it ends too early."""
     reading, encoder = batches.reading, batches.encoder
     hasher, window = FileHasher(), _Window(file)
@@ -114,6 +122,8 @@ def _cut(planned: Sequence[PlannedSegment], options: list[Option], file: RandomF
         for offset, length in pieces(segment, window.read_at):
             piece = _read_piece(file, window, chunks, offset, length, encoder)
             hasher.update(piece.raw)
+            if seen is not None:
+                seen(piece.raw)
             batches.add(piece)
             if len(piece.raw) != length:
                 return False
@@ -148,7 +158,7 @@ class _Batches:
 class _Window:
     """Reads ahead for content-defined chunking, so that a chunk is a view of what has been read already."""
 
-    def __init__(self, file: RandomFile) -> None:
+    def __init__(self, file: Opened) -> None:
         self._file = file
         self._offset = 0
         self._data = b""
@@ -167,7 +177,7 @@ class _Window:
 
 
 def _read_piece(
-    file: RandomFile, window: _Window, chunks: SegmentChunks, offset: int, length: int, encoder: ChunkEncoder
+    file: Opened, window: _Window, chunks: SegmentChunks, offset: int, length: int, encoder: ChunkEncoder
 ) -> Piece:
     index = len(chunks.refs)
     chunks.refs.append(None)
@@ -182,7 +192,7 @@ def _read_piece(
     return Piece(chunks, index, file.read_at(offset, length) if view is None else view, lambda: buffers.unclaim(length))
 
 
-def _layout(path: str, file: RandomFile, size: int, beside: Beside, progress: Progress) -> Layout | None:
+def _layout(path: str, file: Opened, size: int, beside: Beside, progress: Progress) -> Layout | None:
     try:
         return detect(file.read_at, size, path, beside)
     except ParseError as error:

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import os
 import stat as st
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from mvc.errors import FileChanged, NotFound, Refused, UnsafePath
-from mvc.fsio import RandomFile
 from mvc.hashing import chunk_namer
 from mvc.objects.batch import ObjectBatch
 from mvc.objects.manifest import is_manifest
 from mvc.objects.model import EXEC, FILE, LINK, TreeItem
 from mvc.progress import SILENT, Progress
 from mvc.repo.candidates import BaseFinder
-from mvc.repo.encoding import ChunkEncoder
+from mvc.repo.encoding import Buffer, ChunkEncoder
 from mvc.repo.fileread import FileReading, read_file
 from mvc.repo.place import Placer
 from mvc.repo.repository import Repository
@@ -30,6 +30,10 @@ from mvc.settings import SMALL_FILE
 from mvc.store.writer import PackWriter
 
 _ATTEMPTS = 3
+
+Seen = Callable[[str, Buffer], object]
+"""Told a chunked file's path and bytes, in order, as they are stored; anew from its beginning if it changed meanwhile
+(its source was then asked to open it again)."""
 
 
 class Ingested(NamedTuple):
@@ -85,6 +89,26 @@ def ingest_files(
     `further` are files beside them that may say where their tensors lie.
     """
     return _ingest(repo, writer, batch, list(files), NamedFiles(files), standing, progress, further)
+
+
+def ingest_large(
+    repo: Repository,
+    writer: PackWriter,
+    batch: ObjectBatch,
+    paths: Sequence[str],
+    files: SourceFiles,
+    *,
+    standing: Mapping[str, TreeItem],
+    seen: Seen,
+    progress: Progress = SILENT,
+) -> list[Ingested]:
+    """Chunk files that may come from anywhere, in this order. Nothing is flushed: the caller does, and seals the batch.
+
+    `standing` may name manifests that are only in the batch so far.
+    """
+    session = _Session(repo, writer, batch, files, standing, Surroundings(files), progress, seen)
+    done = session.run(paths)
+    return [done[path] for path in paths]
 
 
 def _ingest(
@@ -143,10 +167,11 @@ class _Session:
         standing: Mapping[str, TreeItem],
         around: Surroundings,
         progress: Progress,
+        seen: Seen | None = None,
     ) -> None:
-        self._repo, self._writer, self._batch = repo, writer, batch
+        self._repo, self._writer, self._batch, self._seen = repo, writer, batch, seen
         self._files, self._standing, self._around, self._progress = files, standing, around, progress
-        self._finder = BaseFinder(repo, writer, standing)
+        self._finder = BaseFinder(repo, writer, standing, batch.reader)
         self._done: dict[str, Ingested] = {}
 
     def run(self, paths: Iterable[str]) -> dict[str, Ingested]:
@@ -165,7 +190,7 @@ class _Session:
     def _read(self, path: str, encoder: ChunkEncoder, open_files: list[FileReading]) -> FileReading:
         """Read one file to its end; again if it changed meanwhile."""
         for _ in range(_ATTEMPTS):
-            with RandomFile(path, fd=self._files.open_read(path)) as file:
+            with self._files.open_file(path) as file:
                 before = file.stat()
                 if not st.S_ISREG(before.st_mode):
                     raise Refused(f"'{path}' is neither a file nor a link", hint="add it to .mvcignore")
@@ -176,9 +201,8 @@ class _Session:
                         open_files.remove(other)
                         self._finish(other, encoder)
 
-                reading = read_file(
-                    path, file, before, encoder, self._finder, self._around.of(path), settle, self._progress
-                )
+                beside, seen = self._around.of(path), partial(self._seen, path) if self._seen else None
+                reading = read_file(path, file, before, encoder, self._finder, beside, settle, self._progress, seen)
                 after = file.stat()
             if reading is not None and (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
                 return reading

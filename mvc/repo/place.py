@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mvc.errors import UnsafePath, WouldOverwrite
-from mvc.fsio import step
+from mvc.fsio import RandomFile, step
 from mvc.objects.model import EXEC, LINK, is_file
 from mvc.objects.paths import check_path
 from mvc.repo.folders import HAS_DESCRIPTORS, Folder, Folders
@@ -211,6 +211,10 @@ class Placer:
     def open_known(self, path: str) -> tuple[int, os.stat_result]:
         """As `open_read`, with the stat of what was opened."""
         return self._folders.open_known(path)
+
+    def open_file(self, path: str) -> RandomFile:
+        """As `open_read`, to be read at any place."""
+        return RandomFile(path, fd=self.open_read(path))
 
     def readlink(self, path: str) -> bytes:
         """A link's target; OSError if there is none."""

@@ -13,6 +13,20 @@ from mvc.formats.beside import Beside
 from mvc.fsio import RandomFile
 
 
+class Opened(Protocol):
+    """A file that can be read at any place. `mvc.fsio.RandomFile` is one."""
+
+    def __enter__(self) -> Opened: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def stat(self) -> os.stat_result: ...
+
+    def read_at(self, offset: int, length: int) -> bytes: ...
+
+    def read_into(self, offset: int, out: memoryview) -> int: ...
+
+
 class SourceFiles(Protocol):
     """Files by tree path. `mvc.repo.place.Placer` is one for a worktree: it follows no link."""
 
@@ -22,6 +36,9 @@ class SourceFiles(Protocol):
 
     def open_known(self, path: str) -> tuple[int, os.stat_result]:
         """As `open_read`, with the stat of what was opened."""
+
+    def open_file(self, path: str) -> Opened:
+        """To be read at any place, and from its beginning to its end. A file that changed may be opened again."""
 
     def readlink(self, path: str) -> bytes: ...
 
@@ -55,6 +72,9 @@ class NamedFiles:
     def open_known(self, path: str) -> tuple[int, os.stat_result]:
         fd = self.open_read(path)
         return fd, os.fstat(fd)
+
+    def open_file(self, path: str) -> RandomFile:
+        return RandomFile(path, fd=self.open_read(path))
 
     def readlink(self, path: str) -> bytes:
         return os.fsencode(os.readlink(self._files[path]))
@@ -90,5 +110,5 @@ class Surroundings:
             with self._further.open(path) as found:
                 yield found
             return
-        with RandomFile(path, fd=self._files.open_read(path)) as file:
+        with self._files.open_file(path) as file:
             yield file.read_at, file.stat().st_size
