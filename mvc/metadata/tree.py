@@ -1,44 +1,74 @@
-"""The metadata of a commit in its tree: `.mvcmeta/`, a closed list of small YAML files (docs/format/metadata.md)."""
+"""The metadata of a commit in its tree: `.mvcmeta/`, a closed list of small files (docs/format/metadata.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mvc.errors import ParseError
 from mvc.lazy import load
 from mvc.metadata.lean import loads, loads_flat
-from mvc.metadata.model import NOTHING, CommitMetadata, Dataset
+from mvc.metadata.model import NOTHING, CommitMetadata
 from mvc.metadata.values import MAX_BYTES, flatten, nest
 from mvc.objects import trees
 from mvc.objects.model import FILE, TreeEntry
 from mvc.objects.reader import ObjectReader
 
 if TYPE_CHECKING:
+    from mvc.metadata.model import Point
     from mvc.objects.batch import ObjectBatch
+
+_Read = TypeVar("_Read")
 
 PARAMS = "params.yaml"
 METRICS = "metrics.yaml"
 DATASETS = "datasets.yaml"
 ENVIRONMENT = "environment.yaml"
+TAGS = "tags.yaml"
+LINKS = "links.yaml"
+LINEAGE = "lineage.yaml"
+TABLES = "tables.yaml"
+SERIES = "series.jsonl"
+
 _FULL_READER = "mvc.metadata.files:grouped_values"
 """Loaded for files that mvc did not write."""
 
 _WRITER = "mvc.metadata.canonical:dumps"
 """Loaded to commit, not to read."""
 
-FILES = (DATASETS, ENVIRONMENT, METRICS, PARAMS)
+_RECORDS = {
+    DATASETS: ("mvc.metadata.records:datasets", "mvc.metadata.records:dataset_groups"),
+    TAGS: ("mvc.metadata.records:tags", "mvc.metadata.records:tag_groups"),
+    LINEAGE: ("mvc.metadata.records:bases", "mvc.metadata.records:base_groups"),
+    TABLES: ("mvc.metadata.records:tables", "mvc.metadata.records:table_groups"),
+}
+"""What reads and what makes the groups of the files that are more than names and values; not what `log` asks for."""
+
+_SERIES_READER = "mvc.metadata.series:read_series"
+_SERIES_WRITER = "mvc.metadata.series:dump_series"
+_MAX_SERIES = 16 * 1024 * 1024
+
+FILES = (DATASETS, ENVIRONMENT, LINEAGE, LINKS, METRICS, PARAMS, TABLES, TAGS)
+"""What is read unless a part is asked for: all but the series, which may be long."""
+
+EVERY_FILE = (*FILES, SERIES)
 
 
 def write_tree(batch: ObjectBatch, metadata: CommitMetadata) -> str | None:
     """Write the files of `.mvcmeta/`; returns the tree's id, or None when there is nothing to say."""
-    groups: dict[str, Mapping[str, Any]] = {
-        DATASETS: {dataset.name: _dataset_fields(dataset) for dataset in metadata.datasets},
-        ENVIRONMENT: nest(metadata.environment),
-        METRICS: nest(metadata.metrics),
-        PARAMS: nest(metadata.params),
+    values: dict[str, Any] = {
+        DATASETS: metadata.datasets,
+        ENVIRONMENT: metadata.environment,
+        LINEAGE: metadata.bases,
+        LINKS: metadata.links,
+        METRICS: metadata.metrics,
+        PARAMS: metadata.params,
+        TABLES: metadata.tables,
+        TAGS: metadata.tags,
     }
-    entries = [TreeEntry(name, FILE, batch.blob(_encoded(name, values))) for name, values in groups.items() if values]
+    entries = [TreeEntry(name, FILE, batch.blob(_encoded(name, one))) for name, one in values.items() if one]
+    if metadata.series:
+        entries.append(TreeEntry(SERIES, FILE, batch.blob(load(_SERIES_WRITER)(metadata.series))))
     return batch.tree(entries) if entries else None
 
 
@@ -71,8 +101,13 @@ class MetadataReader:
             made = CommitMetadata(
                 params=self._part(PARAMS, found, _flat) or {},
                 metrics=self._part(METRICS, found, _flat) or {},
-                datasets=self._part(DATASETS, found, _datasets) or (),
+                datasets=self._part(DATASETS, found, _records) or (),
                 environment=self._part(ENVIRONMENT, found, _flat) or {},
+                tags=self._part(TAGS, found, _records) or {},
+                links=self._part(LINKS, found, _flat) or {},
+                bases=self._part(LINEAGE, found, _records) or (),
+                tables=self._part(TABLES, found, _records) or {},
+                series=self._part(SERIES, found, _series) or (),
             )
             self._folder = (folder, made)
         return self._folder[1]
@@ -87,9 +122,10 @@ class MetadataReader:
         return last[1]
 
 
-def _encoded(name: str, values: Mapping[str, Any]) -> bytes:
+def _encoded(name: str, values: Any) -> bytes:
+    groups = load(_RECORDS[name][1])(values) if name in _RECORDS else nest(values)
     try:
-        data: bytes = load(_WRITER)(values).encode()
+        data: bytes = load(_WRITER)(groups).encode()
     except UnicodeEncodeError as error:
         raise ParseError(f"{name}: text that is not Unicode") from error
     if len(data) > MAX_BYTES:
@@ -97,20 +133,10 @@ def _encoded(name: str, values: Mapping[str, Any]) -> bytes:
     return data
 
 
-def _dataset_fields(dataset: Dataset) -> dict[str, Any]:
-    fields = {
-        "location": dataset.location,
-        "digest": dataset.digest,
-        "size": dataset.size,
-        "files": dataset.files,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _blob(objects: ObjectReader, name: str, blob_id: str) -> bytes:
-    data = objects.blob_within(blob_id, MAX_BYTES)
+def _blob(objects: ObjectReader, name: str, blob_id: str, most: int = MAX_BYTES) -> bytes:
+    data = objects.blob_within(blob_id, most)
     if data is None:
-        raise ParseError(f".mvcmeta/{name} is larger than {MAX_BYTES >> 20} MiB")
+        raise ParseError(f".mvcmeta/{name} is larger than {most >> 20} MiB")
     return data
 
 
@@ -128,26 +154,22 @@ def _flat(objects: ObjectReader, name: str, blob_id: str) -> dict[str, Any]:
     data = _blob(objects, name, blob_id)
     if data.isascii() and (flat := loads_flat(data.decode())) is not None:
         return flat
+    return _named(name, lambda: flatten(_groups(name, data)))
+
+
+def _records(objects: ObjectReader, name: str, blob_id: str) -> Any:
+    data = _blob(objects, name, blob_id)
+    return _named(name, lambda: load(_RECORDS[name][0])(_groups(name, data)))
+
+
+def _series(objects: ObjectReader, name: str, blob_id: str) -> tuple[Point, ...]:
+    return tuple(load(_SERIES_READER)(_blob(objects, name, blob_id, _MAX_SERIES), f".mvcmeta/{name}"))
+
+
+def _named(name: str, read: Callable[[], _Read]) -> _Read:
+    """What `read` reads; an error that it raises says which file it is about."""
     try:
-        return flatten(_groups(name, data))
+        return read()
     except ParseError as error:
         prefix = f".mvcmeta/{name}: "
         raise ParseError(prefix + error.message.removeprefix(prefix)) from error
-
-
-def _datasets(objects: ObjectReader, name: str, blob_id: str) -> tuple[Dataset, ...]:
-    # A dataset's name may hold dots, so the groups are taken as they stand.
-    return tuple(_dataset(one, fields) for one, fields in _groups(name, _blob(objects, name, blob_id)).items())
-
-
-def _dataset(name: str, fields: Any) -> Dataset:
-    if not isinstance(fields, dict) or not isinstance(fields.get("location"), str):
-        raise ParseError(f".mvcmeta/{DATASETS}: '{name}' has no location")
-    digest, size, files = fields.get("digest"), fields.get("size"), fields.get("files")
-    return Dataset(
-        name,
-        fields["location"],
-        digest if isinstance(digest, str) else None,
-        size if isinstance(size, int) else None,
-        files if isinstance(files, int) else None,
-    )

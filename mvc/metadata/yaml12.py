@@ -33,8 +33,14 @@ class _Built:
 
 def read(text: str) -> Any:
     """The single document of `text`: {} when there is none. Raises ParseError."""
+    return read_marked(text)[0]
+
+
+def read_marked(text: str) -> tuple[Any, dict[tuple[str, ...], int]]:
+    """As `read`, and in which line each name of a group stands: ("datasets", "train") -> 3."""
     try:
-        return _Reader(yaml.parse(text, Loader=_LOADER)).document()
+        reader = _Reader(yaml.parse(text, Loader=_LOADER))
+        return reader.document(), reader.lines
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
@@ -48,6 +54,9 @@ class _Reader:
         self._events = events
         self._anchors: dict[str, _Built | None] = {}
         self._total = 0
+        self._path: list[str] = []
+        self.lines: dict[tuple[str, ...], int] = {}
+        """Where names of groups stand, those inside of lists left out."""
 
     def document(self) -> Any:
         next(self._events)  # the start of the stream
@@ -104,7 +113,10 @@ class _Reader:
         weight = 1
         while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
             key, is_merge = self._key(inner)
+            self._path.append(key)
+            self.lines.setdefault(tuple(self._path), inner.start_mark.line + 1)
             built = self._node(next(self._events), depth + 1)
+            self._path.pop()
             weight += built.weight
             if is_merge:
                 _merge(inner, merged, built.value)

@@ -18,7 +18,10 @@ from mvc.objects.refs import Refs
 from mvc.progress import SILENT, Progress
 
 _READ = 1024 * 1024
-METADATA_FILES = frozenset(("params.yaml", "metrics.yaml", "datasets.yaml", "environment.yaml"))
+METADATA_FILES = frozenset(
+    ("datasets.yaml", "environment.yaml", "lineage.yaml", "links.yaml", "metrics.yaml")
+    + ("params.yaml", "series.jsonl", "tables.yaml", "tags.yaml")
+)
 """The closed list of what `.mvcmeta/` may hold."""
 
 

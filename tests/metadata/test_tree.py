@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from mvc.errors import ParseError
 from mvc.metadata.canonical import dumps
 from mvc.metadata.compare import compare
-from mvc.metadata.model import NOTHING, CommitMetadata, Dataset
-from mvc.metadata.tree import METRICS, read_metadata, write_tree
+from mvc.metadata.model import NOTHING, Base, CommitMetadata, Dataset, Point, Table
+from mvc.metadata.tree import EVERY_FILE, METRICS, SERIES, read_metadata, write_tree
 from mvc.metadata.values import MAX_BYTES, flatten
 from mvc.objects.database import Objects
+from mvc.objects.fsck import METADATA_FILES
 from mvc.objects.model import FILE, LINK, TREE, TreeEntry
 from mvc.repo.create import init
 from tests.metadata.strategies import nested, same
@@ -26,6 +27,17 @@ FULL = CommitMetadata(
     metrics={"acc": 0.91, "loss": math.nan, "acc@model.v1.bin": 0.5},
     datasets=(Dataset("imdb.v2", "hf://datasets/imdb", "sha256:00"), Dataset("train", "data", "blake3:11", 123, 4)),
     environment={"python": "3.11.7", "packages.torch": "2.1", "command": "train.py --lr 1"},
+    tags={"task": "ner", "mlflow.user": "max", "mlflow": "yes", "release": "1.0"},
+    links={"wandb.url": "https://wandb.ai/a/b/runs/c", "slurm.job": "4711"},
+    bases=(
+        Base("0123456789" * 4, None, "base/model.safetensors", "model.safetensors", True),
+        Base(None, "hf://bert-base-cased"),
+    ),
+    tables={"confusion": Table(("", "yes", "no"), (("yes", 10, 2), ("no", 1.5, None)))},
+    series=(
+        Point(1, {"loss": 2.5, "eval/acc@a,b.bin": 1}),
+        Point(2, {"loss": math.nan, "up": math.inf, "down": -math.inf}),
+    ),
 )
 
 
@@ -57,6 +69,17 @@ def test_it_comes_back(objects: Objects) -> None:
     assert dict(found.params) == dict(FULL.params)
     assert found.datasets == FULL.datasets
     assert dict(found.environment) == dict(FULL.environment)
+    assert found.tags == FULL.tags
+    assert found.links == FULL.links
+    assert found.bases == FULL.bases
+    assert found.tables == FULL.tables
+    assert found.series == ()
+
+
+def test_series_are_read_when_asked_for(objects: Objects) -> None:
+    root = stored(objects, FULL)
+    assert same(read_metadata(objects, root, files=(SERIES,)).series, FULL.series)
+    assert len(read_metadata(objects, root, files=EVERY_FILE).series) == 2
 
 
 def test_git_reads_it(objects: Objects) -> None:
@@ -69,7 +92,8 @@ def test_git_reads_it(objects: Objects) -> None:
     listing = subprocess.run(
         [*git, "ls-tree", "-r", "--name-only", root], capture_output=True, text=True, check=True
     ).stdout
-    assert listing.split() == [f".mvcmeta/{name}.yaml" for name in ("datasets", "environment", "metrics", "params")]
+    assert listing.split() == [f".mvcmeta/{name}" for name in sorted(EVERY_FILE)]
+    assert set(EVERY_FILE) == METADATA_FILES, "the closed list, as fsck knows it"
 
 
 def test_nothing_to_say_is_no_tree(objects: Objects) -> None:
