@@ -18,18 +18,32 @@ if TYPE_CHECKING:
     from mvc.formats.base import Tensor
     from mvc.objects.model import Signature
     from mvc.reading import open, safe_open
+    from mvc.training.run import Run, start_run
 
 __version__ = "0.1.0"
-__all__ = ["CommitInfo", "MvcError", "Repo", "Signature", "Tensor", "__version__", "open", "safe_open"]
+__all__ = [
+    "CommitInfo",
+    "MvcError",
+    "Repo",
+    "Run",
+    "Signature",
+    "Tensor",
+    "__version__",
+    "open",
+    "safe_open",
+    "start_run",
+]
 
 _PUBLIC = {
     "CommitInfo": "mvc.api:CommitInfo",
     "MvcError": "mvc.errors:MvcError",
     "Repo": "mvc.api:Repo",
+    "Run": "mvc.training.run:Run",
     "Signature": "mvc.objects.model:Signature",
     "Tensor": "mvc.formats.base:Tensor",
     "open": "mvc.reading:open",
     "safe_open": "mvc.reading:safe_open",
+    "start_run": "mvc.training.run:start_run",
 }
 
 

@@ -6,12 +6,13 @@ after the other builds its tree on the ref's newest commit and moves the ref by 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvc import fsio
-from mvc.errors import RefChanged, Refused, UsageError
+from mvc.errors import MissingObject, NotFound, RefChanged, Refused, UsageError
 from mvc.metadata.model import NOTHING, CommitMetadata
 from mvc.metadata.tree import write_tree
 from mvc.objects import trees
@@ -33,8 +34,8 @@ from mvc.store.intents import Intent
 from mvc.store.locks import hold
 from mvc.store.writer import PackWriter
 
-Source = Path | bytes | None
-"""A file on the disk (a link is stored as a link), or a content; None removes the path."""
+Source = Path | bytes | TreeItem | None
+"""A file on the disk (a link is stored as a link), a content, or what `store_files` stored; None removes the path."""
 
 _ATTEMPTS = 100
 _TURN = 600.0
@@ -53,6 +54,10 @@ class CommitFilesOptions:
     replace_all: bool = False
     """The commit holds just these files, not those of its parent as well."""
     allow_empty: bool = False
+    orphan: bool = False
+    """The commit has no parent, whatever the ref is at, and holds just these files: it can be forgotten by itself."""
+    like: str | None = None
+    """A commit whose files these are a small step from, where that is not the ref's: they are coded against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,8 @@ def commit_files(
     chunks = open_chunks(repo)
     with chunks.intend("commit") as intent:
         with chunks.writer(intent) as writer, repo.objects.batch() as batch:
-            taken = _store(repo, writer, batch, files, _tip(repo, full, options), options, caller)
+            near = _near(repo, options.like) if options.like is not None else _tip(repo, full, options)
+            taken = _store(repo, writer, batch, files, near, options, caller)
             batch.seal()
         with hold(repo.locks_dir / "commit-files.lock", what="commit files", wait=_TURN):
             for attempt in range(_ATTEMPTS):
@@ -110,6 +116,30 @@ def commit_files(
                     if options.expected is not None or attempt == _ATTEMPTS - 1:
                         raise
     raise AssertionError("the last attempt returns or raises")
+
+
+def store_files(
+    repo: Repository, files: Mapping[str, Source], intent: Intent, *, like: str | None = None, caller: Caller
+) -> dict[str, TreeItem]:
+    """Store files durably, for a commit that `commit_files` makes later, maybe in another process; by tree path.
+
+    `like` as in CommitFilesOptions. Until that commit stands, `intent` (of `ChunkStore.intend`) keeps gc off.
+    """
+    repo.require_writable()
+    for path in files:
+        check_path(path)
+    options = CommitFilesOptions(orphan=True, like=like)
+    with open_chunks(repo).writer(intent) as writer, repo.objects.batch() as batch:
+        taken = _store(repo, writer, batch, files, _near(repo, like), options, caller)
+        batch.seal()
+    return {path: item for path, item in taken.changes.items() if item is not None}
+
+
+def _near(repo: Repository, commit_id: str | None) -> Commit | None:
+    """A commit that others may have dropped meanwhile: then there is none."""
+    with contextlib.suppress(NotFound, MissingObject):
+        return repo.objects.commit(commit_id) if commit_id is not None else None
+    return None
 
 
 def _commit(
@@ -124,7 +154,7 @@ def _commit(
     standing = repo.refs.read(ref)
     if options.expected is not None and standing != options.expected:
         raise RefChanged(f"{ref} is at {standing or 'nothing'}, not at {options.expected}")
-    tip = _tip(repo, ref, options)
+    tip = None if options.orphan else _tip(repo, ref, options)
     with repo.objects.batch() as batch:
         base = None if tip is None or options.replace_all else tip.tree
         metadata = write_tree(batch, options.metadata) if options.metadata else None
@@ -162,7 +192,7 @@ def _store(
 ) -> _Taken:
     """Store the files: chunks durable, blobs in the batch. What is there at their paths serves as base."""
     standing = trees.flatten(repo.objects, tip.tree) if tip else {}
-    taken = _Taken({path: None for path, source in files.items() if source is None})
+    taken = _Taken({path: source for path, source in files.items() if source is None or isinstance(source, TreeItem)})
     on_disk = {path: source for path, source in files.items() if isinstance(source, Path)}
     spilt: list[Path] = []
     try:
@@ -178,7 +208,8 @@ def _store(
                 on_disk[path] = spilt[-1]
         # Weights alone may be given; what says where their tensors lie is in the ref's commit then.
         contents = {path: source for path, source in files.items() if isinstance(source, bytes)}
-        stays = {} if options.replace_all else {path: item for path, item in standing.items() if path not in files}
+        alone = options.replace_all or options.orphan
+        stays = {} if alone else {path: item for path, item in standing.items() if path not in files}
         beside = VersionFiles(repo.objects, writer, stays, contents)
         done = ingest_files(repo, writer, batch, on_disk, standing=standing, further=beside, progress=caller.progress)
     finally:

@@ -1,0 +1,1 @@
+"""From training code: runs, their logs and checkpoints. docs/training.md shows it at work."""

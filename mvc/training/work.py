@@ -1,0 +1,139 @@
+"""What a run's threads do with the repository: commit checkpoints and the run itself, push them, fetch them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mvc.errors import MissingObject, MvcError, NetworkError, NotFound
+from mvc.metadata.model import Point
+from mvc.metadata.tree import METRICS, SERIES, read_metadata
+from mvc.ops.checkpoint import RunKnown, commit_checkpoint, commit_summary
+from mvc.ops.fetch import FetchOptions, fetch
+from mvc.ops.push import push
+from mvc.ops.push_plan import PushOptions
+from mvc.ops.runfiles import RUNS, checkpoint_ref, runs_of, summary_ref
+from mvc.repo.repository import Repository
+from mvc.training.place import Place
+from mvc.training.snapshot import Job
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint that is stored. `ref` names it as a revision; `metrics` are those of its step."""
+
+    step: int
+    commit: str
+    ref: str
+    metrics: Mapping[str, Any]
+
+
+class Work:
+    """Of one run. `store` and `summarise` are for one thread at a time; `push` opens a repository of its own."""
+
+    def __init__(self, place: Place, repo: Repository, run: str, describe: Callable[[Repository], RunKnown]) -> None:
+        self._place, self._repo, self._run, self._describe = place, repo, run, describe
+        self._known: RunKnown | None = None
+        self._steps = dict(_steps(repo, run))
+        self._lock = threading.Lock()
+
+    def known(self) -> RunKnown:
+        """What all commits say; found out once, as it takes a while (the environment, data that is hashed)."""
+        if self._known is None:
+            self._known = self._describe(self._repo)
+        return self._known
+
+    def store(self, job: Job, series: Sequence[tuple[int, Mapping[str, Any]]]) -> str:
+        """Commit a checkpoint; returns its ref. Its folder is gone then."""
+        if not job.stands:
+            job.finish_writing()
+        with self._lock:
+            before = [step for step in self._steps if step <= job.step] or list(self._steps)
+            like = self._steps[max(before)] if before else None
+        done = commit_checkpoint(
+            self._repo,
+            self.known(),
+            job.step,
+            job.sources(),
+            metrics=job.metrics,
+            series=_points(series, job.step),
+            message=job.message,
+            like=like,
+            caller=self._place.caller(self._repo),
+        )
+        with self._lock:
+            self._steps[job.step] = done.id
+        job.discard()
+        return done.ref
+
+    def summarise(
+        self, status: str, series: Sequence[tuple[int, Mapping[str, Any]]], extra: Mapping[str, Any], note: str = ""
+    ) -> str:
+        """Commit the run as a whole: `extra` beside the last value of each metric; returns its ref."""
+        last: dict[str, Any] = {}
+        for _, values in series:
+            last |= values
+        done = commit_summary(
+            self._repo,
+            self.known(),
+            status,
+            metrics={**last, **extra},
+            series=_points(series, None),
+            note=note,
+            caller=self._place.caller(self._repo),
+        )
+        return done.ref
+
+    def last(self, step: int | None = None) -> Checkpoint | None:
+        """The last checkpoint, or that of a step; None where there is none."""
+        steps = _steps(self._place.open(), self._run)
+        wanted = max(steps, default=-1) if step is None else step
+        if wanted not in steps:
+            return None
+        repo = self._place.open()
+        metrics = read_metadata(repo.objects, repo.objects.commit(steps[wanted]).tree, files=(METRICS,)).metrics
+        return Checkpoint(wanted, steps[wanted], checkpoint_ref(self._run, wanted), metrics)
+
+    def push(self, remote: str, refs: Sequence[str]) -> None:
+        """Push refs, those that are still here. Raises what a push raises."""
+        repo = self._place.open()
+        specs = [f"+{ref}:{ref}" for ref in refs if repo.refs.read(ref) is not None]
+        if not specs:
+            return
+        done = push(repo, remote, specs, PushOptions(), outside=self._place.outside(), caller=self._place.caller(repo))
+        for row in done.rows:
+            if row.ref.status == "rejected":
+                raise NetworkError(f"{done.url} rejected {row.ref.target}: {row.ref.reason}")
+
+
+def _steps(repo: Repository, run: str) -> dict[int, str]:
+    found = runs_of(repo.refs.list(f"{RUNS}{run}/")).get(run)
+    return found.steps if found else {}
+
+
+def _points(series: Sequence[tuple[int, Mapping[str, Any]]], last: int | None) -> list[Point]:
+    return [Point(step, values) for step, values in series if last is None or step <= last]
+
+
+def bring_run(place: Place, repo: Repository, remote: str, run: str) -> None:
+    """The refs and commits of a run that was made elsewhere, if the remote has it. Raises what a fetch raises."""
+    spec = f"+{RUNS}{run}/*:{RUNS}{run}/*"
+    try:
+        fetch(repo, remote, [spec], FetchOptions(tags="none"), outside=place.outside(), caller=place.caller(repo))
+    except NotFound:
+        return  # nothing was pushed there yet
+
+
+def series_of(repo: Repository, run: str) -> list[Point]:
+    """The series as the commits of a run have it: of its own, else of the last checkpoint."""
+    refs = repo.refs.list(f"{RUNS}{run}/")
+    steps = _steps(repo, run)
+    best: list[Point] = []
+    for target in (refs.get(summary_ref(run)), steps[max(steps)] if steps else None):
+        if target is not None:
+            try:
+                found = list(read_metadata(repo.objects, repo.objects.commit(target).tree, files=(SERIES,)).series)
+            except (MissingObject, MvcError):
+                continue
+            best = max(best, found, key=lambda points: points[-1].step if points else -1)
+    return best
