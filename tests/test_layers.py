@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 RANKS = {
-    0: "__version__ errors progress hashing fsio renaming settings lazy",
+    0: "__version__ errors progress hashing fsio renaming writeback settings lazy",
     1: "chunking codecs formats charts",
     2: "store backends",
     3: "objects",

@@ -17,6 +17,7 @@ A failed disk (OSError: no space, read-only, input/output) stays what it is, for
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,26 @@ class Entry:
     """Seconds since 1970 by the store's clock, where it tells."""
 
 
+class Streamed(ABC):
+    """An object that is made while it is put: nowhere does it lie whole."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """All its bytes."""
+
+    @abstractmethod
+    def blocks(self) -> Iterator[Buffer]:
+        """The bytes, from the first on, each time it is called; a block is valid until the next is asked for.
+
+        What it raises ends the put, as it is: nothing stands under the key then.
+        """
+
+
+Source = Buffer | Path | Streamed
+"""What can be put."""
+
+
 class Backend(Protocol):
     """Bytes by key. See the module's text for errors and threads.
 
@@ -91,10 +112,11 @@ class Backend(Protocol):
     def size(self, key: str) -> int | None:
         """Bytes of an object, or None if it is not there."""
 
-    def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:
+    def put(self, key: str, source: Source, *, progress: Report | None = None) -> None:
         """Store bytes, or a file's, under `key`, whole or not at all; replaces what is there.
 
-        Durable once it returns. A file is streamed: memory does not depend on its size. May be repeated after any
+        Durable once it returns. A file or stream is passed on by blocks: memory does not depend on its size. A
+        stream's own errors come out as they are. May be repeated after any
         error. `progress` adds up to the size; after an error it may have been told of bytes that did not stay.
         """
 

@@ -14,7 +14,17 @@ from pathlib import Path
 from blake3 import blake3
 
 from mvc import fsio
-from mvc.backends.base import Capabilities, Entry, Report, check_key, check_prefix, check_range, is_key
+from mvc.backends.base import (
+    Capabilities,
+    Entry,
+    Report,
+    Source,
+    Streamed,
+    check_key,
+    check_prefix,
+    check_range,
+    is_key,
+)
 from mvc.errors import IntegrityError, NotFound, Unsupported, UnsupportedFormat
 from mvc.fsio import Buffer
 
@@ -172,7 +182,7 @@ class BundleFile:
         wanted = [key for key in self._keys if key.startswith(prefix) and key > after]
         return iter([Entry(key, self.members[key].size, None) for key in wanted])
 
-    def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:
+    def put(self, key: str, source: Source, *, progress: Report | None = None) -> None:
         raise Unsupported(f"{self.url} is a bundle: it is written once", hint="mvc bundle create")
 
     def put_if_absent(self, key: str, data: Buffer) -> bool:
@@ -249,7 +259,7 @@ class BundleWriter:
         self._stream = 0
         self.needs: list[str] = []
 
-    def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:
+    def put(self, key: str, source: Source, *, progress: Report | None = None) -> None:
         check_key(key)
         if not _KEY.fullmatch(key):
             return
@@ -325,7 +335,10 @@ class BundleWriter:
         self._outs = []
 
 
-def _blocks(source: Buffer | Path) -> Iterator[Buffer]:
+def _blocks(source: Source) -> Iterator[Buffer]:
+    if isinstance(source, Streamed):
+        yield from source.blocks()
+        return
     if not isinstance(source, Path):
         yield source
         return

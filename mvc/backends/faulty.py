@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from mvc.backends.base import Backend, Capabilities, Entry, Report
+from mvc.backends.base import Backend, Capabilities, Entry, Report, Source, Streamed
 from mvc.errors import RemoteRefused, RemoteUnavailable
 from mvc.fsio import Buffer
 
@@ -104,11 +104,11 @@ class FaultyBackend:
         self._leaves(fault)
         return found
 
-    def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:
+    def put(self, key: str, source: Source, *, progress: Report | None = None) -> None:
         fault = self._arrives("put", key)
         if fault is Fault.CUT:
             if progress is not None:
-                progress((source.stat().st_size if isinstance(source, Path) else memoryview(source).nbytes) // 2)
+                progress(_size(source) // 2)
             raise RemoteUnavailable(f"{self.url}: the line broke")
         self.inner.put(key, source, progress=progress)
         if fault is Fault.TWICE:
@@ -164,3 +164,9 @@ class FaultyBackend:
     def _leaves(self, fault: Fault | None) -> None:
         if fault in (Fault.AFTER, Fault.CUT):
             raise RemoteUnavailable(f"{self.url}: the answer was lost")
+
+
+def _size(source: Source) -> int:
+    if isinstance(source, Streamed):
+        return source.size
+    return source.stat().st_size if isinstance(source, Path) else memoryview(source).nbytes

@@ -20,7 +20,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mvc import fsio
-from mvc.backends.base import Capabilities, Entry, Report, check_key, check_prefix, check_range, is_key
+from mvc.backends.base import (
+    Capabilities,
+    Entry,
+    Report,
+    Source,
+    Streamed,
+    check_key,
+    check_prefix,
+    check_range,
+    is_key,
+)
 from mvc.errors import FileChanged, NotFound, RemoteUnavailable, Unsupported
 from mvc.fsio import Buffer, PathLike
 from mvc.lazy import load
@@ -28,7 +38,10 @@ from mvc.lazy import load
 _CAPABILITIES = Capabilities(
     put_if_absent=True, atomic_put=True, ranges=True, list_after=True, parallel=4, part=8 << 20
 )
+_START_WRITEBACK = "mvc.writeback:start_writeback"
 _RENAME_NEW = "mvc.renaming:rename_new"
+_BEHIND = 8 << 20
+"""Bytes after which the kernel is told to begin writing, so that the fsync at the end waits for little."""
 
 _NO_LINKS = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV))
 """What link(2) gives on a file system without hard links."""
@@ -68,10 +81,12 @@ class FolderBackend:
             return None
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
-    def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:
+    def put(self, key: str, source: Source, *, progress: Report | None = None) -> None:
         target = self._path(key)
         with self._writing(key), self._new_file(target) as out:
-            if isinstance(source, Path):
+            if isinstance(source, Streamed):
+                _pass_on(source.blocks(), out, progress)
+            elif isinstance(source, Path):
                 _copy(source, out, progress)
             else:
                 _write(source, out, progress)
@@ -229,6 +244,17 @@ def _write(data: Buffer, out: fsio.DurableFile, progress: Report | None) -> None
     view = memoryview(data).cast("B")
     for start in range(0, len(view), _BLOCK):
         done = out.write(view[start : start + _BLOCK])
+        if progress is not None:
+            progress(done)
+
+
+def _pass_on(blocks: Iterator[Buffer], out: fsio.DurableFile, progress: Report | None) -> None:
+    told = 0
+    for block in blocks:
+        done = out.write(block)
+        if out.size - told >= _BEHIND:
+            load(_START_WRITEBACK)(out.fileno(), told, out.size - told)
+            told = out.size
         if progress is not None:
             progress(done)
 

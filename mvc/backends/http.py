@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mvc import fsio
-from mvc.backends.base import Capabilities, Entry, Report, check_key, check_prefix, check_range
+from mvc.backends.base import Capabilities, Entry, Report, Source, Streamed, check_key, check_prefix, check_range
 from mvc.backends.http_address import HttpAddress
 from mvc.backends.http_pool import CONNECT_SECONDS, Answer, Connect, Exchange, Pool
 from mvc.errors import (
@@ -108,7 +108,7 @@ class HttpBackend:
             raise NotFound(f"'{key}' is not in {self.url}")
         return size
 
-    def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:
+    def put(self, key: str, source: Source, *, progress: Report | None = None) -> None:
         target = self._object(key)
         if key == _LATEST:
             return
@@ -117,6 +117,8 @@ class HttpBackend:
                 file = stack.enter_context(fsio.RandomFile(source))
                 size = file.stat().st_size
                 blocks: Iterator[Buffer] = _file_blocks(file, size)
+            elif isinstance(source, Streamed):
+                size, blocks = source.size, source.blocks()
             else:
                 view = memoryview(source).cast("B")
                 size = len(view)

@@ -12,9 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from mvc.backends.base import Backend, Capabilities, Entry, Report
+from mvc.backends.base import Backend, Capabilities, Entry, Report, Source
 from mvc.errors import UsageError
 from mvc.fsio import Buffer
 
@@ -131,7 +130,7 @@ class LimitedBackend:
     def size(self, key: str) -> int | None:
         return self.inner.size(key)
 
-    def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:
+    def put(self, key: str, source: Source, *, progress: Report | None = None) -> None:
         meter = self._up
         if meter is None:
             self.inner.put(key, source, progress=progress)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from mvc.backends.base import Capabilities, Entry, Report, check_key, check_prefix, check_range
+from mvc.backends.base import Capabilities, Entry, Report, Source, Streamed, check_key, check_prefix, check_range
 from mvc.errors import NotFound
 from mvc.fsio import Buffer
 
@@ -40,9 +40,12 @@ class MemoryBackend:
             found = self._objects.get(check_key(key))
         return None if found is None else len(found[0])
 
-    def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:
+    def put(self, key: str, source: Source, *, progress: Report | None = None) -> None:
         check_key(key)
-        data = source.read_bytes() if isinstance(source, Path) else bytes(source)
+        if isinstance(source, Streamed):
+            data = b"".join(bytes(block) for block in source.blocks())
+        else:
+            data = source.read_bytes() if isinstance(source, Path) else bytes(source)
         with self._lock:
             self._objects[key] = (data, self._clock())
         if progress is not None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
-from mvc.backends.base import Backend, Capabilities, Entry, Report
+from mvc.backends.base import Backend, Capabilities, Entry, Report, Source
 from mvc.fsio import Buffer
 
 
@@ -43,7 +42,7 @@ class MeteredBackend:
         self._count()
         return self.inner.size(key)
 
-    def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:
+    def put(self, key: str, source: Source, *, progress: Report | None = None) -> None:
         self._count()
         self.inner.put(key, source, progress=progress)
 

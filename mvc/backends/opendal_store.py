@@ -19,9 +19,19 @@ from opendal.layers import TimeoutLayer
 
 from mvc import fsio
 from mvc.backends.addresses import Address
-from mvc.backends.base import Capabilities, Entry, Report, check_key, check_prefix, check_range, is_key
+from mvc.backends.base import (
+    Capabilities,
+    Entry,
+    Report,
+    Source,
+    Streamed,
+    check_key,
+    check_prefix,
+    check_range,
+    is_key,
+)
 from mvc.backends.opendal_errors import beyond_end, cut, kind_of, translated
-from mvc.errors import FileChanged, NetworkError, NotFound, RemoteRefused, Unsupported
+from mvc.errors import FileChanged, MvcError, NetworkError, NotFound, RemoteRefused, Unsupported
 from mvc.fsio import Buffer
 
 STALL_SECONDS = 30.0
@@ -112,9 +122,14 @@ class OpendalBackend:
             raise failure from None
         return int(found.content_length) if found.is_file else None
 
-    def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:
+    def put(self, key: str, source: Source, *, progress: Report | None = None) -> None:
         check_key(key)
-        if isinstance(source, Path):
+        if isinstance(source, Streamed):
+            if source.size > _PART and self._parts:
+                self._put_parts(key, _in_parts(source), source.size, progress)
+                return
+            source = b"".join(bytes(block) for block in source.blocks())
+        elif isinstance(source, Path):
             with fsio.RandomFile(source) as file:
                 size = file.stat().st_size
                 if size > _PART and self._parts:
@@ -141,7 +156,7 @@ class OpendalBackend:
                 if progress is not None:
                     progress(len(block))
             writer.close()
-        except FileChanged:
+        except MvcError:
             raise
         except Exception as error:
             raise translated(error, self.url, key) from None
@@ -216,6 +231,20 @@ def _exactly(file: fsio.RandomFile, offset: int, length: int) -> bytes:
     if len(data) != length:
         raise FileChanged(f"'{file.path}' became shorter while it was read")
     return data
+
+
+def _in_parts(source: Streamed) -> Iterator[bytes]:
+    """Its blocks, put together to some megabytes: each is a call of the library."""
+    held: list[bytes] = []
+    size = 0
+    for block in source.blocks():
+        held.append(bytes(block))
+        size += len(block)
+        if size >= _PART:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
 
 
 def _blocks_of_file(file: fsio.RandomFile, size: int) -> Iterator[bytes]:

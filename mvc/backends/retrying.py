@@ -15,10 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
-from mvc.backends.base import Backend, Capabilities, Entry, Report
+from mvc.backends.base import Backend, Capabilities, Entry, Report, Source
 from mvc.errors import RemoteUnavailable
 from mvc.fsio import Buffer
 
@@ -78,7 +77,7 @@ class RetryingBackend:
     def size(self, key: str) -> int | None:
         return self._try(lambda: self.inner.size(key))
 
-    def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:
+    def put(self, key: str, source: Source, *, progress: Report | None = None) -> None:
         report = None if progress is None else _HighWater(progress)
 
         def attempt() -> None:

@@ -233,6 +233,24 @@ class ChunkStore:
         """
         return self._record(name, is_sound)
 
+    def lead(self, name: bytes, place: Location) -> bytes:
+        """What stands before the payload of a record of this store itself, held against what the idx says, and not
+        against its checksum. Raises IntegrityError."""
+        data = self._packs.lead(place)
+        header = parse_lead(data)
+        if header.name != name or header.located(place.pack, place.offset) != place or len(data) != header.lead_size:
+            raise IntegrityError("the record is not what the idx says it is")
+        return data
+
+    def read_into(self, place: Location, out: memoryview) -> None:
+        """The whole record at `place`, in this store itself, into `out`, which has just its size.
+
+        Its checksum is verified. Raises IntegrityError, also where gc has moved it.
+        """
+        self._packs.fetch_into(place, out)
+        if not is_sound(out):
+            raise IntegrityError(f"the record in pack {place.pack.hex()} at {place.offset} is damaged", hint="mvc fsck")
+
     def names(self) -> Iterator[bytes]:
         """The names of all chunks, each once, in order."""
         last = b""

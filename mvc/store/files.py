@@ -97,10 +97,26 @@ class OpenPacks:
         try:
             return self.open(location.pack).read(location.offset, location.record_size)
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ESTALE):
-                raise
-            self.forget(location.pack)
-            raise PackGone(f"pack {location.pack.hex()} is missing", hint="mvc fsck") from error
+            raise self._gone(location, error) from error
+
+    def lead(self, location: Location) -> bytes:
+        """What stands before the payload of the record at `location`. Raises as `fetch`."""
+        return self.fetch(location._replace(stored_size=0))
+
+    def fetch_into(self, location: Location, out: memoryview) -> None:
+        """The whole record at `location`, into `out`, which has just its size. Raises as `fetch`."""
+        try:
+            if self.open(location.pack).read_into(location.offset, out) != len(out):
+                raise IntegrityError(f"pack {location.pack.hex()} is cut short")
+        except OSError as error:
+            raise self._gone(location, error) from error
+
+    def _gone(self, location: Location, error: OSError) -> Exception:
+        """What the system's error comes to."""
+        if error.errno not in (errno.ENOENT, errno.ESTALE):
+            return error
+        self.forget(location.pack)
+        return PackGone(f"pack {location.pack.hex()} is missing", hint="mvc fsck")
 
     def open(self, pack_id: bytes) -> PackFile:
         """The pack, open. Raises FileNotFoundError."""

@@ -21,7 +21,7 @@ from mvc import fsio
 from mvc.errors import IntegrityError, UnsupportedFormat
 from mvc.settings import ChunkNaming
 from mvc.store.records import MAX_LEAD, Buffer, RecordHeader, parse_lead
-from mvc.store.writeback import start_writeback
+from mvc.writeback import start_writeback
 
 MAGIC = b"mvcpack\0"
 END_MAGIC = b"mvcpend\0"
@@ -75,6 +75,11 @@ def parse_trailer(data: Buffer) -> tuple[int, bytes]:
     if magic != END_MAGIC:
         raise IntegrityError("it does not end as a pack does")
     return count, pack_id
+
+
+def dump_trailer(count: int, pack_id: bytes) -> bytes:
+    """The end of a pack of so many records."""
+    return _TRAILER.pack(count, pack_id, END_MAGIC)
 
 
 class PackId:
@@ -172,7 +177,7 @@ class PackBuilder:
     def finish(self) -> bytes:
         """Write the trailer; returns the id."""
         pack_id = self._id.digest(self._header)
-        self._out.write(_TRAILER.pack(self.count, pack_id, END_MAGIC))
+        self._out.write(dump_trailer(self.count, pack_id))
         self._start_writing()
         return pack_id
 
@@ -183,7 +188,7 @@ class PackBuilder:
         pack_id = self._id.digest(self._header)
         fsio.step("write", self._out.path)
         os.pwrite(self._out.fileno(), self._header.dump(), 0)
-        os.pwrite(self._out.fileno(), _TRAILER.pack(self.count, pack_id, END_MAGIC), self._out.size - TRAILER_SIZE)
+        os.pwrite(self._out.fileno(), dump_trailer(self.count, pack_id), self._out.size - TRAILER_SIZE)
         return pack_id
 
     def commit(self, target: Path) -> None:
@@ -217,6 +222,10 @@ class PackFile:
     def read(self, offset: int, length: int) -> bytes:
         """Exactly `length` bytes; raises IntegrityError where the pack ends before."""
         return self._file.read_exact(offset, length)
+
+    def read_into(self, offset: int, out: memoryview) -> int:
+        """Fill `out`, as far as the file goes; returns how many bytes that was."""
+        return self._file.read_into(offset, out)
 
     def read_some(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes, fewer only at the end of the file."""

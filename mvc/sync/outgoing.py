@@ -1,4 +1,7 @@
-"""The chunks of a push on their way: packs are built beside, uploaded by several threads, listed in one idx.
+"""The chunks of a push on their way: packs are uploaded by several threads, as they are read, listed in one idx.
+
+A record goes as it stands here, straight from its pack (passingout.py). One that must be encoded anew, or lies in the
+shared store, goes into a pack that is built beside.
 
 What was uploaded is remembered by its idx, in the folder `pending`, until an entry of the log lists it: so a push
 that was killed goes on from there. What is found there is asked after (its size), and must be closed under bases.
@@ -12,13 +15,16 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from mvc import fsio
+from mvc.backends.base import Source
 from mvc.codecs.encode import encode
 from mvc.errors import IntegrityError
 from mvc.progress import Progress
+from mvc.settings import MAX_DEPTH
 from mvc.store import idxbuild
 from mvc.store.chunkstore import ChunkStore
 from mvc.store.idx import Idx
@@ -26,6 +32,7 @@ from mvc.store.idxwrite import write_pack_idx
 from mvc.store.packfile import PackBuilder
 from mvc.store.records import Buffer, Location, make_lead, parse_lead
 from mvc.sync import keys
+from mvc.sync.passingout import PassingOut, Unsound
 from mvc.sync.remoteindex import RemoteIndex, bring_idx, idx_folder, lacking_idx
 from mvc.sync.remotes import Remote
 from mvc.sync.state import ChunkPack, State
@@ -133,7 +140,10 @@ class Outgoing:
         places = (self._chunks.find(name) for name in names)
         self._index.prepare(base for place in places if place is not None for base in place.bases)
         limit = min(max(total // _PACKS, _LEAST_PACK), self._settings.pack_size)
+        # A bundle cannot take back what it has written of a pack that then turns out to be damaged here.
+        direct = self._remote.backend.capabilities.atomic_put
         builders: list[PackBuilder] = []
+        passing: PassingOut | None = None
         pack: _Pack | None = None
         try:
             with (
@@ -141,23 +151,45 @@ class Outgoing:
                 _Running(pool, self._jobs) as running,
             ):
                 for name in names:
+                    if passing is None:
+                        passing = PassingOut(self._chunks, self._settings.naming)
+                    if direct and self._pass(passing, name):
+                        if passing.size >= limit:
+                            running.submit(partial(self._upload_passing, passing, dtypes))
+                            passing = None
+                        continue
                     if pack is None:
                         pack = _Pack(new_pack(self._remote))
                         builders.append(pack.builder)
                     self._add(pack, name, dtypes.get(name))
                     if pack.builder.size >= limit:
-                        running.submit(self._upload, pack)
+                        running.submit(partial(self._upload, pack))
                         pack = None
+                if passing is not None and passing.records:
+                    running.submit(partial(self._upload_passing, passing, dtypes))
                 if pack is not None:
-                    running.submit(self._upload, pack)
+                    running.submit(partial(self._upload, pack))
         finally:
             for builder in builders:
                 builder.discard()
 
-    def _add(self, pack: _Pack, name: bytes, dtype: str | None) -> None:
+    def _pass(self, pack: PassingOut, name: bytes) -> bool:
+        """Let a record go as it stands here. False where it cannot: then it is put into a pack that is made."""
+        place = self._chunks.find_own(name)
+        if place is None or not all(self._stands(base, place.depth, self._depths) for base in place.bases):
+            return False
+        try:
+            pack.add(name, place)
+        except IntegrityError:
+            return False  # gc has moved it, or it is damaged: another copy may be there
+        self._depths[name] = place.depth
+        return True
+
+    def _add(self, pack: _Pack, name: bytes, dtype: str | None, most: int = MAX_DEPTH) -> None:
+        """`most`: what others count on that rest on it."""
         record = memoryview(self._chunks.read_stored(name))
         header = parse_lead(record)
-        if all(self._stands(base, header.depth, self._depths) for base in header.bases):
+        if header.depth <= most and all(self._stands(base, header.depth, self._depths) for base in header.bases):
             lead: Buffer = record[: header.lead_size]
             payload: tuple[Buffer, ...] = (record[header.lead_size :],)
             place = header.located(b"", pack.builder.size)
@@ -175,16 +207,33 @@ class Outgoing:
         builder = pack.builder
         try:
             pack_id = builder.finish()
-            backend = self._remote.backend
-            backend.put(keys.chunk_pack(pack_id.hex()), builder.path, progress=self._progress.advance)
-            path = write_pack_idx(pack_id, builder.size, pack.records, self._pending, self._remote.repo.tmp_dir)
-            with self._lock:
-                self.sent += builder.size
-                self.chunks += len(pack.records)
-                self._uploaded[path] = Idx(path)
-                self._fresh = True
+            self._put(pack_id, builder.path, builder.size, pack.records)
         finally:
             builder.discard()
+
+    def _upload_passing(self, passing: PassingOut, dtypes: Mapping[bytes, str]) -> None:
+        pack_id = passing.finish()
+        try:
+            self._put(pack_id, passing, passing.size, passing.records)
+        except Unsound:
+            # Another copy, or an error that says what is damaged.
+            pack = _Pack(new_pack(self._remote))
+            try:
+                for name, place in passing.records.items():
+                    self._add(pack, name, dtypes.get(name), place.depth)
+            except BaseException:
+                pack.builder.discard()
+                raise
+            self._upload(pack)
+
+    def _put(self, pack_id: bytes, source: Source, size: int, records: Mapping[bytes, Location]) -> None:
+        self._remote.backend.put(keys.chunk_pack(pack_id.hex()), source, progress=self._progress.advance)
+        path = write_pack_idx(pack_id, size, records, self._pending, self._remote.repo.tmp_dir)
+        with self._lock:
+            self.sent += size
+            self.chunks += len(records)
+            self._uploaded[path] = Idx(path)
+            self._fresh = True
 
     # ---- listing
 
@@ -247,10 +296,10 @@ class _Running:
     def __enter__(self) -> _Running:
         return self
 
-    def submit(self, upload: Callable[[_Pack], None], pack: _Pack) -> None:
+    def submit(self, upload: Callable[[], None]) -> None:
         """Begin one; waits until there is room for it."""
         self._wait(self._most - 1)
-        self._futures.add(self._pool.submit(upload, pack))
+        self._futures.add(self._pool.submit(upload))
 
     def _wait(self, most: int) -> None:
         while len(self._futures) > most:
