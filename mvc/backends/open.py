@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from mvc.backends.base import Backend
@@ -15,24 +16,39 @@ from mvc.backends.retrying import RetryingBackend
 from mvc.errors import Unsupported, UsageError
 from mvc.lazy import load
 
-_ADDRESSES = {"parse": "mvc.backends.addresses:parse", "kinds": "mvc.backends.addresses:KINDS"}
-"""Loaded for object stores alone: they take configparser and netrc."""
-_OPENDAL = "mvc.backends.opendal_store:OpendalBackend"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 """Two letters or more: `C:/models` is a path."""
 _HOST_PATH = re.compile(r"(?![A-Za-z]:[\\/])(?:[^/:@\s\\]+@)?(?:\[[^\]/]+\]|[^/:@\[\]\\]+):")
 """`host:path`, as for scp: nothing before the colon is a folder."""
 _BUNDLE = "mvc.backends.bundlefile:open_bundle"
-_SERVERS = {
-    "http": ("mvc.backends.http_address:parse", "mvc.backends.http:open_http"),
-    "https": ("mvc.backends.http_address:parse", "mvc.backends.http:open_http"),
-    "ssh": ("mvc.backends.ssh:parse", "mvc.backends.ssh:open_ssh"),
+
+
+class _Way(NamedTuple):
+    """How a scheme is reached. What it names is loaded when asked for."""
+
+    reads: str
+    """Makes an address of the URL and the environment."""
+    opens: str
+    """Makes a backend of the address."""
+    package: str = ""
+    """What it takes beside mvc, and the extra that brings it."""
+    extra: str = ""
+
+
+_HTTP = _Way("mvc.backends.http_address:parse", "mvc.backends.http:open_http")
+_WAYS: Mapping[str, _Way] = {
+    "http": _HTTP,
+    "https": _HTTP,
+    "ssh": _Way("mvc.backends.ssh:parse", "mvc.backends.ssh:open_ssh"),
+    "sftp": _Way("mvc.backends.sftp_address:parse", "mvc.backends.sftp:open_sftp", "asyncssh", "sftp"),
 }
-"""Schemes of an mvc server: what reads the URL, and what makes the backend of it. Loaded when asked for."""
+_STORE = _Way("mvc.backends.addresses:parse", "mvc.backends.opendal_store:OpendalBackend", "opendal", "remotes")
+"""Every other scheme; those that it knows stand in a table of its own, `_KINDS`."""
+_KINDS = "mvc.backends.addresses:KINDS"
 
 
 def open_backend(url: str, *, environment: Mapping[str, str], rates: Rates = UNLIMITED) -> Backend:
-    """The backend at `url`: a path, file://, http(s)://, ssh://, host:path, or one of `addresses.KINDS`.
+    """The backend at `url`: a path, file://, http(s)://, ssh://, host:path, sftp://, or one of `addresses.KINDS`.
 
     `environment` is where credentials are looked for (a command gives `os.environ`). `rates`: no faster.
     Connects to nothing yet. Raises UsageError for a URL that makes no sense, Unsupported where a package is missing.
@@ -43,17 +59,16 @@ def open_backend(url: str, *, environment: Mapping[str, str], rates: Rates = UNL
             return _wrapped(load(_BUNDLE)(path, url=url if found else os.fspath(path)), rates)
         return _wrapped(FolderBackend(path, url=url if found else os.fspath(path)), rates)
     scheme = _scheme(url)
-    if scheme in _SERVERS:
-        reads, opens = map(load, _SERVERS[scheme])
-        return _wrapped(opens(reads(url, environment)), rates)
-    address = load(_ADDRESSES["parse"])(url, environment)
+    way = _WAYS.get(scheme, _STORE)
+    address = load(way.reads)(url, environment)
     try:
-        store = load(_OPENDAL)
+        opens = load(way.opens)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("mvc"):
+        if not way.package or error.name is None or error.name.startswith("mvc"):
             raise
-        raise Unsupported(f"{scheme}:// needs the package opendal", hint="pip install 'mvc-models[remotes]'") from None
-    return _wrapped(store(address), rates)
+        hint = f"pip install 'mvc-models[{way.extra}]'"
+        raise Unsupported(f"{scheme}:// needs the package {way.package}", hint=hint) from None
+    return _wrapped(opens(address), rates)
 
 
 def _wrapped(inner: Backend, rates: Rates) -> Backend:
@@ -86,4 +101,4 @@ def local_path(url: str) -> Path:
 
 def schemes() -> tuple[str, ...]:
     """Every scheme that `open_backend` takes."""
-    return ("file", *_SERVERS, *load(_ADDRESSES["kinds"]))
+    return ("file", *_WAYS, *load(_KINDS))

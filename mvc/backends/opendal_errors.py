@@ -48,7 +48,9 @@ def kind_of(error: BaseException) -> str:
 
 def beyond_end(error: BaseException) -> bool:
     """Whether a range was asked for that does not lie within the object."""
-    return kind_of(error) == "RangeNotSatisfied" or "status: 416" in str(error)
+    text = str(error)
+    # The last: azurite answers a range that begins at the end with "bytes 1000-999/1000", which opendal cannot read.
+    return kind_of(error) == "RangeNotSatisfied" or "status: 416" in text or "end is less than start" in text
 
 
 def cut(error: BaseException) -> bool:

@@ -18,15 +18,13 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from mvc.backends.http import HttpBackend
 from mvc.backends.http_pool import CONNECT_SECONDS, Answer, Pool
+from mvc.backends.ssh_address import checked, split
 from mvc.errors import MvcError, NetworkError, RemoteUnavailable, UsageError
 from mvc.fsio import Buffer
 
-_HOST = re.compile(r"[A-Za-z0-9_\[:][A-Za-z0-9._:%\[\]-]{0,252}")
-_USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+@$-]{0,63}")
 _COMMAND = re.compile(r"[A-Za-z0-9_./~][A-Za-z0-9_./~+-]{0,255}")
 _SHORT = re.compile(r"(?:([^/:@\s][^/:\s]*)@)?(\[[^\]/]+\]|[^/:@\[\]]+):(.*)", re.DOTALL)
 _END_SECONDS = 3.0
@@ -59,38 +57,17 @@ def parse(url: str, environment: Mapping[str, str]) -> SshAddress:
     """Raises UsageError for a URL that names nothing, or that ssh or a shell could take for something else."""
     command = environment.get("MVC_REMOTE_COMMAND") or "mvc"
     if "://" in url:
-        user, host, port, path, query = _split(url)
+        place, query = split(url)
         for name, value in query:
             if name != "mvc" or not _COMMAND.fullmatch(value):
                 raise UsageError("ssh:// takes no option but 'mvc=NAME', the name of a program there")
             command = shlex.quote(value) if not value.startswith("~/") else f"~/{shlex.quote(value[2:])}"
-        path = path.removeprefix("/") if path.startswith("/~") else path
     else:
         match = _SHORT.fullmatch(url)
         if match is None:
             raise UsageError("not a URL of a remote")
-        user, host, port, path = match[1], match[2], None, match[3]
-    if user is not None and not _USER.fullmatch(user):
-        raise UsageError("this is no name of a user for ssh")
-    if not _HOST.fullmatch(host):
-        raise UsageError("this is no name of a host for ssh")
-    if not path or any(ord(letter) < 32 or letter == "\x7f" for letter in path):
-        raise UsageError("which folder there? host:path, or ssh://host/path")
-    return SshAddress(url, host.strip("[]"), user, port, path, command, environment)
-
-
-def _split(url: str) -> tuple[str | None, str, int | None, str, list[tuple[str, str]]]:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise UsageError("not a URL of a remote") from None
-    if parts.password is not None:
-        raise UsageError("a password does not belong into a URL", hint="ssh asks for it, or has keys")
-    if parts.fragment:
-        raise UsageError("an ssh:// URL has no fragment")
-    user = unquote(parts.username) if parts.username is not None else None
-    return user, parts.hostname or "", port, unquote(parts.path), parse_qsl(parts.query, keep_blank_values=True)
+        place = checked(match[1], match[2], None, match[3])
+    return SshAddress(url, place.host, place.user, place.port, place.path, command, environment)
 
 
 def command_of(address: SshAddress, environment: Mapping[str, str]) -> list[str]:

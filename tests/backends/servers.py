@@ -5,7 +5,10 @@ Nothing here is shared between tests but the servers: who uses one works under k
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import datetime
+import email.utils
 import hashlib
 import hmac
 import http.client
@@ -232,6 +235,41 @@ def webdav(folder: Path) -> Iterator[Server]:
         start([program("wsgidav") or "", "--config", os.fspath(folder / "config.json"), "--quiet"])
         wait_for(lambda: listens(port), "wsgidav")
         yield Server(f"webdav://127.0.0.1:{port}/dav/models", {"NETRC": os.fspath(netrc)})
+
+
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""What azurite has built in, as its documentation says: no secret."""
+
+
+@contextlib.contextmanager
+def azurite(folder: Path) -> Iterator[Server]:
+    """Microsoft's emulator of Azure's blobs (npm install -g azurite)."""
+    port = free_port()
+    command = [program("azurite-blob") or "", "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
+    with running(folder) as start:
+        start([*command, "--blobPort", str(port), "--location", os.fspath(folder)])
+        wait_for(lambda: listens(port), "azurite")
+        make_container(port)
+        yield Server(
+            f"az://{BUCKET}/some/prefix?endpoint=http://127.0.0.1:{port}/{AZURE_ACCOUNT}",
+            {"AZURE_STORAGE_ACCOUNT": AZURE_ACCOUNT, "AZURE_STORAGE_KEY": AZURE_KEY},
+        )
+
+
+def make_container(port: int, container: str = BUCKET) -> None:
+    """PUT a container, signed as Azure's "Shared Key" has it."""
+    now = datetime.datetime.now(datetime.UTC)
+    headers = {"x-ms-date": email.utils.format_datetime(now, usegmt=True), "x-ms-version": "2021-08-06"}
+    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    canonical = "PUT" + "\n" * 12 + f"{lines}/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{container}\nrestype:container"
+    signature = base64.b64encode(hmac.digest(base64.b64decode(AZURE_KEY), canonical.encode(), "sha256")).decode()
+    headers |= {"Authorization": f"SharedKey {AZURE_ACCOUNT}:{signature}", "Content-Length": "0"}
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("PUT", f"/{AZURE_ACCOUNT}/{container}?restype=container", headers=headers)
+        status = connection.getresponse().status
+    if status != 201:
+        raise OSError(f"no container: HTTP status {status}")
 
 
 def make_bucket(endpoint: str, bucket: str = BUCKET, region: str = "us-east-1") -> None:

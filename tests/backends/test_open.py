@@ -136,7 +136,7 @@ def test_without_opendal_one_line_says_what_to_install(monkeypatch: pytest.Monke
 
 def test_schemes() -> None:
     stores = ("s3", "gs", "az", "oss", "obs", "cos", "webdav", "webdavs", "hdfs")
-    assert schemes() == ("file", "http", "https", "ssh", *stores)
+    assert schemes() == ("file", "http", "https", "ssh", "sftp", *stores)
 
 
 URLS = (

@@ -30,6 +30,7 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 LogLevel ERROR
 MaxStartups 100
+Subsystem sftp internal-sftp
 """
 
 
@@ -42,6 +43,25 @@ class Sshd:
     mvc: Path
     """The program to be started there."""
     environment: dict[str, str]
+    home: Path
+    """A home folder whose `.ssh` has a key and knows the host: what SFTP's client reads."""
+    pid: int
+
+    def sftp(self, path: Path) -> str:
+        return f"sftp://{self.user}@127.0.0.1:{self.port}{path}"
+
+    def sessions(self) -> list[int]:
+        """The processes that serve its connections, children of children first."""
+        parents: dict[int, list[int]] = {}
+        for file in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it has just ended
+                text = file.read_text(errors="replace")
+                parents.setdefault(int(text.rpartition(")")[2].split()[1]), []).append(int(file.parent.name))
+        found, ask = [], [self.pid]
+        while ask:
+            ask = [child for pid in ask for child in parents.get(pid, ())]
+            found = ask + found
+        return found
 
     def url(self, path: Path) -> str:
         return f"ssh://{self.user}@127.0.0.1:{self.port}{path}?mvc={self.mvc}"
@@ -77,6 +97,9 @@ def running(folder: Path) -> Iterator[Sshd]:
     (folder / "known").write_text(known)
     options = ["-F", "none", "-i", folder / "user", "-o", f"UserKnownHostsFile={folder}/known"]
     options += ["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"]
+    (folder / "home/.ssh").mkdir(parents=True)
+    (folder / "home/.ssh/known_hosts").write_text(known)
+    (folder / "home/.ssh/config").write_text(f"IdentityFile {folder}/user\n")
     command = " ".join(shlex.quote(os.fspath(word)) for word in ["ssh", *options])
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -84,7 +107,7 @@ def running(folder: Path) -> Iterator[Sshd]:
         )
         try:
             wait_for(lambda: listens(port), "sshd")
-            yield Sshd(port, getpass.getuser(), mvc, {**os.environ, "MVC_SSH_COMMAND": command})
+            yield Sshd(port, getpass.getuser(), mvc, {**os.environ, "MVC_SSH_COMMAND": command}, folder / "home", process.pid)
         finally:
             process.terminate()
             process.wait()
