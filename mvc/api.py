@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,9 +20,8 @@ import numpy as np
 from mvc.codecs.values import as_array
 from mvc.errors import NotFound, UsageError
 from mvc.formats.base import Tensor
-from mvc.metadata.datasets import describe_dataset
 from mvc.metadata.model import CommitMetadata
-from mvc.metadata.tree import read_metadata
+from mvc.metadata.tree import SERIES, read_metadata
 from mvc.metadata.values import flatten
 from mvc.objects import trees
 from mvc.objects.manifest import is_manifest, parse
@@ -34,6 +33,8 @@ from mvc.ops.caller import Caller
 from mvc.ops.commit import CommitOptions, commit
 from mvc.ops.commit_files import CommitFilesOptions, commit_files
 from mvc.ops.connect import Outside, supply
+from mvc.ops.gather import from_values
+from mvc.ops.known import Known
 from mvc.ops.model_file import Buffer, ModelFile, read_file, segment_of
 from mvc.ops.status import StatusResult, status
 from mvc.ops.switch import find_destination, switch
@@ -46,6 +47,9 @@ from mvc.repo.tensors import file_chunks, read_tensor
 from mvc.sync.promised import promised
 
 Nested = Mapping[str, Any]
+Datasets = Mapping[str, str | Mapping[str, str]]
+Series = Iterable[tuple[int, Mapping[str, Any]]]
+Tables = Mapping[str, Sequence[Sequence[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,10 @@ class CommitInfo:
     metrics: Mapping[str, Any]
     datasets: tuple[Any, ...]
     environment: Mapping[str, Any]
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, Any] = field(default_factory=dict)
+    bases: tuple[Any, ...] = ()
+    tables: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Repo:
@@ -150,7 +158,11 @@ class Repo:
         *,
         params: Nested | None = None,
         metrics: Nested | None = None,
-        datasets: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        datasets: Datasets | None = None,
+        base: str | Sequence[str] = (),
+        series: Series = (),
+        tables: Tables | None = None,
         environment: Nested | None = None,
         stage_all: bool = False,
         allow_empty: bool = False,
@@ -159,11 +171,13 @@ class Repo:
         """Commit what is staged, and return the new commit's id.
 
         `params` and `metrics` may be nested; `datasets` maps names to a local path (hashed) or a URI
-        (`URI@DIGEST`). Raises Refused when there is nothing to commit.
+        (`URI@DIGEST`), or to a group of `location`, `split`, `licence`. `base`: revisions or URIs that it was
+        fine-tuned from. `series`: (step, {metric: number}) in order. `tables`: rows by name, the first of them the
+        columns. `mvc.yaml` is not read. Raises Refused when there is nothing to commit.
         """
         options = CommitOptions(
             author=author,
-            metadata=self._metadata(params, metrics, datasets, environment),
+            metadata=self._metadata(params, metrics, tags, datasets, base, series, tables, environment),
             stage_all=stage_all,
             allow_empty=allow_empty,
         )
@@ -177,7 +191,11 @@ class Repo:
         *,
         params: Nested | None = None,
         metrics: Nested | None = None,
-        datasets: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        datasets: Datasets | None = None,
+        base: str | Sequence[str] = (),
+        series: Series = (),
+        tables: Tables | None = None,
         replace: bool = False,
         author: Signature | None = None,
     ) -> str:
@@ -188,7 +206,7 @@ class Repo:
         need be. Several processes may commit to one ref at once: each commit is whole, none is lost.
         Returns the new commit's id.
         """
-        metadata = self._metadata(params, metrics, datasets, None)
+        metadata = self._metadata(params, metrics, tags, datasets, base, series, tables, None)
         options = CommitFilesOptions(author=author, metadata=metadata, replace_all=replace)
         return commit_files(
             self._repo,
@@ -210,12 +228,19 @@ class Repo:
     ) -> Iterator[CommitInfo]:
         """The history of a revision, newest first, read as it is asked for."""
         start = self.resolve(revision)
+        known = Known(self._repo)
         for found in walk(self._repo.objects, Selection(include=[start], paths=tuple(paths), max_count=max_count)):
-            yield self._info(found)
+            yield self._info(found, known)
 
     def show(self, revision: str = "HEAD") -> CommitInfo:
         """One commit with its metadata."""
-        return self._info(self._repo.objects.commit(self.resolve(revision)))
+        return self._info(self._repo.objects.commit(self.resolve(revision)), Known(self._repo))
+
+    def series(self, revision: str = "HEAD") -> list[tuple[int, Mapping[str, Any]]]:
+        """The metrics by step of one commit: (step, {metric: number}), in order."""
+        tree = self._repo.objects.commit(self.resolve(revision)).tree
+        found = read_metadata(self._repo.objects, tree, files=(SERIES,)).series
+        return [(point.step, point.values) for point in found]
 
     def files(self, revision: str = "HEAD") -> list[str]:
         """The paths of all files of a revision, in order."""
@@ -268,8 +293,8 @@ class Repo:
             raise NotFound(f"'{path}' is a symbolic link in {revision}", hint=f"mvc show {revision}:{path}")
         return read_file(self._repo, path, item)
 
-    def _info(self, found: Commit) -> CommitInfo:
-        known = read_metadata(self._repo.objects, found.tree)
+    def _info(self, found: Commit, known_of: Known) -> CommitInfo:
+        known = known_of.of_tree(found.id, found.tree)
         return CommitInfo(
             id=found.id,
             parents=found.parents,
@@ -279,22 +304,34 @@ class Repo:
             metrics=known.metrics,
             datasets=known.datasets,
             environment=known.environment,
+            tags=known.tags,
+            links=known.links,
+            bases=known.bases,
+            tables=known.tables,
         )
 
     def _metadata(
         self,
         params: Nested | None,
         metrics: Nested | None,
-        datasets: Mapping[str, str] | None,
+        tags: Mapping[str, str] | None,
+        datasets: Datasets | None,
+        base: str | Sequence[str],
+        series: Series,
+        tables: Tables | None,
         environment: Nested | None,
     ) -> CommitMetadata:
-        top = self._repo.worktree
-        described = [describe_dataset(name, text, Path.cwd(), top) for name, text in (datasets or {}).items()]
-        return CommitMetadata(
+        return from_values(
+            self._repo,
             params=flatten(params or {}),
             metrics=flatten(metrics or {}),
-            datasets=tuple(described),
+            tags=tags or {},
             environment=flatten(environment or {}),
+            datasets=datasets or {},
+            bases=[base] if isinstance(base, str) else base,
+            series=series,
+            tables=tables or {},
+            cwd=Path.cwd(),
         )
 
     def _caller(self, author: Signature | None, *, commits: bool = True) -> Caller:

@@ -10,7 +10,7 @@ import click
 
 from mvc.cli.command import json_flag, quiet_flag, verb
 from mvc.cli.commit_message import compose
-from mvc.cli.metadata_options import Given, gather, metadata_options
+from mvc.cli.metadata_options import gather, metadata_options
 from mvc.cli.names import short_id
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, stored_line
@@ -19,6 +19,7 @@ from mvc.errors import UsageError
 from mvc.objects.model import Signature
 from mvc.ops.caller import Caller
 from mvc.ops.commit import CommitOptions, CommitResult, commit
+from mvc.ops.gather import Given
 from mvc.ops.messages import joined
 
 _AUTHOR = re.compile(r"\s*([^<>]+?)\s*<([^<>]*)>\s*")
@@ -35,6 +36,7 @@ _AUTHOR = re.compile(r"\s*([^<>]+?)\s*<([^<>]*)>\s*")
 @click.option("--allow-empty-message", is_flag=True, help="Commit without a message.")
 @click.option("--author", metavar='"NAME <EMAIL>"', help="Somebody else made it.")
 @metadata_options
+@click.option("--check-card", is_flag=True, help="Refuse a model card (README.md) with something wrong in it.")
 @json_flag
 @quiet_flag
 def command(
@@ -49,12 +51,14 @@ def command(
     allow_empty_message: bool,
     author: str | None,
     given: Given,
+    check_card: bool,
     as_json: bool,
 ) -> None:
     """Record what is staged, with params and metrics.
 
-    Params, metrics, datasets and the environment belong to this commit alone. An editor opens where
-    no message is given. It ends with what the changed files took to store.
+    Params, metrics, datasets, tags and the environment belong to this commit alone; mvc.yaml may say
+    where they are kept. An editor opens where no message is given. It ends with what the changed
+    files took to store.
     """
     caller = session.caller()
     options = CommitOptions(
@@ -64,6 +68,7 @@ def command(
         amend=amend,
         allow_empty=allow_empty,
         allow_empty_message=allow_empty_message,
+        check_card=check_card,
     )
     if messages and message_file is not None:
         raise UsageError("-m and -F do not go together")
@@ -71,6 +76,8 @@ def command(
     if edit or (text is None and not no_edit):
         text = compose(session, options, text)
     result = commit(session.repo(), text, options, caller=caller)
+    for problem in result.problems:
+        session.warn(problem)
     if as_json:
         session.emit_json("commit", _document(result))
     elif not session.quiet:
@@ -101,6 +108,7 @@ def _document(result: CommitResult) -> dict[str, object]:
         "removed": list(result.removed),
         "raw_bytes": result.raw_bytes,
         "stored_bytes": result.stored_bytes,
+        "problems": list(result.problems),
     }
 
 

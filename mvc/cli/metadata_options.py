@@ -1,24 +1,27 @@
-"""`--param`, `--params`, `--metric`, `--metrics`, `--dataset` of a command that commits."""
+"""`--param`, `--metric`, `--tag`, `--series`, `--dataset`, `--base` and the like, of a command that commits."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from mvc.cli.session import Session
-from mvc.metadata.arguments import collect_datasets, collect_metrics, collect_params
-from mvc.metadata.environment import Surroundings, capture
-from mvc.metadata.model import NOTHING, CommitMetadata
+from mvc.metadata.model import CommitMetadata
+from mvc.ops.gather import Given
+from mvc.ops.gather import gather as gather_metadata
 
 _OPTIONS = (
     click.option("--param", "params", metavar="NAME=VALUE", multiple=True, help="A parameter of the training."),
     click.option("--params", "param_files", metavar="FILE", multiple=True, help="Parameters from YAML, JSON or TOML."),
-    click.option("--metric", "metrics", metavar="NAME=NUMBER", multiple=True, help="A figure that was measured."),
+    click.option("--metric", "metrics", metavar="NAME[@PATH]=NUMBER", multiple=True, help="A figure measured."),
     click.option("--metrics", "metric_files", metavar="FILE", multiple=True, help="Figures from YAML, JSON or TOML."),
+    click.option("--series", metavar="FILE", multiple=True, help="Figures by step, from CSV or JSON Lines."),
+    click.option(
+        "--table", "tables", metavar="NAME=FILE", multiple=True, help="A table (a confusion matrix): CSV or JSON."
+    ),
     click.option(
         "--dataset",
         "datasets",
@@ -26,23 +29,20 @@ _OPTIONS = (
         multiple=True,
         help="Data it was trained on; a local path is hashed.",
     ),
-    click.option("--no-environment", is_flag=True, help="Do not record Python, packages and machine."),
+    click.option("--dataset-split", "splits", metavar="NAME=SPLIT", multiple=True, help="Which part of a dataset."),
+    click.option(
+        "--dataset-licence",
+        "--dataset-license",
+        "licences",
+        metavar="NAME=LICENCE",
+        multiple=True,
+        help="A dataset's licence: CC-BY-4.0.",
+    ),
+    click.option("--tag", "tags", metavar="NAME=WORD", multiple=True, help="A word to find it by: task=ner."),
+    click.option("--base", "bases", metavar="REV|URI", multiple=True, help="What it was fine-tuned from."),
+    click.option("--no-environment", is_flag=True, help="Do not record Python, packages, machine, and the run."),
+    click.option("--no-project", is_flag=True, help="Do not read what mvc.yaml declares."),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What the command line says of a commit, as typed."""
-
-    params: tuple[str, ...] = ()
-    param_files: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
-    metric_files: tuple[str, ...] = ()
-    datasets: tuple[str, ...] = ()
-    no_environment: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.params or self.param_files or self.metrics or self.metric_files or self.datasets)
 
 
 def metadata_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,16 +59,15 @@ def metadata_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def gather(session: Session, given: Given, *, amend: bool = False) -> CommitMetadata:
-    """Read files, hash datasets, capture the environment. An amended commit keeps its own where nothing is given."""
-    if amend and not given:
-        return NOTHING
-    environment: dict[str, Any] = {}
-    if not given.no_environment:
-        command = ("mvc", *session.arguments)
-        environment = capture(Surroundings(command, dict(session.environment), session.cwd))
-    return CommitMetadata(
-        params=collect_params(given.params, [session.cwd / name for name in given.param_files]),
-        metrics=collect_metrics(given.metrics, [session.cwd / name for name in given.metric_files]),
-        datasets=collect_datasets(given.datasets, session.cwd, session.repo().worktree),
-        environment=environment,
+    """What the commit is to say of itself, as `mvc.ops.gather.gather`; warns of what a person should know."""
+    found = gather_metadata(
+        session.repo(),
+        given,
+        cwd=session.cwd,
+        environment=session.environment,
+        arguments=("mvc", *session.arguments),
+        amend=amend,
     )
+    for problem in found.problems:
+        session.warn(problem)
+    return found.metadata

@@ -1,4 +1,4 @@
-"""What the command line says of a commit: `--param(s)`, `--metric(s)`, `--dataset`."""
+"""What the command line says of a commit: `--param(s)`, `--metric(s)`, `--tag`, and other pairs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any
 
 from mvc.errors import ParseError, UsageError
 from mvc.lazy import load
-from mvc.metadata.datasets import describe_dataset
 from mvc.metadata.files import load_values
-from mvc.metadata.model import Dataset
 from mvc.metadata.values import flatten, nest, scalar
 
 _YAML = "mvc.metadata.yaml12:read"
+_FORMS = {
+    "--dataset": "NAME=PATH|URI[@DIGEST]",
+    "--dataset-split": "NAME=SPLIT",
+    "--dataset-licence": "NAME=LICENCE",
+    "--table": "NAME=FILE",
+}
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -31,15 +35,26 @@ def collect_metrics(assignments: Sequence[str], files: Sequence[Path]) -> dict[s
     return _collect(assignments, files, "--metric", numbers=True)
 
 
-def collect_datasets(texts: Sequence[str], cwd: Path, top: Path | None) -> tuple[Dataset, ...]:
-    """The datasets of `NAME=PATH|URI[@DIGEST]`, by name; local ones are hashed (paths are seen from `cwd`)."""
-    datasets: dict[str, Dataset] = {}
+def collect_tags(texts: Sequence[str]) -> dict[str, str]:
+    """The tags of `name=word`, by name. They are words, whatever they look like; without "=", "true"."""
+    tags: dict[str, str] = {}
     for text in texts:
-        name, location = _split(text, "--dataset", "NAME=PATH|URI[@DIGEST]")
-        if name in datasets:
-            raise UsageError(f"--dataset {name} is given twice")
-        datasets[name] = describe_dataset(name, location, cwd, top)
-    return tuple(datasets[name] for name in sorted(datasets))
+        name, value = _split(text if "=" in text else f"{text}=true", "--tag", "name=word")
+        if name in tags:
+            raise UsageError(f"--tag {name} is given twice")
+        tags[name] = value
+    return tags
+
+
+def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
+    """`NAME=VALUE`, each name once."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, value = _split(text, option, _FORMS.get(option, "NAME=VALUE"))
+        if name in found:
+            raise UsageError(f"{option} {name} is given twice")
+        found[name] = value
+    return found
 
 
 def parse_assignment(text: str, option: str = "--param") -> tuple[str, Any]:

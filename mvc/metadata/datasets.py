@@ -7,17 +7,21 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 from mvc.errors import FileChanged, NotFound, Refused, UsageError
 from mvc.hashing import FileHasher, digest
+from mvc.metadata.digests import DigestCache, Seen, clock
 from mvc.metadata.model import Dataset
 from mvc.metadata.secrets import without_credentials
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _DIGEST = re.compile(r"(?:[a-z][a-z0-9_-]*:[A-Za-z0-9+/=_-]{4,}|[0-9a-f]{7,128})\Z")
 _READ = 4 * 1024 * 1024
+_THREADS = 8
+_WINDOW = 4096
 _LEFT_OUT = {".git", ".mvc"}
 
 
@@ -26,11 +30,12 @@ class _Hasher(Protocol):
     def digest(self) -> bytes: ...
 
 
-def describe_dataset(name: str, text: str, cwd: Path, top: Path | None) -> Dataset:
+def describe_dataset(name: str, text: str, cwd: Path, top: Path | None, remembered: Path | None = None) -> Dataset:
     """The dataset that `PATH|URI[@DIGEST]` stands for.
 
     A local file or folder is hashed (see `hash_folder`) and must match the digest, if one is
     given. A path inside `top` is recorded relative to it. A URI is recorded without credentials.
+    `remembered`: the folder of what is known of files by their stat (`mvc.metadata.digests`).
     Raises UsageError, NotFound, Refused (another digest), FileChanged.
     """
     location, given = _split_digest(text)
@@ -46,7 +51,7 @@ def describe_dataset(name: str, text: str, cwd: Path, top: Path | None) -> Datas
             return Dataset(name, without_credentials(location), given)
         else:
             raise NotFound(f"--dataset {name}: no such file or folder: {location}")
-    return _local(name, path, given, top)
+    return _local(name, path, given, top, remembered)
 
 
 def hash_file(path: Path, make: Callable[[], _Hasher] = FileHasher) -> tuple[bytes, int]:
@@ -66,26 +71,45 @@ def hash_file(path: Path, make: Callable[[], _Hasher] = FileHasher) -> tuple[byt
     return hasher.digest(), size
 
 
-def hash_folder(folder: Path) -> tuple[bytes, int, int]:
-    """(digest, bytes, files) of a folder.
+def hash_folder(folder: Path, remembered: Path | None = None) -> tuple[bytes, int, int]:
+    """(digest, bytes, files) of a folder. Files are read by several threads, those that look as they did not at all.
 
     The digest is the BLAKE3 of a line for each file, sorted by the bytes of its path:
     `<64 hex digits of the file's BLAKE3>  <path>\\n`, the form of `b3sum`. A symbolic link counts
     as a file that holds its target. Left out: .git and .mvc folders, and anything that is
     neither file, folder nor link.
     """
+    cache = DigestCache(remembered, Path(os.path.abspath(folder)))
     lines = FileHasher()
     total = files = 0
-    for relative, path in sorted(_files(folder, b"")):
-        if path.is_symlink():
-            target = os.fsencode(os.readlink(path))
-            name, size = digest(target), len(target)
-        else:
-            name, size = hash_file(path)
-        lines.update(name.hex().encode() + b"  " + relative + b"\n")
-        total += size
-        files += 1
+    found = sorted(_files(folder, b""))
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), thread_name_prefix="dataset") as pool:
+        for start in range(0, len(found), _WINDOW):
+            window = found[start : start + _WINDOW]
+            for (relative, _), (name, size) in zip(
+                window, pool.map(lambda one: _hashed(cache, *one), window), strict=True
+            ):
+                lines.update(name.hex().encode() + b"  " + relative + b"\n")
+                total += size
+                files += 1
+    cache.save()
     return lines.digest(), total, files
+
+
+def _hashed(cache: DigestCache, relative: bytes, path: Path) -> tuple[bytes, int]:
+    """(BLAKE3, bytes) of a file below a dataset, or of a link's target."""
+    found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        target = os.fsencode(os.readlink(path))
+        return digest(target), len(target)
+    name = cache.find(relative, found)
+    if name is not None:
+        return name, found.st_size
+    began = clock()
+    name, size = hash_file(path)
+    if Seen.of(path.lstat()) == Seen.of(found):
+        cache.note(relative, found, name, began)
+    return name, size
 
 
 def _files(folder: Path, prefix: bytes) -> Iterator[tuple[bytes, Path]]:
@@ -99,13 +123,15 @@ def _files(folder: Path, prefix: bytes) -> Iterator[tuple[bytes, Path]]:
                 yield relative, Path(entry.path)
 
 
-def _local(name: str, path: Path, given: str | None, top: Path | None) -> Dataset:
+def _local(name: str, path: Path, given: str | None, top: Path | None, remembered: Path | None) -> Dataset:
     files: int | None = None
     if path.is_dir():
-        found, size, files = hash_folder(path)
+        found, size, files = hash_folder(path, remembered)
         _compare(name, given, {"blake3": found})
     else:
-        found, size = hash_file(path)
+        cache = DigestCache(remembered, Path(os.path.abspath(path)))
+        found, size = _hashed(cache, b"", path) if not path.is_symlink() else hash_file(path)
+        cache.save()
         _compare(name, given, {"blake3": found}, path)
     return Dataset(name, _recorded(path, top), f"blake3:{found.hex()}", size, files)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mvc.errors import NotFound, ParseError, UsageError
 from mvc.lazy import load
-from mvc.metadata.values import MAX_BYTES, flatten
+from mvc.metadata.values import MAX_BYTES, MOST_DIGITS, exact, flatten
 
 _YAML = "mvc.metadata.yaml12:read"
 """Loads PyYAML, which takes as long as all else of a `log` together."""
@@ -72,11 +72,15 @@ def _json(text: str) -> Any:
         return made
 
     try:
-        return json.loads(text, object_pairs_hook=distinct)
+        return json.loads(text, object_pairs_hook=distinct, parse_float=exact, parse_int=_whole)
     except json.JSONDecodeError as error:
         raise ParseError(f"line {error.lineno}: {error.msg[:1].lower()}{error.msg[1:]}") from error
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise ParseError("a number has too many digits") from error
+
+
+def _whole(text: str) -> Any:
+    if len(text) > MOST_DIGITS:
+        raise ParseError("a number has too many digits")
+    return int(text)
 
 
 def _lines_of(text: str, key: str) -> str:
@@ -88,11 +92,16 @@ def _lines_of(text: str, key: str) -> str:
 
 def _toml(text: str) -> Any:
     try:
-        return _plain_values(tomllib.loads(text))
+        return _plain_values(tomllib.loads(text, parse_float=_toml_float))
     except tomllib.TOMLDecodeError as error:
         raise ParseError(str(error)) from error
     except ValueError as error:
         raise ParseError("a number has too many digits") from error
+
+
+def _toml_float(text: str) -> Any:
+    """TOML's own words for what is no number, too."""
+    return float(text) if text.lstrip("+-") in ("inf", "nan") else exact(text.replace("_", ""))
 
 
 def _plain_values(value: Any) -> Any:

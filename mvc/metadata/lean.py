@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from mvc.lazy import load
-from mvc.metadata.values import MAX_DEPTH, MAX_VALUES, is_float, scalar
+from mvc.metadata.values import MAX_DEPTH, MAX_VALUES, exact, is_float, scalar
 
 _JSON_LOADS = "json:loads"
 """Loaded for strings in quotes and lists alone: most params and metrics are numbers and words."""
@@ -107,7 +107,7 @@ def _row(line: str) -> _Row | None:
     if not _is_name(key) or (not value and "@" in key):
         return None
     if value and "." in value and len(line) <= _SHORT and is_float(value):  # nearly all that is not known already
-        return len(spaces), key, float(value)
+        return len(spaces), key, exact(value)
     try:
         row = (len(spaces), key, _read(value) if value else _GROUP)
     except ValueError:
@@ -131,7 +131,7 @@ def _read_string(text: str) -> str:
 
 def _read(text: str) -> Any:
     if text[:1] in ('"', "[", "{"):
-        return load(_JSON_LOADS)(text, object_pairs_hook=_distinct, parse_constant=_refuse)
+        return load(_JSON_LOADS)(text, object_pairs_hook=_distinct, parse_constant=_refuse, parse_float=exact)
     if _PLAIN.match(text):
         return scalar(text)
     value = scalar(text)

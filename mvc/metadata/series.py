@@ -13,6 +13,7 @@ from typing import Any
 
 from mvc.errors import ParseError
 from mvc.metadata.model import Point
+from mvc.metadata.values import MOST_DIGITS, exact
 
 MAX_BYTES = 16 * 1024 * 1024
 """Of the file."""
@@ -22,7 +23,6 @@ MOST_METRICS = 10_000
 
 _MOST_STEP = 2**63
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_MOST_DIGITS = 4000
 _UNICODE = re.compile("[\ud800-\udfff]")
 
 
@@ -57,7 +57,7 @@ def check_point(point: Point) -> None:
     for name, value in point.values.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ParseError(f"'{name}' at step {step} is {str(value)[:40]!r}, not a number")
-        if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
+        if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
             raise ParseError(f"'{name}' at step {step} has too many digits")
         if not name or _UNICODE.search(name):
             raise ParseError(f"{name!a} at step {step} is no name")
@@ -84,7 +84,7 @@ def read_series(data: bytes, name: str = "series.jsonl") -> Iterator[Point]:
 def parse_point(line: bytes) -> Point:
     """What `dump_point` wrote. Raises ParseError."""
     try:
-        found = json.loads(line.decode(), object_pairs_hook=_distinct)
+        found = json.loads(line.decode(), object_pairs_hook=_distinct, parse_float=exact)
     except UnicodeDecodeError as error:
         raise ParseError("not UTF-8") from error
     except RecursionError as error:

@@ -6,6 +6,7 @@ Scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-cor
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -30,7 +31,8 @@ _BASED = re.compile(r"0o[0-7]+\Z|0x[0-9a-fA-F]+\Z", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z", re.ASCII)
 _INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)\Z")
 _NAN = {".nan", ".NaN", ".NAN"}
-_MOST_DIGITS = 4000  # Python refuses to convert longer ones, as conversion is quadratic
+MOST_DIGITS = 4000
+"""Of an integer: Python refuses to convert longer ones, as conversion is quadratic."""
 
 
 def is_float(text: str) -> bool:
@@ -48,19 +50,25 @@ def scalar(text: str) -> Any:
         return True
     if text in _FALSE:
         return False
-    if len(text) > _MOST_DIGITS:
+    if len(text) > MOST_DIGITS:
         return text
     if _INT.match(text):
         return int(text)
     if _BASED.match(text):
         return int(text, 0)
     if is_float(text):
-        return float(text)
+        return exact(text)
     if text in _NAN:
         return float("nan")
     if found := _INFINITE.match(text):
         return float(f"{found[1]}inf")
     return text
+
+
+def exact(text: str) -> Any:
+    """The number that a text of digits stands for; the text itself where a float is too small for it (1e400)."""
+    value = float(text)
+    return text if math.isinf(value) else value
 
 
 def flatten(groups: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mvc.errors import Refused, UsageError
 from mvc.lazy import load
+from mvc.metadata.layers import layered
 from mvc.metadata.model import NOTHING, CommitMetadata
-from mvc.metadata.tree import read_metadata, write_tree
+from mvc.metadata.tree import EVERY_FILE, read_metadata, write_tree
 from mvc.objects import trees
 from mvc.objects.ancestry import is_ancestor
 from mvc.objects.batch import ObjectBatch
@@ -24,6 +25,10 @@ from mvc.repo import inprogress, keeping
 from mvc.repo.locking import edit_stage, read_stage
 from mvc.repo.repository import Repository
 from mvc.repo.stage import Stage
+
+_CARD = "README.md"
+_CARDS = "mvc.ops.cards:cards_among"
+"""Loaded where a commit changes a model card."""
 
 STAGERS = {"add": "mvc.ops.add:add"}
 """Loaded for `-a` alone, as storing files takes numpy and zstandard."""
@@ -43,6 +48,8 @@ class CommitOptions:
     allow_empty_message: bool = False
     comments: bool = False
     """Lines of the message that begin with "#" are comments (it comes from an editor)."""
+    check_card: bool = False
+    """Refuse a model card with something wrong in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,8 @@ class CommitResult:
     """Of the files that were added or changed with respect to the first parent."""
     stored_bytes: int
     """What those took to store."""
+    problems: tuple[str, ...] = ()
+    """What is wrong with the model cards that it changes, with file and line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ def commit(
         if not may_be_empty and trees.same_content(batch.reader, first, tree):
             raise Refused("nothing to commit: what is staged equals the last commit", hint=_what_to_stage(options))
         new = batch.commit(tree, origin.parents, origin.author, caller.who, text)
-        result = _result(batch, origin, new, first, tree, stage)
+        result = _with_cards(repo, batch, _result(batch, origin, new, first, tree, stage), tree, options)
         batch.seal()
     subject = result.summary
     with edit_stage(repo, wait=caller.wait) as now:
@@ -167,19 +176,8 @@ def _metadata_tree(batch: ObjectBatch, options: CommitOptions, origin: _Origin) 
     standing = trees.metadata_tree(batch.reader, origin.before.tree)
     if not given or standing is None:
         return write_tree(batch, given) if given else standing
-    before = read_metadata(batch.reader, origin.before.tree)
-    return write_tree(batch, amended(before, given))
-
-
-def amended(before: CommitMetadata, given: CommitMetadata) -> CommitMetadata:
-    """The metadata of an amended commit: new values replace those of the same name, the others stay."""
-    named = {dataset.name: dataset for dataset in (*before.datasets, *given.datasets)}
-    return CommitMetadata(
-        params={**before.params, **given.params},
-        metrics={**before.metrics, **given.metrics},
-        datasets=tuple(named.values()),
-        environment=given.environment or before.environment,
-    )
+    before = read_metadata(batch.reader, origin.before.tree, files=EVERY_FILE)
+    return write_tree(batch, layered(before, given))
 
 
 def _result(
@@ -199,6 +197,18 @@ def _result(
         raw_bytes=sum(raw for raw, _ in sizes),
         stored_bytes=sum(stored for _, stored in sizes),
     )
+
+
+def _with_cards(
+    repo: Repository, batch: ObjectBatch, result: CommitResult, tree: str, options: CommitOptions
+) -> CommitResult:
+    paths = [path for path in (*result.added, *result.changed) if path.endswith(_CARD)]
+    found = load(_CARDS)(repo, tree, paths, batch.reader) if paths else ()
+    problems = tuple(problem for one in found for problem in one.problems())
+    if problems and options.check_card:
+        more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise Refused(f"{problems[0]}{more}", hint="mend the card, or commit without --check-card")
+    return replace(result, problems=problems)
 
 
 def _refuse_conflicts(stage: Stage) -> None:

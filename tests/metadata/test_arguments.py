@@ -12,7 +12,7 @@ import pytest
 from blake3 import blake3
 
 from mvc.errors import NotFound, ParseError, Refused, UsageError
-from mvc.metadata.arguments import collect_datasets, collect_metrics, collect_params, parse_assignment
+from mvc.metadata.arguments import collect_metrics, collect_params, collect_tags, pairs, parse_assignment
 from mvc.metadata.datasets import describe_dataset, hash_folder
 from mvc.metadata.model import Dataset
 
@@ -81,7 +81,7 @@ def test_a_local_file(tmp_path: Path) -> None:
     (tmp_path / "data/train.bin").write_bytes(data)
     name = blake3(data).hexdigest()
     expected = Dataset("train", "data/train.bin", f"blake3:{name}", len(data))
-    assert collect_datasets(["train=train.bin"], tmp_path / "data", tmp_path) == (expected,)
+    assert describe_dataset("train", "train.bin", tmp_path / "data", tmp_path) == expected
     assert describe_dataset("train", f"data/train.bin@{name[:12]}", tmp_path, tmp_path) == expected
     sha = (
         subprocess.run(["sha256sum", tmp_path / "data/train.bin"], capture_output=True, check=True).stdout[:64].decode()
@@ -145,12 +145,26 @@ def test_a_name_with_an_at_sign_is_a_file_if_there_is_one(tmp_path: Path) -> Non
 
 def test_what_is_no_dataset(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"no such file or folder: gone\.csv"):
-        collect_datasets(["d=gone.csv"], tmp_path, tmp_path)
+        describe_dataset("d", "gone.csv", tmp_path, tmp_path)
     with pytest.raises(UsageError, match="NAME=PATH"):
-        collect_datasets(["gone.csv"], tmp_path, tmp_path)
+        pairs(["gone.csv"], "--dataset")
     with pytest.raises(UsageError, match="given twice"):
-        collect_datasets(["d=s3://a", "d=s3://b"], tmp_path, tmp_path)
+        pairs(["d=s3://a", "d=s3://b"], "--dataset")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError):
         (tmp_path / "dev").symlink_to("/dev/null")
-        collect_datasets(["d=dev"], tmp_path, tmp_path)
+        describe_dataset("d", "dev", tmp_path, tmp_path)
+
+
+def test_tags_are_words() -> None:
+    assert collect_tags(["task=ner", "release=1.0", "baseline", "a.b="]) == {
+        "task": "ner",
+        "release": "1.0",
+        "baseline": "true",
+        "a.b": "",
+    }
+    for text in ("=x", "k=\x1b"):
+        with pytest.raises(UsageError, match="--tag"):
+            collect_tags([text])
+    with pytest.raises(UsageError, match="given twice"):
+        collect_tags(["a=1", "a=2"])

@@ -1,0 +1,21 @@
+"""Metadata from two places as one."""
+
+from __future__ import annotations
+
+from mvc.metadata.model import CommitMetadata
+
+
+def layered(below: CommitMetadata, above: CommitMetadata) -> CommitMetadata:
+    """Two metadata as one: by name, and for series as a whole, what is `above` counts."""
+    named = {dataset.name: dataset for dataset in (*below.datasets, *above.datasets)}
+    return CommitMetadata(
+        params={**below.params, **above.params},
+        metrics={**below.metrics, **above.metrics},
+        datasets=tuple(named[name] for name in sorted(named)),
+        environment=above.environment or below.environment,
+        tags={**below.tags, **above.tags},
+        links={**below.links, **above.links},
+        bases=tuple(dict.fromkeys((*below.bases, *above.bases))),
+        tables={**below.tables, **above.tables},
+        series=above.series or below.series,
+    )
