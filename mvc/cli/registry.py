@@ -53,6 +53,15 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "reflog": Entry("mvc.cli.reflog:command", "Where branches have been"),
         "worktree": Entry("mvc.cli.worktree:command", "Several worktrees on one repository"),
     },
+    "know your models": {
+        "compare": Entry("mvc.cli.compare:command", "Params and metrics of commits side by side"),
+        "plot": Entry("mvc.cli.plot:command", "Metrics over commits or steps, as a picture"),
+        "alias": Entry("mvc.cli.alias:command", "Names that move, such as production, with their history"),
+        "gate": Entry("mvc.cli.gate:command", "Whether a version may pass: metrics, weights, size"),
+        "report": Entry("mvc.cli.report:command", "What a change does to a model, for a pull request"),
+        "approve": Entry("mvc.cli.approve:command", "Say that a version may be promoted"),
+        "reject": Entry("mvc.cli.reject:command", "Say that a version must not be promoted"),
+    },
     "share": {
         "clone": Entry("mvc.cli.clone:command", "Copy a remote into a new folder"),
         "remote": Entry("mvc.cli.remote:command", "Name the remotes, and see what they hold"),
