@@ -104,7 +104,8 @@ def supplied(repo: Repository, outside: Outside, progress: Progress = SILENT) ->
 
 def streamed(repo: Repository, outside: Outside, progress: Progress = SILENT) -> tuple[Repository, Streamed]:
     """The repository, to which chunks are read from its remotes and not stored; and what reads them, to be closed."""
-    source: Streamed = load(SOURCES["streamed"])(repo, lambda config: connect(repo, config, outside), progress=progress)
+    make: type[Streamed] = load(SOURCES["streamed"])
+    source = make(repo, lambda config: connect(repo, config, outside), jobs=outside.jobs, progress=progress)
     return replace(repo, missing_chunks=None, streamed=source), source
 
 

@@ -34,13 +34,21 @@ _CACHE = 16 * 1024 * 1024
 
 
 class Streamed:
-    """What `Repository.streamed` is set to. Thread-safe. `opened` opens a remote; `close` closes them."""
+    """What `Repository.streamed` is set to. Thread-safe. `opened` opens a remote; `close` closes them.
+
+    `jobs`: how many ranges of packs are asked for at once; 0: as suits the remote.
+    """
 
     def __init__(
-        self, repo: Repository, opened: Callable[[RemoteConfig], Remote], *, progress: Progress = SILENT
+        self,
+        repo: Repository,
+        opened: Callable[[RemoteConfig], Remote],
+        *,
+        jobs: int = 0,
+        progress: Progress = SILENT,
     ) -> None:
         self._repo = replace(repo, missing_chunks=None, streamed=None)
-        self._opened, self._progress = opened, progress
+        self._opened, self._jobs, self._progress = opened, jobs, progress
         self._here: ChunkStore = open_chunks(self._repo)
         self._namer = chunk_namer(repo.settings.store.naming)
         self._lock = threading.Lock()
@@ -65,7 +73,8 @@ class Streamed:
             while left and self._asked < len(every):
                 self._asked += 1
                 try:
-                    self._lanes.append(_Lane(self._opened(every[self._asked - 1]), self._namer, self._progress))
+                    remote = self._opened(every[self._asked - 1])
+                    self._lanes.append(_Lane(remote, self._namer, self._jobs, self._progress))
                 except (NetworkError, AuthError, NotFound) as error:
                     self._silent.append(error)
                 else:
@@ -133,14 +142,15 @@ class _Window:
 class _Lane:
     """What comes from one remote."""
 
-    def __init__(self, remote: Remote, namer: ChunkNamer, progress: Progress) -> None:
+    def __init__(self, remote: Remote, namer: ChunkNamer, jobs: int, progress: Progress) -> None:
         self._remote = remote
         self._meter = MeteredBackend(remote.backend)
         remote.backend = self._meter
         state = remote.state()
         self._index, _ = RemoteIndex.of(remote, state, progress)
         index = ViewIndex(self._meter, remote.memory, state)
-        self._source = RemoteChunks(Source(self._meter, lambda: index, lambda: False, namer), cache_bytes=_CACHE)
+        source = Source(self._meter, lambda: index, lambda: False, namer, jobs)
+        self._source = RemoteChunks(source, cache_bytes=_CACHE)
         self._plan: list[list[bytes]] = []
         self._room = 0
         self._at: dict[bytes, tuple[int, int]] = {}

@@ -4,6 +4,7 @@ names. What is held in memory is bounded by a batch and a small cache."""
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Source:
     index: Callable[[], ViewIndex]
     renew: Callable[[], bool]
     namer: ChunkNamer
+    jobs: int = 0
+    """Requests for ranges at once, of all batches together; 0: for each batch as suits the backend."""
 
 
 class RemoteChunks:
@@ -54,6 +57,10 @@ class RemoteChunks:
     def __init__(self, source: Source, *, cache_bytes: int = CACHE_BYTES) -> None:
         self._source = source
         self._cache = RawCache(cache_bytes)
+        jobs = source.jobs
+        self._turn: contextlib.AbstractContextManager[object] = (
+            threading.BoundedSemaphore(jobs) if jobs else contextlib.nullcontext()
+        )
 
     def find(self, name: bytes) -> Location | None:
         """Where the chunk lies, or None."""
@@ -137,14 +144,16 @@ class RemoteChunks:
         if len(runs) == 1:
             bring(runs[0])
         elif runs:
-            with ThreadPoolExecutor(self._source.backend.capabilities.parallel, thread_name_prefix="ranges") as pool:
+            at_once = self._source.jobs or self._source.backend.capabilities.parallel
+            with ThreadPoolExecutor(at_once, thread_name_prefix="ranges") as pool:
                 list(pool.map(bring, runs))
         return records
 
     def _range(self, pack: bytes, offset: int, length: int) -> bytes:
         key = keys.chunk_pack(pack.hex())
         try:
-            data = self._source.backend.get(key, offset, length)
+            with self._turn:
+                data = self._source.backend.get(key, offset, length)
         except NotFound as error:
             raise PackGone(f"{self._source.backend.url} lacks its '{key}'", hint="repeat it") from error
         if len(data) != length:

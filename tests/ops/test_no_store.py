@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import tracemalloc
 from dataclasses import replace
@@ -71,6 +72,41 @@ def test_what_is_here_is_not_asked_for(peers: Peers, backend: MemoryBackend) -> 
     stream(bob, commit, counted)
     assert bob.read("a.bin") == noise(5 * MB, 1)
     assert not [key for call, key in counted.calls if key.startswith("packs/")]
+
+
+class Busiest:
+    """Passes on to another backend, and knows how many ranges of packs it was asked for at once."""
+
+    def __init__(self, inner: MemoryBackend) -> None:
+        self.inner, self.now, self.most, self.lock = inner, 0, 0, threading.Lock()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+    def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
+        if not key.startswith("packs/"):
+            return self.inner.get(key, offset, length)
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(0.005)
+        with self.lock:
+            self.now -= 1
+        return self.inner.get(key, offset, length)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_more_at_once_than_was_said(peers: Peers, backend: MemoryBackend, jobs: int) -> None:  # noqa: F811
+    alice, bob = peers("alice"), peers("bob")
+    files = {f"{number}.bin": noise(10 * MB, number) for number in range(4)}
+    commit = alice.commit(files)
+    alice.push()
+    bob.fetch()
+    store = Busiest(backend)
+    source = Streamed(bob.repo, lambda _config: bob.remote(store), jobs=jobs)  # type: ignore[arg-type]
+    reset(replace(bob.repo, streamed=source), commit, Mode.HARD, caller=bob.caller)
+    source.close()
+    assert store.most == jobs and all(bob.read(path) == data for path, data in files.items())
 
 
 def test_memory_is_bounded(peers: Peers, backend: MemoryBackend) -> None:  # noqa: F811
