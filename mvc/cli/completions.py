@@ -36,6 +36,12 @@ def complete_tags(ctx: click.Context, _param: click.Parameter, incomplete: str) 
     return [CompletionItem(name) for name in _names(ctx, "refs/tags/") if name.startswith(incomplete)]
 
 
+def complete_runs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The names of runs."""
+    names = {name.rpartition("/")[0] for name in _names(ctx, "refs/runs/")}
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+
+
 def complete_remotes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """The names of remotes."""
     try:

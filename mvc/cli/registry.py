@@ -53,6 +53,10 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "reflog": Entry("mvc.cli.reflog:command", "Where branches have been"),
         "worktree": Entry("mvc.cli.worktree:command", "Several worktrees on one repository"),
     },
+    "follow a training": {
+        "runs": Entry("mvc.cli.runs:command", "Trainings: how they stand, what they stored"),
+        "forget": Entry("mvc.cli.forget:command", "Drop checkpoints that are not worth their room"),
+    },
     "know your models": {
         "compare": Entry("mvc.cli.compare:command", "Params and metrics of commits side by side"),
         "plot": Entry("mvc.cli.plot:command", "Metrics over commits or steps, as a picture"),
