@@ -2,6 +2,7 @@
 
     MvcError
     ├── UsageError            the caller asked for something that makes no sense        exit 2
+    │   └── QueryError        a query that cannot be read (`query`, `at`: where)        exit 2
     ├── NotARepository        no repository here or above                               exit 3
     ├── NotFound              a revision, path, tensor, key that does not exist         exit 4
     │   └── AmbiguousName     a short hash or name that fits several                    exit 4
@@ -47,6 +48,16 @@ class MvcError(Exception):
 
 class UsageError(MvcError):
     """The request itself makes no sense."""
+
+
+class QueryError(UsageError):
+    """A text in a small language that cannot be read: `query[at : at + length]` is what is wrong."""
+
+    def __init__(self, message: str, query: str, at: int, length: int = 1, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.query = query
+        self.at = at
+        self.length = max(length, 1)
 
 
 class NotARepository(MvcError):

@@ -18,11 +18,11 @@ from mvc.objects.upstream import remote_names
 
 
 def complete_revisions(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    """Branches, tags, remote branches and HEAD; behind "A.." the other end; behind "REV:" the paths there."""
+    """Branches, tags, aliases, remote branches and HEAD; behind "A.." the other end; behind "REV:" the paths there."""
     if ":" in incomplete:
         return [CompletionItem(path) for path in _paths(ctx, incomplete)]
     before, dots, ending = incomplete.rpartition("..")
-    names = ["HEAD", *_names(ctx, "refs/heads/", "refs/tags/", "refs/remotes/")]
+    names = ["HEAD", *_names(ctx, "refs/heads/", "refs/tags/", "refs/aliases/", "refs/remotes/")]
     return [CompletionItem(before + dots + name) for name in names if name.startswith(ending)]
 
 
@@ -34,6 +34,11 @@ def complete_branches(ctx: click.Context, _param: click.Parameter, incomplete: s
 def complete_tags(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """The names of tags."""
     return [CompletionItem(name) for name in _names(ctx, "refs/tags/") if name.startswith(incomplete)]
+
+
+def complete_aliases(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The names of aliases."""
+    return [CompletionItem(name) for name in _names(ctx, "refs/aliases/") if name.startswith(incomplete)]
 
 
 def complete_runs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:

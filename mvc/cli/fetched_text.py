@@ -13,7 +13,13 @@ from mvc.cli.text import printable
 from mvc.ops.fetch import Fetched
 from mvc.sync.fetch import FetchedRef
 
-_KINDS = {"branch": "[new branch]", "tag": "[new tag]", "reference": "[new ref]"}
+_KINDS = {
+    "branch": "[new branch]",
+    "tag": "[new tag]",
+    "alias": "[new alias]",
+    "review": "[new review]",
+    "reference": "[new ref]",
+}
 
 
 def tell_fetch(session: Session, fetched: Fetched, *, verbose: bool = False, moved: bool = True) -> bool:
@@ -71,4 +77,5 @@ def _row(session: Session, ref: FetchedRef, verbose: bool) -> Row | None:
         return Row("t", "[tag update]", ref.source, ref.target)
     forced = ref.status == "forced"
     summary = moved_from(session, ref.old, ref.new or "", forced=forced)
-    return Row("+" if forced else " ", summary, ref.source, ref.target, "forced update" if forced else "")
+    reason = (ref.reason or "forced update") if forced else ""
+    return Row("+" if forced else " ", summary, ref.source, ref.target, reason)

@@ -14,6 +14,7 @@ _STYLES = {
     "branch": "green bold",
     "remote": "red bold",
     "tag": "yellow bold",
+    "alias": "magenta bold",
     "ref": "magenta bold",
     "grafted": "blue bold",
 }
@@ -31,7 +32,8 @@ def decorated(session: Session, names: Sequence[Decoration]) -> str:
     paint = session.paint
     parts = []
     for one in names:
-        text = f"tag: {printable_path(one.name)}" if one.kind == "tag" else printable_path(one.name)
+        name = printable_path(one.name)
+        text = f"{one.kind}: {name}" if one.kind in ("tag", "alias") else name
         shown = paint(text, _STYLES[one.kind])
         parts.append(f"{paint('HEAD -> ', 'cyan bold')}{shown}" if one.is_head else shown)
     return f" {paint('(', 'yellow')}{paint(', ', 'yellow').join(parts)}{paint(')', 'yellow')}"

@@ -7,10 +7,12 @@ import click
 from mvc.cli.command import Attached, complete, dry_run_flag, json_flag, quiet_flag, verb
 from mvc.cli.outside import outside, transfer_flags
 from mvc.cli.pushed_text import push_json, rejection, tell_push
+from mvc.cli.ref_table import kind_of
 from mvc.cli.session import Session
 from mvc.cli.text import printable, printable_path
 from mvc.cli.tracking_text import followed_line
 from mvc.errors import UsageError
+from mvc.objects.refnames import short
 from mvc.ops.push import Pushed, push
 from mvc.ops.push_plan import Lease, PushOptions
 
@@ -23,6 +25,7 @@ _EVERY = "\0"
 @click.option("-u", "--set-upstream", is_flag=True, help="The branches follow what they are pushed to.")
 @click.option("-a", "--all", "every", is_flag=True, help="All branches.")
 @click.option("--tags", is_flag=True, help="All tags, too.")
+@click.option("--aliases/--no-aliases", default=None, help="Aliases and reviews, too: so by default, or not.")
 @click.option("-d", "--delete", is_flag=True, help="Delete the refs REFSPEC there.")
 @click.option("-f", "--force", is_flag=True, help="Move branches backwards, too; what they alone had there is lost.")
 @click.option(
@@ -48,6 +51,7 @@ def command(
     set_upstream: bool,
     every: bool,
     tags: bool,
+    aliases: bool | None,
     delete: bool,
     force: bool,
     leases: tuple[str, ...],
@@ -66,6 +70,7 @@ def command(
         leases=tuple(map(_lease, leases)),
         all=every,
         tags=tags,
+        aliases=aliases,
         delete=delete,
         atomic=atomic,
         dry_run=dry_run,
@@ -81,6 +86,9 @@ def command(
     else:
         tell_push(session, done, dry_run=dry_run, verbose=verbose or session.verbose > 0)
         _tell_followed(session, done, dry_run)
+        for ref in done.stay:
+            why = "its commit is in no branch that is pushed"
+            session.note(f"{kind_of(ref)} {printable_path(short(ref))} stays here: {why} (mvc push REMOTE {ref})")
     if done.result is not None and done.result.rejected:
         raise rejection(done)
 

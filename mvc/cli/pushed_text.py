@@ -15,7 +15,13 @@ from mvc.ops.push import Pushed, PushRow
 if TYPE_CHECKING:
     from mvc.sync.push import PushResult
 
-_NEW = {"branch": "[new branch]", "tag": "[new tag]", "reference": "[new reference]"}
+_NEW = {
+    "branch": "[new branch]",
+    "tag": "[new tag]",
+    "alias": "[new alias]",
+    "review": "[new review]",
+    "reference": "[new reference]",
+}
 _HINTS = {
     "fetch first": "Updates were rejected because the remote contains work that you do not have locally: "
     "mvc pull, before pushing again",
@@ -43,7 +49,9 @@ def tell_push(session: Session, pushed: Pushed, *, dry_run: bool, verbose: bool)
         for line in lines(session, rows, aligned=False):
             session.note(line)
     if all(one.ref.status == "up-to-date" for one in pushed.rows):
-        session.note("Everything up-to-date")
+        session.note("Everything up-to-date" if not pushed.notes else "Branches up-to-date")
+    if pushed.notes:
+        session.note("annotations pushed (refs/notes/mvc)")
     if pushed.result is None:
         return
     if dry_run:

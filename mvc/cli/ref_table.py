@@ -11,7 +11,8 @@ from mvc.cli.tables import text_width
 from mvc.cli.text import printable_path
 from mvc.objects.refnames import short
 
-_SHORTENED = ("refs/heads/", "refs/tags/", "refs/remotes/")
+_SHORTENED = ("refs/heads/", "refs/tags/", "refs/remotes/", "refs/aliases/")
+_KINDS = {"refs/heads/": "branch", "refs/tags/": "tag", "refs/aliases/": "alias", "refs/reviews/": "review"}
 _SUMMARY = 17
 """Columns of the summary: two short ids and three dots."""
 
@@ -37,10 +38,8 @@ def known_id(session: Session, object_id: str) -> str:
 
 
 def kind_of(ref: str) -> str:
-    """What a ref is called: "branch", "tag", "reference"."""
-    if ref.startswith("refs/heads/"):
-        return "branch"
-    return "tag" if ref.startswith("refs/tags/") else "reference"
+    """What a ref is called: "branch", "tag", "alias", "review", "reference"."""
+    return next((kind for prefix, kind in _KINDS.items() if ref.startswith(prefix)), "reference")
 
 
 def lines(session: Session, rows: Sequence[Row], *, aligned: bool) -> list[str]:
@@ -63,4 +62,6 @@ def lines(session: Session, rows: Sequence[Row], *, aligned: bool) -> list[str]:
 
 
 def _shown(ref: str) -> str:
+    if ref.startswith("refs/reviews/"):
+        return printable_path(ref[:-28] if len(ref) > 53 else ref)  # of its id 12 digits
     return printable_path(short(ref) if ref.startswith(_SHORTENED) else ref)

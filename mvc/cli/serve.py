@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mvc.cli.command import noun, quiet_flag
+from mvc.cli.serve_protect import protect
 from mvc.cli.serve_token import token
 from mvc.cli.session import Session
 from mvc.cli.text import printable
@@ -42,6 +43,7 @@ def command(session: Session) -> None:
 
 
 command.add_command(token, "token")
+command.add_command(protect, "protect")
 
 
 @command.verb

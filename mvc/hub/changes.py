@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from mvc.errors import Refused
 from mvc.hub.messages import Right
+from mvc.objects.refnames import ALIASES, REVIEWS
 from mvc.sync.state import ChunkPack, GitPack, State
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"
@@ -35,8 +36,15 @@ class Changes:
         """The ids that refs name anew."""
         return [*self.new_refs.values(), *(after for _, after in self.moved_refs.values())]
 
+    @property
+    def touches_names(self) -> bool:
+        """Whether an alias or a review comes or moves (mvc.hub.promotion)."""
+        return any(name.startswith((ALIASES, REVIEWS)) for name in (*self.new_refs, *self.moved_refs))
+
     def least_right(self) -> Right:
         """What is needed if all refs move forward."""
+        if any(name.startswith((ALIASES, REVIEWS)) for name in self.gone_refs):
+            return Right.ADMIN
         tag_moves = any(name.startswith(TAGS) for name in self.moved_refs)
         return Right.WRITE if self.gone_refs or self.head_moved or tag_moves else Right.APPEND
 

@@ -9,16 +9,24 @@ from mvc.errors import IntegrityError, MissingObject, MvcError, NotFound, ParseE
 from mvc.hub import gitcheck
 from mvc.hub.changes import Changes, between
 from mvc.hub.chunkcheck import Decoding, forget
-from mvc.hub.messages import Request, Response, Right
+from mvc.hub.messages import Identity, Request, Response, Right
 from mvc.hub.newchunks import check_chunks
 from mvc.hub.newobjects import check_files, check_history, right_for_moves
 from mvc.hub.replies import Status, plain, unprocessable
 from mvc.hub.served import Served
 from mvc.hub.uploads import read_body
+from mvc.lazy import load
 from mvc.objects.database import Objects
 from mvc.objects.receive import Incoming
 from mvc.sync import keys
 from mvc.sync.state import State
+
+PROMOTION = {
+    "names": "mvc.hub.promotion:check_names",
+    "protected": "mvc.hub.promotion:check_protected",
+    "note": "mvc.hub.promotion:note_people",
+}
+"""Loaded when an alias or review comes: it takes all that gates need."""
 
 _SEQ = re.compile(rb"mvc-txn [1-9][0-9]{0,8}\nseq ([1-9][0-9]{0,11})\n")
 _MINE = (IntegrityError, ParseError, UsageError, Refused, NotFound)
@@ -38,10 +46,10 @@ def append_entry(served: Served, request: Request, right: Right) -> Response:
         raise Status(422, "this is no entry of a log")
     served.require_writable()
     with served.txn_lock:
-        return _append(served, text, int(found[1]), right)
+        return _append(served, text, int(found[1]), right, request.identity)
 
 
-def _append(served: Served, text: bytes, seq: int, right: Right) -> Response:
+def _append(served: Served, text: bytes, seq: int, right: Right, who: Identity) -> Response:
     before = served.listed(fresh=True).state
     if seq <= before.seq:
         return _late(served, text, seq, before)
@@ -55,11 +63,18 @@ def _append(served: Served, text: bytes, seq: int, right: Right) -> Response:
         raise
     _require(right, changes.least_right())
     with gitcheck.opened(served) as objects:
-        return _verified(served, objects, text, before, after, changes, right)
+        return _verified(served, objects, text, before, after, changes, right, who)
 
 
 def _verified(
-    served: Served, objects: Objects, text: bytes, before: State, after: State, changes: Changes, right: Right
+    served: Served,
+    objects: Objects,
+    text: bytes,
+    before: State,
+    after: State,
+    changes: Changes,
+    right: Right,
+    who: Identity,
 ) -> Response:
     gitcheck.follow(served, objects, before)
     try:
@@ -77,6 +92,8 @@ def _verified(
         _require(right, right_for_moves(incoming, changes))
         try:
             _check_files(incoming, before, changes, chunks)
+            if changes.touches_names:
+                _check_promotion(served, incoming, before, after, changes, who)
         except _MINE as error:
             raise unprocessable(error) from error
         with served.guarded() as log:
@@ -112,6 +129,14 @@ def _check_files(incoming: Incoming, before: State, changes: Changes, chunks: De
     check_files(incoming, changes.tips, have, chunks)
 
 
+def _check_promotion(
+    served: Served, incoming: Incoming, before: State, after: State, changes: Changes, who: Identity
+) -> None:
+    fresh = load(PROMOTION["names"])(incoming, changes)
+    load(PROMOTION["protected"])(served, incoming, before, after, fresh, who)
+    load(PROMOTION["note"])(served, changes, fresh, who)
+
+
 def _late(served: Served, text: bytes, seq: int, newest: State) -> Response:
     """Another came first, or this one did, and its answer was lost."""
     try:
@@ -125,5 +150,7 @@ def _late(served: Served, text: bytes, seq: int, newest: State) -> Response:
 
 def _require(right: Right, needed: Right) -> None:
     if right < needed:
-        what = "rewrite, move tags or delete" if needed == Right.WRITE else "add"
+        what = {Right.WRITE: "rewrite, move tags or delete", Right.ADMIN: "delete aliases or reviews"}.get(
+            needed, "add"
+        )
         raise Status(403, f"this token may not {what} here", hint=f"it takes the right '{needed.name.lower()}'")

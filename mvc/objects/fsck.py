@@ -9,15 +9,20 @@ from hashlib import sha1
 from pathlib import Path
 
 from mvc.errors import MvcError, ParseError
+from mvc.lazy import load
 from mvc.objects import encoding, loose, paths, reflog
 from mvc.objects.database import Objects
 from mvc.objects.model import FILE, METADATA_DIR, TREE, Kind
 from mvc.objects.pack import Pack
 from mvc.objects.reachable import Reached, walk_objects
+from mvc.objects.refnames import ALIASES, REVIEWS
 from mvc.objects.refs import Refs
 from mvc.progress import SILENT, Progress
 
 _READ = 1024 * 1024
+_CHAIN, _REVIEW = "mvc.objects.aliases:check_chain", "mvc.objects.reviews:check_review"
+"""Loaded where there are aliases, reviews."""
+
 METADATA_FILES = frozenset(
     ("datasets.yaml", "environment.yaml", "lineage.yaml", "links.yaml", "metrics.yaml")
     + ("params.yaml", "series.jsonl", "tables.yaml", "tags.yaml")
@@ -241,7 +246,18 @@ class _Check:
         else:
             if name.startswith("refs/heads/") and self._kinds.get(value, "commit") != "commit":
                 self._tell(name, f"points to {value}, which is a {self._kinds[value]}")
+            self._stepped(name, value)
             yield value
+
+    def _stepped(self, name: str, value: str) -> None:
+        """An alias's chain, a review: that they keep their rules."""
+        try:
+            if name.startswith(ALIASES):
+                load(_CHAIN)(self._objects, value, name.removeprefix(ALIASES))
+            elif name.startswith(REVIEWS):
+                load(_REVIEW)(self._objects, name, value)
+        except MvcError as error:
+            self._tell(name, error.message)
 
     def _log(self, name: str) -> Iterator[str]:
         path = self._refs.reflog_path(name)

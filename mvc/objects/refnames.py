@@ -9,6 +9,12 @@ from mvc.errors import UsageError
 _BAD = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(?:/|\Z)|/\.|\A\.|\A/|/\Z|\.\Z")
 _PSEUDO = re.compile(r"[A-Z][A-Z_]*\Z")
 
+ALIASES = "refs/aliases/"
+"""Names that move, with all their steps (`mvc.objects.aliases`)."""
+
+REVIEWS = "refs/reviews/"
+"""Approvals, rejections and gates that ran (`mvc.objects.reviews`)."""
+
 
 def is_valid(ref: str) -> bool:
     """Whether `ref` may be a ref: `refs/...` by Git's rules, or a name such as HEAD or MERGE_HEAD."""
@@ -49,8 +55,8 @@ def tag_ref(name: str) -> str:
 
 
 def short(ref: str) -> str:
-    """`ref` without `refs/heads/`, `refs/tags/`, `refs/remotes/`."""
-    for prefix in ("refs/heads/", "refs/tags/", "refs/remotes/", "refs/"):
+    """`ref` without `refs/heads/`, `refs/tags/`, `refs/remotes/`, `refs/aliases/`."""
+    for prefix in ("refs/heads/", "refs/tags/", "refs/remotes/", ALIASES, "refs/"):
         if ref.startswith(prefix):
             return ref[len(prefix) :]
     return ref

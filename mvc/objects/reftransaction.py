@@ -25,7 +25,7 @@ from mvc.objects.refs import ANY, RefChange
 _HOLD = "mvc.store.locks:hold"
 """Loaded when something is to move: a command that only reads refs starts faster without."""
 
-_LOGGED = ("refs/heads/", "refs/remotes/", "refs/notes/")
+_LOGGED = ("refs/heads/", "refs/remotes/", "refs/notes/", "refs/aliases/")
 
 
 @dataclass(frozen=True, slots=True)

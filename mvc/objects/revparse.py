@@ -17,12 +17,24 @@ from mvc.objects.refs import Refs
 _HEX = re.compile(r"[0-9a-fA-F]{4,40}\Z")
 _STEP = re.compile(r"\^\{([^}]*)\}|\^(-?[0-9]{0,9})|~([0-9]{0,9})|@\{([^}]*)\}")
 _DESCRIBED = re.compile(r".+-[0-9]+-g([0-9a-f]{4,40})\Z")
-_PLACES = ("{}", "refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD")
+_PLACES = (
+    "{}",
+    "refs/{}",
+    "refs/tags/{}",
+    "refs/heads/{}",
+    "refs/aliases/{}",
+    "refs/remotes/{}",
+    "refs/remotes/{}/HEAD",
+)
+"""Git's order, with mvc's aliases behind tags and branches: a name that Git knows means what it means to Git."""
 _DATE = "mvc.objects.dates:parse_date"
 """Loaded for `@{yesterday}` alone."""
 
 _CONFIG, _UPSTREAM = "mvc.objects.config:Config", "mvc.objects.upstream:require_{}"
 """Loaded for `@{upstream}` and `@{push}` alone."""
+
+_ALIAS = "mvc.objects.aliases:{}"
+"""Loaded where a name is an alias."""
 
 _CLOSEST = "difflib:get_close_matches"
 """Loaded for the hint of an error alone."""
@@ -64,7 +76,10 @@ def resolve_tree(objects: Objects, refs: Refs, spec: str) -> str:
 
 
 def resolve_ref(refs: Refs, name: str) -> str | None:
-    """The full name of the ref that `name` stands for, by Git's order (refs/, tags, heads, remotes), or None."""
+    """The full name of the ref that `name` stands for, or None.
+
+    By Git's order: refs/, tags, heads, (aliases,) remotes.
+    """
     for place in _PLACES:
         ref = place.format(name)
         if refnames.is_valid(ref) and refs.read(ref) is not None:
@@ -248,7 +263,8 @@ class _Resolver:
             return name.lower()
         ref = resolve_ref(self._refs, name) if name else None
         if ref is not None:
-            return self._refs.read(ref) or ""
+            value = self._refs.read(ref) or ""
+            return self._target(ref, value) if ref.startswith(refnames.ALIASES) and ref != name else value
         described = _DESCRIBED.match(name)
         digits = described[1] if described else name
         if _HEX.match(digits):
@@ -261,6 +277,11 @@ class _Resolver:
             if found:
                 return found[0]
         raise _unknown(spec, self._near(name))
+
+    def _target(self, ref: str, step: str) -> str:
+        """What an alias stands for; its full name alone means the step, as it does to Git."""
+        found: str = load(_ALIAS.format("target_of"))(self._objects, step, ref.removeprefix(refnames.ALIASES))
+        return found
 
     def _head(self, spec: str) -> str:
         head = self._refs.head()
@@ -291,6 +312,8 @@ class _Resolver:
         if (ref := upstream_ref(self._refs, spec[: end + 1])) is not None:
             return self._upstream(ref), end + 1
         ref = self._log_of(spec, name)
+        if ref.startswith(refnames.ALIASES) and ref != name:
+            return self._step_of(spec, ref, inner), end + 1
         entries = reflog.read(self._refs.reflog_path(ref))
         if inner.isascii() and inner.isdigit() and len(inner) < 9:
             return self._nth(spec, ref, entries, int(inner)), end + 1
@@ -316,6 +339,18 @@ class _Resolver:
         if ref is None:
             raise _unknown(spec, self._near(name))
         return ref
+
+    def _step_of(self, spec: str, ref: str, inner: str) -> str:
+        """`ALIAS@{n}` and `ALIAS@{date}` go by the alias's own steps, which are the same in every clone."""
+        name, tip = ref.removeprefix(refnames.ALIASES), self._refs.read(ref) or ""
+        if inner.isascii() and inner.isdigit() and len(inner) < 9:
+            step = load(_ALIAS.format("step_back"))(self._objects, tip, name, int(inner))
+        else:
+            step = load(_ALIAS.format("step_at"))(self._objects, tip, name, load(_DATE)(inner))
+        if step is None or step.target is None:
+            raise NotFound(f"'{spec}': '{name}' stood for nothing then", hint=f"mvc alias log {name}")
+        target: str = step.target
+        return target
 
     def _nth(self, spec: str, ref: str, entries: list[reflog.ReflogEntry], number: int) -> str:
         if number == 0 and (now := self._refs.read(ref)) is not None:

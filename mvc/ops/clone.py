@@ -195,8 +195,19 @@ def _history(repo: Repository, remote: Remote, options: CloneOptions, jobs: int,
         target = _target(options, state, remote.backend.url)
         specs, tags = ([_alone(options.origin, target)] if target in state.refs else []), "follow"
     depth, progress = options.depth, caller.progress
-    result = engine.fetch(remote, specs, who=caller.who, tags=tags, depth=depth, jobs=jobs, progress=progress)
+    result = engine.fetch(
+        remote,
+        specs,
+        who=caller.who,
+        tags=tags,
+        names=not options.single,
+        depth=depth,
+        jobs=jobs,
+        progress=progress,
+    )
     state = result.state
+    if NOTES in state.refs:
+        load(_BRING_NOTES)(remote, state.refs, caller, jobs=jobs)
     if state.head.startswith(HEADS) and any(ref.source == state.head for ref in result.refs):
         name = state.head.removeprefix(HEADS)
         repo.refs.set_symbolic(f"refs/remotes/{options.origin}/HEAD", f"refs/remotes/{options.origin}/{name}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mvc import fsio
 from mvc.errors import NotFound, UsageError
 from mvc.lazy import load
+from mvc.metadata.model import NOTES
 from mvc.objects.refspec import Refspec, expand_tags, mapped, parse_fetch, tracking_ref
 from mvc.objects.upstream import upstream
 from mvc.ops.caller import Caller
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from mvc.ops.fetch_data import BroughtData
 
 FETCH_HEAD = "FETCH_HEAD"
+_BRING_NOTES = "mvc.ops.carry_notes:bring_notes"
+"""Loaded where a remote has annotations that are not here."""
+
 _DATA = "mvc.ops.fetch_data:bring_matching"
 """Loaded where chunks are asked for, too."""
 
@@ -123,6 +127,7 @@ def _fetch(
             who=caller.who,
             prune=prune and not given,
             tags=_tags(options, given, config),
+            names=not given and bool(config.fetch) and options.tags != "none",
             force_tags=options.force,
             dry_run=options.dry_run,
             depth=options.depth,
@@ -130,6 +135,8 @@ def _fetch(
             jobs=outside.jobs,
             progress=caller.progress,
         )
+        if config.name and not options.dry_run and options.tags != "none":
+            _bring_notes(repo, remote, result, outside.jobs, caller)
         url = remote.backend.url
         heads = _heads(repo, config.name, result, asked=bool(given) or not config.name)
         data = None
@@ -138,6 +145,13 @@ def _fetch(
             if options.include:
                 data = _data(remote, heads, options, outside.jobs, caller)
     return Fetched(config.name, url, result, heads, data)
+
+
+def _bring_notes(repo: Repository, remote: Remote, result: FetchResult, jobs: int, caller: Caller) -> None:
+    """What was said of commits there, joined with what was said here."""
+    refs = result.state.refs
+    if refs.get(NOTES) not in (None, repo.refs.read(NOTES)):
+        load(_BRING_NOTES)(remote, refs, caller, jobs=jobs)
 
 
 def _tags(options: FetchOptions, given: Sequence[Refspec], config: RemoteConfig) -> Tags:

@@ -13,7 +13,7 @@ from mvc.ops.file_versions import FileDiff, Status, Version, in_order, status_of
 from mvc.ops.shards import across_shards
 from mvc.ops.tensor_changes import TensorChanges, tensor_changes
 from mvc.repo.pathspec import Pathspec
-from mvc.repo.repository import Repository
+from mvc.repo.readable import Readable
 
 _DESCRIBE = "mvc.repo.described:describe_blob"
 _NAMER = "mvc.hashing:chunk_namer"
@@ -23,7 +23,7 @@ _LEAST = 16
 
 
 def diff_trees(
-    repo: Repository,
+    repo: Readable,
     old: str | None,
     new: str | None,
     pathspec: Pathspec | None = None,
@@ -43,7 +43,7 @@ def diff_trees(
     return across_shards(files, lambda path, version: stored_manifest(repo, path, version)) if tensors else files
 
 
-def version(repo: Repository, item: TreeItem) -> Version:
+def version(repo: Readable, item: TreeItem) -> Version:
     """What a tree's item says of a file."""
     blob = repo.objects.blob(item.id)
     if not is_link(item.mode) and is_manifest(blob):
@@ -52,7 +52,7 @@ def version(repo: Repository, item: TreeItem) -> Version:
 
 
 def file_diffs(
-    repo: Repository, changes: Iterable[trees.TreeChange], *, renames: bool = True, tensors: bool = True
+    repo: Readable, changes: Iterable[trees.TreeChange], *, renames: bool = True, tensors: bool = True
 ) -> tuple[FileDiff, ...]:
     rows = list(changes)
     moved = _renames(rows) if renames else {}
@@ -90,7 +90,7 @@ def _renames(changes: Sequence[trees.TreeChange]) -> dict[str, str]:
     return found
 
 
-def _tensors(repo: Repository, path: str, old: Version | None, new: Version | None) -> TensorChanges | None:
+def _tensors(repo: Readable, path: str, old: Version | None, new: Version | None) -> TensorChanges | None:
     """The tensors that differ between two stored models; None where one side is none."""
     if old is None or new is None:
         return None
@@ -105,7 +105,7 @@ def changes_between(old: Manifest, new: Manifest) -> TensorChanges | None:
     return changes if changes.changes or changes.unchanged else None
 
 
-def stored_manifest(repo: Repository, path: str, version: Version) -> Manifest | None:
+def stored_manifest(repo: Readable, path: str, version: Version) -> Manifest | None:
     """The manifest of a stored model, made now if the file is so small that it is a blob; None for any other file."""
     if version.id is None or not is_file(version.mode):
         return None

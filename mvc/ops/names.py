@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mvc.errors import IntegrityError
+from mvc.lazy import load
 from mvc.objects.model import TagObject
 from mvc.objects.reader import ObjectReader
+from mvc.objects.refnames import ALIASES
 from mvc.repo.repository import Repository
 
 HEADS = "refs/heads/"
 TAGS = "refs/tags/"
 REMOTES = "refs/remotes/"
+_STEP = "mvc.objects.aliases:read_step"
+"""Loaded where there are aliases."""
 
 
 class Decoration(NamedTuple):
-    """A name that a commit has. `kind` is "head" (HEAD alone, detached), "branch", "remote", "tag", "ref", or
+    """A name that a commit has. `kind` is "head" (HEAD alone, detached), "branch", "remote", "tag", "alias", "ref", or
     "grafted" (a shallow history ends there); `is_head`: HEAD is on this branch. (A NamedTuple, as `log` has to
     start quickly.)"""
 
@@ -25,7 +29,7 @@ class Decoration(NamedTuple):
 
 
 def decorations(repo: Repository) -> dict[str, list[Decoration]]:
-    """The names of all commits that have one: HEAD's first, then branches, remotes, tags, each by name."""
+    """The names of all commits that have one: HEAD's first, then branches, remotes, tags, aliases, each by name."""
     found: dict[str, list[Decoration]] = {}
     head = repo.refs.head()
     if head.branch is None and head.id is not None:
@@ -39,8 +43,12 @@ def decorations(repo: Repository) -> dict[str, list[Decoration]]:
             rows.append((2, Decoration("remote", ref.removeprefix(REMOTES)), target))
         elif ref.startswith(TAGS):
             rows.append((3, Decoration("tag", ref.removeprefix(TAGS)), peel(repo.objects, target)))
+        elif ref.startswith(ALIASES):
+            alias = ref.removeprefix(ALIASES)
+            if (stands := alias_target(repo.objects, alias, target)) is not None:
+                rows.append((4, Decoration("alias", alias), stands))
         elif ref == "refs/stash":
-            rows.append((4, Decoration("ref", ref), target))
+            rows.append((5, Decoration("ref", ref), target))
     for _, name, target in sorted(rows, key=lambda row: row[0]):
         found.setdefault(target, []).append(name)
     for target in repo.objects.shallow:
@@ -58,6 +66,15 @@ def peel(objects: ObjectReader, object_id: str) -> str:
     except IntegrityError:
         pass
     return object_id
+
+
+def alias_target(objects: ObjectReader, name: str, step: str) -> str | None:
+    """What an alias stands for; None for nothing, and for a damaged one, of which fsck tells."""
+    try:
+        found: str | None = load(_STEP)(objects, step, name).target
+    except IntegrityError:
+        return None
+    return found
 
 
 def tag_object(objects: ObjectReader, object_id: str) -> TagObject | None:

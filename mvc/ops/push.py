@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mvc.errors import NotFound
 from mvc.lazy import load
-from mvc.objects.refnames import short
+from mvc.objects.refnames import ALIASES, REVIEWS, short
+from mvc.metadata.model import NOTES
 from mvc.objects.refspec import expand_tags
 from mvc.objects.upstream import HEADS, push_remote, seen_as, upstream
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, connect, find_remote
-from mvc.ops.push_plan import Planned, PushOptions, plan, sets_up
+from mvc.ops.push_plan import TAGS, Planned, PushOptions, plan, sets_up
 from mvc.ops.tracking import Followed, follow
 from mvc.repo.repository import Repository
 from mvc.sync.remotes import Remote, RemoteConfig
 from mvc.sync.verdicts import PushedRef
 
 if TYPE_CHECKING:
+    from mvc.ops.push_names import Along
     from mvc.sync.push import PushResult
+
+_ALONG = "mvc.ops.push_names:along"
+"""Loaded where there are aliases or reviews."""
+
+_SEND_NOTES = "mvc.ops.carry_notes:send_notes"
+"""Loaded where there are annotations that the remote lacks."""
 
 _ENGINE = "mvc.sync.push:push"
 """Loaded when there is something to push: it takes numpy."""
@@ -47,6 +55,10 @@ class Pushed:
     """Branches that were made to follow what they pushed."""
     head: str | None = None
     """The branch here, full name."""
+    notes: bool = field(default=False, kw_only=True)
+    """Whether annotations went along."""
+    stay: tuple[str, ...] = ()
+    """Aliases and reviews, full names, that did not go along: a commit that they need is in no branch that went."""
 
 
 def push(
@@ -71,6 +83,10 @@ def push(
         url = remote.backend.url
         there = _refs_there(remote)
         planned = plan(repo, name, expand_tags(specs), options, there)
+        more: Along | None = None
+        if goes_along(repo, specs, options):
+            more = load(_ALONG)(repo, config.name, planned, there)
+            planned += more.planned
         for one in planned:
             if one.update.source is None and one.update.target not in there:
                 raise NotFound(f"unable to delete '{short(one.update.target)}': remote ref does not exist")
@@ -92,10 +108,25 @@ def push(
                 progress=caller.progress,
             )
             refs = list(result.refs)
+        notes = False
+        if not options.dry_run and repo.refs.read(NOTES) != there.get(NOTES) and _goes(refs):
+            notes = load(_SEND_NOTES)(remote, there, caller, jobs=options.jobs)
     rows = tuple(PushRow(one.source, ref, one.shown) for one, ref in zip(planned, refs, strict=True))
     wanted = options.set_upstream or (not specs and sets_up(repo) and _lacks_upstream(repo, head.branch))
     followed = _follow(repo, config, rows, dry_run=options.dry_run) if wanted else ()
-    return Pushed(url, rows, result, followed, head.branch)
+    return Pushed(url, rows, result, followed, head.branch, more.stay if more is not None else (), notes=notes)
+
+
+def goes_along(repo: Repository, specs: Sequence[str], options: PushOptions) -> bool:
+    """Whether aliases and reviews go, too: unless refs were named, or `push.aliases` says no."""
+    if options.aliases is False or options.delete or not any(repo.refs.list(prefix) for prefix in (ALIASES, REVIEWS)):
+        return False
+    return options.aliases is True or (not specs and repo.config.get_bool("push.aliases", True))
+
+
+def _goes(refs: Sequence[PushedRef]) -> bool:
+    """Whether a branch or tag stands there now that is here: what was said of commits goes with them."""
+    return any(one.new and one.target.startswith((HEADS, TAGS)) and one.status != "rejected" for one in refs)
 
 
 def _is_there(repo: Repository, config: RemoteConfig, one: Planned, there: Mapping[str, str]) -> bool:

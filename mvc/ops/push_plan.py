@@ -36,6 +36,8 @@ class PushOptions:
     """All branches."""
     tags: bool = False
     """All tags, too."""
+    aliases: bool | None = None
+    """Aliases and reviews, too. None: if no refs are named, and `push.aliases` does not say no."""
     delete: bool = False
     """The refspecs are names of refs there, to be deleted."""
     atomic: bool = False

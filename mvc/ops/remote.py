@@ -15,6 +15,7 @@ from mvc.ops.caller import Caller
 from mvc.repo.repository import Repository
 from mvc.sync import remotes
 from mvc.sync.remotes import RemoteConfig
+from mvc.sync.stepped import seen_folder
 
 KEEPING = {"own": "mvc.ops.gc:keep_own"}
 """Loaded where there is a shared store."""
@@ -97,6 +98,7 @@ def rename_remote(repo: Repository, old: str, new: str, caller: Caller) -> tuple
 
     # The refs first: killed in between, it is repeated.
     _rename_refs(repo, f"refs/remotes/{old}/", f"refs/remotes/{new}/", caller)
+    _rename_refs(repo, seen_folder(old), seen_folder(new), caller)
     remotes.rename(repo, old, new)
     _edit(repo, change)
     return tuple(left)
@@ -112,7 +114,8 @@ def remove_remote(repo: Repository, name: str, caller: Caller) -> tuple[str, ...
     specs = fetch_refspecs(repo.config, name)
     gone = [ref for ref in repo.refs.list("refs/") if any(spec.unmaps(ref) is not None for spec in specs)]
     head = f"refs/remotes/{name}/HEAD"
-    delete_refs(repo, [*gone, *([] if head in gone else [head])], "remote: remove", caller)
+    seen = repo.refs.list(seen_folder(name))
+    delete_refs(repo, [*gone, *([] if head in gone else [head]), *seen], "remote: remove", caller)
 
     def change(file: ConfigFile) -> None:
         file.remove_section(f"remote.{name}")

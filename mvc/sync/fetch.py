@@ -14,7 +14,8 @@ from mvc.objects.encoding import parse_commit
 from mvc.objects.model import Signature
 from mvc.objects.reader import ObjectReader
 from mvc.objects.receive import Incoming
-from mvc.objects.refs import RefChange, Refs
+from mvc.objects.refnames import ALIASES
+from mvc.objects.refs import ANY, RefChange, Refs
 from mvc.objects.refspec import Refspec, mapped
 from mvc.objects.transfer import check_connected
 from mvc.progress import SILENT, Progress
@@ -27,6 +28,7 @@ from mvc.sync.gitpacks import Downloads
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote
 from mvc.sync.state import GitPack, State
+from mvc.sync.stepped import STEPPED, seen_ref, stepped
 
 if TYPE_CHECKING:
     from mvc.sync.depth import History
@@ -49,7 +51,8 @@ class FetchedRef:
     new: str | None
     status: FetchStatus
     reason: str = ""
-    """Of a rejected one: "non-fast-forward", "would clobber existing tag", "checked out", or why it cannot be made."""
+    """Of a rejected one: "non-fast-forward", "would clobber existing tag", "checked out", or why it cannot be made.
+    Of a forced alias: that it was set there, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def fetch(
     who: Signature,
     prune: bool = False,
     tags: Tags = "follow",
+    names: bool = False,
     force_tags: bool = False,
     dry_run: bool = False,
     depth: int | None = None,
@@ -92,15 +96,17 @@ def fetch(
     """Fetch what `refspecs` name (default: the remote's own), and move the local refs they map to, last.
 
     `tags`: "follow" takes tags that point into what is here afterwards; with "all", `force_tags` moves those that are
-    here already. `prune` deletes local refs that a refspec
-    maps to and whose source is gone. A rejected ref is in the result. `dry_run` throws away what came. `depth`:
-    of each ref so many commits, behind which the history here ends from then on; `unshallow`: all. `jobs`: requests at
-    once, 0 for what the backend likes. Raises NotFound (a refspec without `*` whose source is not there; no
+    here already. `names`: aliases and reviews come, too, unless the history here is shallow. `prune` deletes local refs
+    that a refspec maps to and whose source is gone. A rejected ref is in the result. `dry_run` throws away what came.
+    `depth`: of each ref so many commits, behind which the history here ends from then on; `unshallow`: all. `jobs`:
+    requests at once, 0 for what the backend likes. Raises NotFound (a refspec without `*` whose source is not there; no
     such remote), IntegrityError, UnsafePath (a hostile tree), NetworkError, AuthError.
     """
     specs = tuple(remote.config.fetch if refspecs is None else refspecs)
     state = remote.state()
     wishes = _wishes(state, specs, tags, force_tags)
+    if names and depth is None and not (remote.repo.objects.shallow and not unshallow):
+        wishes += [_Wish(ref, ref, value, False) for ref, value in state.refs.items() if ref.startswith(STEPPED)]
     gone = _gone(remote.repo, state, specs) if prune else []
     with intents.register(remote.repo.intents_dir, "fetch"):
         run = _Fetch(remote, state, wishes, who, jobs, progress, depth, unshallow)
@@ -192,6 +198,7 @@ class _Fetch:
             incoming.seal()
             # After what it no longer leaves out came, and before a ref leads to where it ends now.
             self._end_at(incoming.shallow)
+        self._see(wishes)
         if packs or merged:
             absorbed.add(self._state, [*merged, *(pack.id for pack in packs)])
         for one in gone:
@@ -268,6 +275,15 @@ class _Fetch:
 
     # ---- refs
 
+    def _see(self, wishes: Sequence[_Wish]) -> None:
+        """Note where the remote's aliases are, for a push to know which steps are ours alone."""
+        name = self._remote.config.name
+        found = {seen_ref(name, wish.source): wish.id for wish in wishes if name and wish.target.startswith(ALIASES)}
+        refs = self._repo.refs
+        changes = [RefChange(ref, ANY, value) for ref, value in found.items() if refs.read(ref) != value]
+        if changes:
+            refs.update(changes, message="fetch", author=self._who, head_follows=False)
+
     def _judge(self, objects: ObjectReader, wish: _Wish) -> FetchedRef:
         old = self._repo.refs.read(wish.target) if wish.target else None
 
@@ -276,6 +292,8 @@ class _Fetch:
 
         if old == wish.id:
             return verdict("up-to-date")
+        if wish.target.startswith(STEPPED) and wish.target == wish.source:
+            return verdict(*stepped(objects, wish.target, old, wish.id))
         if wish.target.startswith("refs/heads/"):
             if wish.target in self._checked_out():
                 return verdict("rejected", "checked out")

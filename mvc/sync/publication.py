@@ -9,12 +9,14 @@ from dataclasses import replace
 from mvc.errors import RefChanged, Refused
 from mvc.lazy import load
 from mvc.objects.model import Signature
+from mvc.objects.refnames import ALIASES
 from mvc.objects.refs import RefChange
 from mvc.objects.refspec import tracking_ref
 from mvc.repo.repository import Repository
 from mvc.sync.lease import Lease
 from mvc.sync.remotes import Remote
 from mvc.sync.state import ChunkPack, GitPack, State
+from mvc.sync.stepped import seen_ref
 from mvc.sync.verdicts import PushedRef, RefUpdate, judge, moved
 
 _ATTEMPTS = 200
@@ -76,10 +78,16 @@ class Publication:
             after = load(MERGING["with packs"])(after, packs, before)
         return after
 
+    def _seen_as(self, target: str) -> str | None:
+        name = self._remote.config.name
+        if target.startswith(ALIASES):
+            return seen_ref(name, target) if name else None
+        return tracking_ref(self._remote.config.fetch, target)
+
     def track(self, verdicts: Sequence[PushedRef]) -> None:
         """Remote-tracking refs follow. One that another process moves at this moment is left to it."""
         for one in verdicts:
-            ref = tracking_ref(self._remote.config.fetch, one.target) if one.status != "rejected" else None
+            ref = self._seen_as(one.target) if one.status != "rejected" else None
             if ref is None or self._repo.refs.read(ref) == one.new:
                 continue
             change = RefChange(ref, self._repo.refs.read(ref), one.new)

@@ -11,10 +11,15 @@ from mvc.errors import MvcError, UsageError
 from mvc.objects import ancestry
 from mvc.objects.database import Objects
 from mvc.objects.paths import parents
-from mvc.objects.refnames import is_valid
+from mvc.objects.refnames import ALIASES, REVIEWS, is_valid
 from mvc.sync.state import State
 
 PushStatus = Literal["new", "ok", "forced", "up-to-date", "deleted", "rejected"]
+
+_STEPPED = {
+    "fetch first": "set there meanwhile: fetch, then set it again",
+    "non-fast-forward": "set there meanwhile: fetch, then set it again",
+}
 
 ANY = "any"
 """As `RefUpdate.expected`: whatever stands there."""
@@ -116,6 +121,8 @@ def _judge(objects: Objects, state: State, names: list[str], update: RefUpdate) 
     reason = _why_not(objects, update.target, old, new)
     if not reason:
         return verdict("ok")
+    if update.target.startswith((ALIASES, REVIEWS)):
+        return verdict("rejected", _STEPPED.get(reason, reason))  # no force makes one forget a step
     if update.force or update.expected == old:
         return verdict("forced")
     return verdict("rejected", reason)
