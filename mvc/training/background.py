@@ -76,6 +76,8 @@ class Storing:
         self._jobs: deque[Job] = deque()
         self._failed: list[Job] = []
         self._storing = False
+        self._is_written = True
+        """Whether what is being stored outlives the process."""
         self._at_work = True
         self._stop = False
         self._changed = threading.Condition()
@@ -85,15 +87,24 @@ class Storing:
         self._thread.start()
 
     def wait_for_room(self) -> None:
-        """Return when another checkpoint may be put aside."""
+        """Return when another checkpoint may be put aside: of those that are in memory alone a kill costs just one."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._jobs) + self._storing < AT_ONCE or not self._thread.is_alive())
+            self._changed.wait_for(lambda: self._has_room() or not self._thread.is_alive())
+
+    def _has_room(self) -> bool:
+        return len(self._jobs) + self._storing < AT_ONCE and all(job.stands for job in self._jobs) and self._is_written
 
     def give(self, job: Job) -> None:
         """Hand over a checkpoint."""
         with self._changed:
             self._jobs.append(job)
             self._changed.notify_all()
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether checkpoints wait, or are being stored."""
+        with self._changed:
+            return bool(self._jobs or self._failed or self._storing)
 
     def drain(self) -> bool:
         """Wait until all is stored, or was tried once more; False where something is left."""
@@ -126,16 +137,23 @@ class Storing:
                 if again:
                     self._failed = []
                 self._at_work = self._storing = bool(todo)
+                self._is_written = all(job.stands for job in todo)
             for job in todo:
                 if not self._try(job):
                     self._failed.append(job)
             self._sync()
             with self._changed:
                 self._at_work = self._storing = False
+                self._is_written = True
                 self._changed.notify_all()
 
     def _try(self, job: Job) -> bool:
         try:
+            if not job.stands:
+                job.finish_writing()
+            with self._changed:
+                self._is_written = True
+                self._changed.notify_all()
             self._store(job)
         except Exception as error:  # whatever it is, training goes on
             self._problems.add(f"checkpoint {job.step} is not stored yet: {line_of(error)}")

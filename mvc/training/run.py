@@ -282,8 +282,8 @@ class Run:
             _say.warning("run %s: %s", self.name, problem)
 
     def _settle(self) -> None:
-        """What a killed process left is stored before anybody asks for the last checkpoint."""
-        if not self._ended:
+        """What was handed over is stored before anybody asks for the last checkpoint."""
+        if not self._ended and self._storing.has_jobs:
             self._storing.drain()
 
     def _announce(self) -> None:

@@ -45,8 +45,6 @@ class Work:
 
     def store(self, job: Job, series: Sequence[tuple[int, Mapping[str, Any]]]) -> str:
         """Commit a checkpoint; returns its ref. Its folder is gone then."""
-        if not job.stands:
-            job.finish_writing()
         with self._lock:
             before = [step for step in self._steps if step <= job.step] or list(self._steps)
             like = self._steps[max(before)] if before else None
