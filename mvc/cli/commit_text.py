@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from mvc.cli.dates import git_date, iso_date
 from mvc.cli.names import decorated
@@ -11,13 +12,20 @@ from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
 from mvc.cli.text import one_line, printable
 from mvc.lazy import load
-from mvc.metadata.model import CommitMetadata, Dataset
+from mvc.metadata.model import Base, CommitMetadata, Dataset, Table
 from mvc.objects.model import Commit, Signature
 from mvc.ops.names import Decoration
+
+if TYPE_CHECKING:
+    from mvc.metadata.annotations import Annotation
 
 _FLOW = "mvc.metadata.canonical:flow"
 """Loaded for lists and the like."""
 
+_LATER = "mvc.cli.annotation_text:later"
+"""Loaded where something was added later."""
+
+_NONE: Mapping[str, Annotation] = MappingProxyType({})
 _NUMBERS = frozenset((int, float))
 _LABEL = 9
 _MOST_IN_LOG = 16
@@ -58,12 +66,28 @@ def value_lines(session: Session, metadata: CommitMetadata) -> list[str]:
     return lines
 
 
-def metadata_lines(session: Session, metadata: CommitMetadata) -> list[str]:
-    """All that a commit says of itself, a name a line, as `show` shows it."""
+def later_lines(session: Session, added: Mapping[str, Annotation]) -> Iterator[str]:
+    """What of it was added later, by whom: "later     metrics.acc (added 2026-11-21 by Ann)"."""
+    words = [one_line(f"{name} ({load(_LATER)(one)})") for name, one in added.items()]
+    return _wrapped(session, "later", words)
+
+
+def metadata_lines(
+    session: Session, metadata: CommitMetadata, added: Mapping[str, Annotation] = _NONE, steps: int = 0
+) -> list[str]:
+    """All that a commit says of itself, a name a line, as `show` shows it.
+
+    `added`: which values were added later, by part and name ("metrics.acc"). `steps`: of its series.
+    """
     groups: list[tuple[str, list[tuple[str, str]]]] = [
-        ("params", [(name, shown(value)) for name, value in metadata.params.items()]),
-        ("metrics", [(name, shown(value)) for name, value in metadata.metrics.items()]),
+        ("params", _values("params", metadata.params, added)),
+        ("metrics", _values("metrics", metadata.metrics, added)),
+        ("tables", [(name, table_text(table)) for name, table in metadata.tables.items()]),
+        ("series", [("steps", f"{steps:,}")] if steps else []),
+        ("tags", _values("tags", metadata.tags, added)),
         ("datasets", [(one.name, dataset_text(one)) for one in metadata.datasets]),
+        ("made from", [(one.of or "", base_text(one)) for one in metadata.bases]),
+        ("links", [(name, shown(value)) for name, value in metadata.links.items()]),
         ("environment", [(name, shown(value)) for name, value in _grouped(metadata.environment)]),
     ]
     lines: list[str] = []
@@ -73,20 +97,48 @@ def metadata_lines(session: Session, metadata: CommitMetadata) -> list[str]:
             lines.append(session.paint(label, "cyan"))
             for name, value in rows:
                 first, *more = _broken(printable(value), session.width - width - 6)
-                lines.append(f"    {one_line(name):<{width}}  {first}")
-                lines += [" " * (width + 6) + part for part in more]
+                start = f"    {one_line(name):<{width}}  " if width else "    "
+                lines.append(start + first)
+                lines += [" " * len(start) + part for part in more]
     return lines
+
+
+def table_text(table: Table) -> str:
+    """ "3 rows: label, yes, no"."""
+    return f"{counted(len(table.rows), 'row')}: {', '.join(table.columns)}"
+
+
+def base_text(base: Base) -> str:
+    """ "1f2e3d4 base/model.safetensors (found in the tensors)"."""
+    parts = [base.commit[:12] if base.commit and not base.location else base.location or "this commit"]
+    if base.commit and base.location:
+        parts[0] += f"@{base.commit[:12]}"
+    if base.path:
+        parts.append(base.path)
+    return " ".join(parts) + ("  (seen in the tensors)" if base.found else "")
+
+
+def _values(part: str, values: Mapping[str, Any], added: Mapping[str, Annotation]) -> list[tuple[str, str]]:
+    rows = []
+    for name, value in values.items():
+        one = added.get(f"{part}.{name}")
+        rows.append((name, shown(value) + (f"   {load(_LATER)(one)}" if one else "")))
+    return rows
 
 
 def dataset_text(dataset: Dataset) -> str:
     """ "data/train  blake3:1f2e3d4c5b6a7988  2.1 GB, 14 files" on one line."""
     parts = [dataset.location]
+    if dataset.split:
+        parts.append(f"[{dataset.split}]")
     if dataset.digest:
         algorithm, colon, value = dataset.digest.rpartition(":")
         parts.append(f"{algorithm}{colon}{value[:16]}")
     if dataset.size is not None:
         files = f", {counted(dataset.files, 'file')}" if dataset.files is not None else ""
         parts.append(human_bytes(dataset.size) + files)
+    if dataset.licence:
+        parts.append(dataset.licence)
     return "  ".join(parts)
 
 
@@ -116,15 +168,27 @@ def commit_json(commit: Commit, names: Sequence[Decoration], metadata: CommitMet
 
 
 def metadata_json(metadata: CommitMetadata) -> dict[str, Any]:
-    """Params, metrics, datasets, environment."""
+    """All that a commit says of itself, but for its series."""
     return {
         "params": dict(metadata.params),
         "metrics": dict(metadata.metrics),
         "datasets": [
-            {"name": d.name, "location": d.location, "digest": d.digest, "size": d.size, "files": d.files}
+            {
+                "name": d.name,
+                "location": d.location,
+                "digest": d.digest,
+                "size": d.size,
+                "files": d.files,
+                "split": d.split,
+                "licence": d.licence,
+            }
             for d in metadata.datasets
         ],
         "environment": dict(metadata.environment),
+        "tags": dict(metadata.tags),
+        "links": dict(metadata.links),
+        "bases": [base._asdict() for base in metadata.bases],
+        "tables": {name: {"columns": one.columns, "rows": one.rows} for name, one in metadata.tables.items()},
     }
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mvc.cli.commit_text import dataset_text, shown
+from mvc.cli.commit_text import base_text, dataset_text, shown
 from mvc.cli.files_text import file_json, file_lines
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
@@ -15,10 +15,14 @@ from mvc.cli.tables import table
 from mvc.cli.text import one_line, printable, printable_path
 from mvc.formats.base import Tensor
 from mvc.lazy import load
+from mvc.metadata.annotations import Annotation
 from mvc.metadata.compare import MetadataDiff, ValueChange
-from mvc.metadata.model import Dataset
+from mvc.metadata.model import Base, Dataset
 from mvc.ops.diff import Diff, FileDiff
 from mvc.ops.tensor_changes import TensorChange, TensorChanges, TensorStatus
+
+_LATER = "mvc.cli.annotation_text:later"
+"""Loaded where a value was added later."""
 
 _DELTA_TEXT = "mvc.cli.deltatext:delta_text"
 _DELTA_MARKDOWN = "mvc.cli.deltatext:delta_markdown"
@@ -57,7 +61,7 @@ def diff_lines(session: Session, found: Diff, deltas: Deltas, texts: Texts) -> l
             lines += _hunk_lines(session, texts.get(one.path, ()))
         lines += [*rows[len(found.files) :], total]
     if found.metadata:
-        lines += ["", *_metadata_lines(session, found.metadata)] if lines else _metadata_lines(session, found.metadata)
+        lines += ["", *_metadata_lines(session, found)] if lines else _metadata_lines(session, found)
     return lines
 
 
@@ -82,7 +86,8 @@ def diff_markdown(found: Diff, deltas: Deltas, texts: Texts) -> list[str]:
     if found.metadata:
         lines += ["", "| | name | before | after |", "|---|---|---|---|"]
         for group, change in _changes(found.metadata):
-            lines.append(f"| {group} | {_code(change.name)} | {_escaped(_old(change))} | {_escaped(_new(change))} |")
+            old, new = _told(found, group, change)
+            lines.append(f"| {group} | {_code(change.name)} | {_escaped(old)} | {_escaped(new)} |")
     return lines
 
 
@@ -92,7 +97,9 @@ def diff_document(found: Diff, deltas: Deltas, texts: Texts) -> dict[str, Any]:
         "left": {"name": found.left, "commit": found.left_commit},
         "right": {"name": found.right, "commit": found.right_commit},
         "files": [_file_document(one, deltas.get(one.path), texts.get(one.path)) for one in found.files],
-        "metadata": [_change_document(group, one) for group, one in _changes(found.metadata)] if found.metadata else [],
+        "metadata": [_change_document(found, group, one) for group, one in _changes(found.metadata)]
+        if found.metadata
+        else [],
     }
 
 
@@ -207,18 +214,20 @@ def _tensor_rows(changes: TensorChanges) -> Iterator[str]:
             yield f"| | and {len(other) - _MOST:,} more | |"
 
 
-def _metadata_lines(session: Session, metadata: MetadataDiff) -> list[str]:
-    rows = [[group, one_line(one.name), one_line(f"{_old(one)} -> {_new(one)}")] for group, one in _changes(metadata)]
+def _metadata_lines(session: Session, found: Diff) -> list[str]:
+    changes = [] if found.metadata is None else list(_changes(found.metadata))
+    rows = [[group, one_line(one.name), one_line(" -> ".join(_told(found, group, one)))] for group, one in changes]
     return [session.paint(line, "cyan") for line in table(rows)]
 
 
 def _changes(metadata: MetadataDiff) -> Iterator[tuple[str, ValueChange]]:
-    for group in ("params", "metrics", "datasets", "environment"):
+    for group in ("params", "metrics", "tags", "datasets", "bases", "environment"):
         for change in getattr(metadata, group):
             yield group, change
 
 
-def _change_document(group: str, change: ValueChange) -> dict[str, Any]:
+def _change_document(found: Diff, group: str, change: ValueChange) -> dict[str, Any]:
+    old, new = _added(found, group, change)
     return {
         "group": group,
         "name": change.name,
@@ -226,13 +235,37 @@ def _change_document(group: str, change: ValueChange) -> dict[str, Any]:
         "new": _plain(change.new),
         "added": change.added,
         "removed": change.removed,
+        "old_added_later": _annotation(old),
+        "new_added_later": _annotation(new),
     }
+
+
+def _added(found: Diff, group: str, change: ValueChange) -> tuple[Annotation | None, Annotation | None]:
+    """The annotations that the old and the new value came by, if any."""
+    if found.later is None:
+        return None, None
+    name = f"{group}.{change.name}"
+    return found.later[0].get(name), found.later[1].get(name)
+
+
+def _annotation(one: Annotation | None) -> dict[str, Any] | None:
+    return {"id": one.id, "who": one.who, "at": one.at} if one else None
+
+
+def _told(found: Diff, group: str, change: ValueChange) -> tuple[str, str]:
+    """Old and new value; with the word of who added it, where that was later."""
+    old, new = _added(found, group, change)
+    return _old(change) + _mark(old), _new(change) + _mark(new)
+
+
+def _mark(one: Annotation | None) -> str:
+    return f" ({load(_LATER)(one)})" if one else ""
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Dataset):
-        return {name: getattr(value, name) for name in ("location", "digest", "size", "files")}
-    return value
+        return {name: found for name, found in value._asdict().items() if name != "name"}
+    return value._asdict() if isinstance(value, Base) else value
 
 
 def _old(change: ValueChange) -> str:
@@ -244,6 +277,8 @@ def _new(change: ValueChange) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, Base):
+        return printable(base_text(value))
     return printable(dataset_text(value)) if isinstance(value, Dataset) else shown(value)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mvc.cli.command import Count, json_flag, verb
-from mvc.cli.commit_text import commit_json, header_lines, message_lines, value_lines
+from mvc.cli.commit_text import commit_json, header_lines, later_lines, message_lines, value_lines
 from mvc.cli.names import decorated, short_id
 from mvc.cli.revisions import split_arguments
 from mvc.cli.session import Session
@@ -135,6 +135,8 @@ def _medium(session: Session, entry: LogEntry, names: list[Decoration]) -> list[
     parents = {one: short_id(session, one) for one in commit.parents} if len(commit.parents) > 1 else {}
     lines = [*header_lines(session, commit, names, parents), "", *message_lines(commit)]
     values = value_lines(session, entry.metadata)
+    if entry.added:
+        values += later_lines(session, entry.added)
     if entry.problem:
         values.append(f"    {session.paint('metadata cannot be read:', 'red')} {printable(entry.problem)}")
     return [*lines, "", *values] if values else lines

@@ -41,6 +41,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
     },
     "grow and combine history": {
         "commit": Entry("mvc.cli.commit:command", "Record what is staged, with params and metrics"),
+        "annotate": Entry("mvc.cli.annotate:command", "Metrics that come later, without a new commit"),
         "branch": Entry("mvc.cli.branch:command", "List, make, rename or delete branches"),
         "tag": Entry("mvc.cli.tag:command", "List, make or delete tags"),
         "switch": Entry("mvc.cli.switch:command", "Go to another branch"),

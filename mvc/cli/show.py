@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from mvc.cli.annotation_text import annotation_json, annotation_lines, by, day
+from mvc.cli.card_text import card_json, card_lines
 from mvc.cli.command import json_flag, verb
 from mvc.cli.commit_text import commit_json, header_lines, message_lines, metadata_lines
 from mvc.cli.dates import git_date, iso_date
@@ -15,6 +17,7 @@ from mvc.cli.names import short_id
 from mvc.cli.session import Session
 from mvc.cli.sizes import human_bytes
 from mvc.cli.text import printable, printable_path
+from mvc.metadata.annotations import origins
 from mvc.objects.model import is_tree
 from mvc.ops.names import decorations
 from mvc.ops.show import Shown, ShownBlob, ShownCommit, ShownModel, ShownTag, ShownTree, show
@@ -48,7 +51,10 @@ def _print(session: Session, shown: Shown, *, more: bool = False) -> None:
         lines = [session.paint(f"tag {printable_path(shown.tag.name)}", "yellow")]
         if shown.tag.tagger is not None:
             lines += [f"Tagger: {printable(str(shown.tag.tagger))}", f"Date:   {git_date(shown.tag.tagger)}"]
-        session.emit_text("\n".join([*lines, "", printable(shown.tag.message.strip("\n"))]))
+        lines += ["", printable(shown.tag.message.strip("\n"))]
+        if shown.annotations:
+            lines += ["", *annotation_lines(session, shown.annotations)]
+        session.emit_text("\n".join(lines))
         _print(session, shown.target, more=True)
     elif isinstance(shown, ShownCommit):
         session.emit_text("\n".join(_commit_lines(session, shown)))
@@ -64,8 +70,12 @@ def _commit_lines(session: Session, shown: ShownCommit) -> list[str]:
     parents = {one: short_id(session, one) for one in commit.parents}
     names = decorations(session.repo()).get(commit.id, [])
     lines = [*header_lines(session, commit, names, parents), "", *message_lines(commit)]
-    if metadata := metadata_lines(session, shown.metadata):
+    if metadata := metadata_lines(session, shown.metadata, origins(shown.annotations), shown.steps):
         lines += ["", *metadata]
+    if notes := [one for one in shown.annotations if one.note]:
+        lines += ["", *(f"{day(one)}  {by(one)}: {printable(one.note or '')}" for one in notes)]
+    if shown.card is not None and (shown.card.card.front or shown.card.card.problems):
+        lines += ["", *card_lines(session, shown.card)]
     if shown.problem:
         lines += ["", f"{session.paint('metadata cannot be read:', 'red')} {printable(shown.problem)}"]
     if shown.files:
@@ -88,12 +98,20 @@ def _json(session: Session, shown: Shown) -> dict[str, Any]:
     if isinstance(shown, ShownCommit):
         names = decorations(session.repo()).get(shown.commit.id, [])
         files = [file_json(one) for one in shown.files]
-        return {"kind": "commit", **commit_json(shown.commit, names, shown.metadata), "files": files}
+        return {
+            "kind": "commit",
+            **commit_json(shown.commit, names, shown.metadata),
+            "steps": shown.steps,
+            "annotations": [annotation_json(one) for one in shown.annotations],
+            "card": card_json(shown.card) if shown.card else None,
+            "files": files,
+        }
     if isinstance(shown, ShownTag):
         tag, tagger = shown.tag, shown.tag.tagger
         who = {"name": tagger.name, "email": tagger.email, "date": iso_date(tagger)} if tagger else None
         head = {"kind": "tag", "id": tag.id, "name": tag.name, "message": tag.message, "tagger": who}
-        return {**head, "target": _json(session, shown.target)}
+        added = [annotation_json(one) for one in shown.annotations]
+        return {**head, "annotations": added, "target": _json(session, shown.target)}
     if isinstance(shown, ShownTree):
         rows = [{"name": entry.name, "mode": f"{entry.mode:06o}", "id": entry.id} for entry in shown.entries]
         return {"kind": "tree", "id": shown.id, "entries": rows}

@@ -12,6 +12,8 @@ from mvc.cli.ref_options import ref_filters
 from mvc.cli.session import Session
 from mvc.cli.text import printable, printable_path
 from mvc.errors import UsageError
+from mvc.metadata.arguments import collect_metrics, collect_params, collect_tags
+from mvc.ops.annotate import Said, annotate_object
 from mvc.ops.tag import Tag, TagFilter, create_tag, delete_tags, list_tags
 
 
@@ -33,6 +35,15 @@ from mvc.ops.tag import Tag, TagFilter, create_tag, delete_tags, list_tags
 @click.option("-m", "--message", multiple=True, help="Its message (more than once: a paragraph each); implies -a.")
 @click.option("-F", "--file", type=click.Path(path_type=Path), help="Its message is in a file; implies -a.")
 @click.option("-f", "--force", is_flag=True, help="Move a tag that is there.")
+@click.option(
+    "--metric",
+    "metrics",
+    metavar="NAME=NUMBER",
+    multiple=True,
+    help="A figure of it, as a note of the tag; implies -a.",
+)
+@click.option("--param", "params", metavar="NAME=VALUE", multiple=True, help="A parameter of it; implies -a.")
+@click.option("--tag", "words", metavar="NAME=WORD", multiple=True, help="A word to find it by; implies -a.")
 @click.option("-d", "--delete", is_flag=True, help="Delete tags.")
 @json_flag
 def command(
@@ -47,6 +58,9 @@ def command(
     message: tuple[str, ...],
     file: Path | None,
     force: bool,
+    metrics: tuple[str, ...],
+    params: tuple[str, ...],
+    words: tuple[str, ...],
     delete: bool,
     as_json: bool,
 ) -> None:
@@ -70,8 +84,12 @@ def command(
         if len(names) > 2:
             raise UsageError("too many names", hint="mvc tag NAME [REV]")
         target = names[1] if len(names) == 2 else "HEAD"
-        text = _message(session, names[0], message, file, annotate)
-        create_tag(repo, names[0], target, session.caller(commits=text is not None), message=text, force=force)
+        said = Said(collect_params(params, ()), collect_metrics(metrics, ()), collect_tags(words))
+        text = _message(session, names[0], message, file, annotate or bool(said))
+        caller = session.caller(commits=text is not None)
+        made = create_tag(repo, names[0], target, caller, message=text, force=force)
+        if said:
+            annotate_object(repo, made, said, caller=caller)
         if as_json:
             _show(session, list_tags(repo, TagFilter((names[0],))), 0, as_json)
 

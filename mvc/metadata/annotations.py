@@ -1,5 +1,7 @@
 """What was said of commits and annotated tags afterwards: Git notes in `refs/notes/mvc` (docs/format/metadata.md).
 
+`git --git-dir=.mvc notes --ref=mvc show REV` shows them.
+
 A note is JSON Lines, only ever appended to. Two histories of notes are merged by the union of their lines, so that
 whoever annotates at the same time elsewhere loses nothing.
 """
@@ -12,14 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mvc.errors import ParseError
-from mvc.metadata.model import CommitMetadata
+from mvc.metadata.model import NOTES, CommitMetadata
 from mvc.metadata.values import MAX_BYTES, MAX_DEPTH
 from mvc.objects.model import TREE, is_file
 from mvc.objects.reader import ObjectReader
 from mvc.objects.reffiles import RefFiles
-
-NOTES = "refs/notes/mvc"
-"""The ref: `git --git-dir=.mvc notes --ref=mvc show REV` shows them."""
 
 _ID = 40
 _FANOUT = 2
@@ -84,15 +83,19 @@ class Annotations(Mapping[str, tuple[Annotation, ...]]):
             stack += [(prefix + name, below) for name, below in folders.items()]
 
     def blobs(self, object_id: str) -> list[str]:
-        """The blobs of an object's note, by Git's rules: at the top, or in folders of two digits each."""
+        """The blobs of an object's note: one, unless two mvc or git put it in two places."""
+        return [blob for _, blob in self.places(object_id)]
+
+    def places(self, object_id: str) -> list[tuple[str, str]]:
+        """(path, blob) of an object's note, by Git's rules: at the top, or in folders of two digits each."""
         found = []
-        tree, prefix = self._tree, ""
+        tree, prefix, path = self._tree, "", ""
         while tree is not None and len(prefix) < _ID:
             notes, folders = self._folder(tree, prefix)
             if object_id in notes:
-                found.append(notes[object_id])
+                found.append((path + object_id[len(prefix) :], notes[object_id]))
             part = object_id[len(prefix) : len(prefix) + _FANOUT]
-            tree, prefix = folders.get(part), prefix + part
+            tree, prefix, path = folders.get(part), prefix + part, f"{path}{part}/"
         return found
 
     def _folder(self, tree: str, prefix: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -13,6 +13,7 @@ from mvc.metadata.files import load_values
 from mvc.metadata.values import flatten, nest, scalar
 
 _YAML = "mvc.metadata.yaml12:read"
+_NO_NUMBERS = ("nan", "inf", "+inf", "-inf", "infinity", "-infinity")
 _FORMS = {
     "--dataset": "NAME=PATH|URI[@DIGEST]",
     "--dataset-split": "NAME=SPLIT",
@@ -81,6 +82,8 @@ def _collect(
     assigned: dict[str, Any] = {}
     for text in assignments:
         name, value = parse_assignment(text, option)
+        if numbers and isinstance(value, str) and value.lower() in _NO_NUMBERS:
+            value = float(value)  # as every program prints it; YAML wants ".nan"
         if numbers and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise UsageError(f"{option} {name}: {value!r} is not a number")
         if name in assigned:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mvc.metadata.model import CommitMetadata, Dataset
+from mvc.metadata.model import Base, CommitMetadata, Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,12 @@ class MetadataDiff:
     metrics: tuple[ValueChange, ...]
     datasets: tuple[ValueChange, ...]
     environment: tuple[ValueChange, ...]
+    tags: tuple[ValueChange, ...] = ()
+    bases: tuple[ValueChange, ...] = ()
+    """Old and new value are Bases, by the file that was made from them."""
 
     def __bool__(self) -> bool:
-        return bool(self.params or self.metrics or self.datasets or self.environment)
+        return bool(self.params or self.metrics or self.datasets or self.environment or self.tags or self.bases)
 
 
 _OF_THE_MOMENT = ("command",)
@@ -47,7 +50,14 @@ def compare(old: CommitMetadata, new: CommitMetadata) -> MetadataDiff:
             {name: value for name, value in old.environment.items() if name not in _OF_THE_MOMENT},
             {name: value for name, value in new.environment.items() if name not in _OF_THE_MOMENT},
         ),
+        tags=_changes(old.tags, new.tags),
+        bases=_changes(_by_file(old.bases), _by_file(new.bases)),
     )
+
+
+def _by_file(bases: tuple[Base, ...]) -> dict[str, Base]:
+    """The bases that somebody named, by the file made from them, else by number. Those found differ in any series."""
+    return {base.of or f"base {number}": base for number, base in enumerate(bases, 1) if not base.found}
 
 
 def _by_name(datasets: tuple[Dataset, ...]) -> dict[str, Dataset]:

@@ -14,6 +14,9 @@ Flat = Mapping[str, Any]
 """Dotted names to leaves: {"optimizer.lr": 3e-05}. In the file the groups are nested."""
 
 
+NOTES = "refs/notes/mvc"
+"""The ref of what was said of commits later (`mvc.metadata.annotations`)."""
+
 _NONE: Flat = MappingProxyType({})
 
 

@@ -81,6 +81,13 @@ def read_metadata(objects: ObjectReader, tree_id: str, *, files: Collection[str]
     return MetadataReader(objects, files).read(tree_id)
 
 
+def series_steps(objects: ObjectReader, tree_id: str) -> int:
+    """How many steps a commit's series has, by its lines; 0 for one that is too large to be read."""
+    folder = trees.metadata_tree(objects, tree_id)
+    blob = None if folder is None else trees.files_in(objects, folder).get(SERIES)
+    return 0 if blob is None else (objects.blob_within(blob, _MAX_SERIES) or b"").count(b"\n")
+
+
 class MetadataReader:
     """Reads the metadata of many commits: what a commit says as the one before is read once."""
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from mvc import fsio
 from mvc.backends.open import is_local, local_path
 from mvc.errors import MvcError, NotFound, Refused, UsageError
+from mvc.lazy import load
+from mvc.metadata.model import NOTES
 from mvc.objects import trees
 from mvc.objects.config import ConfigFile
 from mvc.objects.model import Commit
@@ -34,6 +36,9 @@ from mvc.sync.remotes import Remote
 from mvc.sync.state import State
 
 TAGS = "refs/tags/"
+
+_BRING_NOTES = "mvc.ops.carry_notes:bring_notes"
+"""Loaded where the remote has annotations."""
 
 
 @dataclass(frozen=True, slots=True)

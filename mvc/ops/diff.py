@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from mvc.errors import UsageError
 from mvc.lazy import load
+from mvc.metadata.annotations import Annotation, origins
 from mvc.metadata.compare import MetadataDiff, compare
-from mvc.metadata.tree import read_metadata
 from mvc.objects import trees
 from mvc.objects.ancestry import merge_base
 from mvc.objects.manifest import Manifest
@@ -22,6 +22,7 @@ from mvc.objects.revparse import parse_range
 from mvc.ops.differences import changed_paths, staged_differences
 from mvc.ops.file_diff import changes_between, diff_trees, file_diffs, is_model, stored_manifest, version
 from mvc.ops.file_versions import FileDiff, Status, Version, in_order, status_of
+from mvc.ops.known import Known
 from mvc.ops.shards import across_shards
 from mvc.progress import SILENT, Progress
 from mvc.repo.locking import read_stage
@@ -47,6 +48,8 @@ class Diff:
     metadata: MetadataDiff | None = None
     left_commit: str | None = None
     right_commit: str | None = None
+    later: tuple[Mapping[str, Annotation], Mapping[str, Annotation]] | None = None
+    """What of the metadata of each side was added later, by part and name ("metrics.acc")."""
 
     def __bool__(self) -> bool:
         return bool(self.files or self.metadata)
@@ -111,9 +114,13 @@ def _commits(repo: Repository, left: str, right: str, pathspec: Pathspec, option
     old, new = repo.objects.commit(left).tree, repo.objects.commit(right).tree
     files = diff_trees(repo, old, new, pathspec, renames=options.renames, tensors=options.tensors)
     metadata = None
-    if pathspec.everything and trees.metadata_tree(repo.objects, old) != trees.metadata_tree(repo.objects, new):
-        metadata = compare(read_metadata(repo.objects, old), read_metadata(repo.objects, new)) or None
-    return Diff(left[:7], right[:7], files, metadata, left, right)
+    known = Known(repo)
+    differ = trees.metadata_tree(repo.objects, old) != trees.metadata_tree(repo.objects, new)
+    notes = known.annotations(left), known.annotations(right)
+    if pathspec.everything and (differ or any(notes)):
+        metadata = compare(known.of_tree(left, old), known.of_tree(right, new)) or None
+    later = (origins(notes[0]), origins(notes[1])) if any(notes) else None
+    return Diff(left[:7], right[:7], files, metadata, left, right, later)
 
 
 def _staged(repo: Repository, left: str | None, pathspec: Pathspec, options: DiffOptions) -> Diff:

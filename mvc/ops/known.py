@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 
-from mvc.metadata.annotations import Annotation, Annotations, annotated, ordered, read_annotations
+from mvc.metadata.annotations import Annotation, Annotations, annotated, ordered, origins, read_annotations
 from mvc.metadata.model import CommitMetadata
 from mvc.metadata.tree import FILES, MetadataReader
 from mvc.ops.names import TAGS, peel
-from mvc.repo.repository import Repository
+from mvc.repo.readable import Readable
 
 
-def known(repo: Repository, commit_id: str, *, files: Collection[str] = FILES) -> CommitMetadata:
+def known(repo: Readable, commit_id: str, *, files: Collection[str] = FILES) -> CommitMetadata:
     """What is known of a commit. Raises ParseError for metadata that nobody can read."""
     return Known(repo, files).read(commit_id)
 
@@ -20,7 +20,7 @@ def known(repo: Repository, commit_id: str, *, files: Collection[str] = FILES) -
 class Known:
     """What is known of many commits. Notes are those that stood when the first was asked for."""
 
-    def __init__(self, repo: Repository, files: Collection[str] = FILES) -> None:
+    def __init__(self, repo: Readable, files: Collection[str] = FILES) -> None:
         self._repo = repo
         self._reader = MetadataReader(repo.objects, files)
 
@@ -54,3 +54,14 @@ class Known:
                 if self.notes.blobs(target) and (commit := peel(self._repo.objects, target)) != target:
                     found.setdefault(commit, []).append(target)
         return found
+
+
+def later(repo: Readable) -> Callable[[str, CommitMetadata], tuple[CommitMetadata, Mapping[str, Annotation] | None]]:
+    """From a commit's id and what it says of itself to what is known of it, and what of that was added later."""
+    known = Known(repo, ())
+
+    def add(commit_id: str, metadata: CommitMetadata) -> tuple[CommitMetadata, Mapping[str, Annotation] | None]:
+        found = known.annotations(commit_id)
+        return (annotated(metadata, found), origins(found)) if found else (metadata, None)
+
+    return add

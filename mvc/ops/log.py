@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain, starmap
 from typing import TYPE_CHECKING, NamedTuple
 
 from mvc.errors import NotFound, ParseError, UnsupportedFormat
 from mvc.lazy import load
-from mvc.metadata.model import NOTHING, CommitMetadata
+from mvc.metadata.model import NOTES, NOTHING, CommitMetadata
 from mvc.metadata.tree import FILES, METRICS, PARAMS, MetadataReader
 from mvc.objects.model import Commit
 from mvc.objects.revparse import parse_range
@@ -18,9 +18,13 @@ from mvc.ops.names import HEADS, REMOTES, TAGS, peel
 from mvc.repo.repository import Repository
 
 if TYPE_CHECKING:
+    from mvc.metadata.annotations import Annotation
     from mvc.metadata.remembered import RememberingReader
 
+    _Later = Callable[[str, CommitMetadata], tuple[CommitMetadata, Mapping[str, Annotation] | None]]
+
 _REMEMBERING = "mvc.metadata.remembered:RememberingReader"
+_LATER = "mvc.ops.known:later"
 _LONG = 128
 """So many commits are read before the file of what was read once is looked at; the first screen does without."""
 
@@ -61,6 +65,8 @@ class LogEntry(NamedTuple):
     parents: tuple[str, ...]
     metadata: CommitMetadata = NOTHING
     problem: str | None = None
+    added: Mapping[str, Annotation] | None = None
+    """What of the metadata was added later, by part and name ("metrics.acc")."""
 
 
 def log(repo: Repository, options: LogOptions) -> Iterator[LogEntry]:
@@ -83,6 +89,8 @@ def _with_metadata(
 ) -> Iterator[LogEntry]:
     plain = MetadataReader(repo.objects, FILES if every_file else (PARAMS, METRICS))
     remembering: RememberingReader | None = None
+    # Most repositories have no notes: then all there is to it is to ask for the ref, once.
+    later: _Later | None = load(_LATER)(repo) if repo.refs.read(NOTES) is not None else None
     for number, (commit, parents) in enumerate(steps):
         if number == _LONG and not every_file:
             remembering = load(_REMEMBERING)(plain, repo.common_dir / "metadata-cache")
@@ -91,7 +99,11 @@ def _with_metadata(
         except ParseError as error:  # what nobody can read hides no commit: it is told beside it
             yield LogEntry(commit, parents, problem=error.message)
         else:
-            yield LogEntry(commit, parents, metadata)
+            if later is None:
+                yield LogEntry(commit, parents, metadata)
+            else:
+                metadata, added = later(commit.id, metadata)
+                yield LogEntry(commit, parents, metadata, None, added)
     if remembering is not None and remembering.fresh > _LONG:
         with suppress(UnsupportedFormat):
             repo.require_writable()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from mvc.errors import NotFound
 from mvc.lazy import load
-from mvc.objects.refnames import ALIASES, REVIEWS, short
 from mvc.metadata.model import NOTES
+from mvc.objects.refnames import ALIASES, REVIEWS, short
 from mvc.objects.refspec import expand_tags
 from mvc.objects.upstream import HEADS, push_remote, seen_as, upstream
 from mvc.ops.caller import Caller

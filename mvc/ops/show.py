@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from mvc.errors import ParseError
 from mvc.lazy import load
+from mvc.metadata.annotations import Annotation, annotated
+from mvc.metadata.card import NAME as CARD
 from mvc.metadata.model import NOTHING, CommitMetadata
-from mvc.metadata.tree import read_metadata
+from mvc.metadata.tree import series_steps
 from mvc.objects.manifest import is_manifest
 from mvc.objects.model import Commit, TagObject, TreeEntry, is_link
+from mvc.ops.cards import FoundCard, card_at
 from mvc.ops.diff import FileDiff, diff_trees
+from mvc.ops.known import Known
 from mvc.ops.named import object_named
 from mvc.repo.repository import Repository
 
@@ -34,6 +38,12 @@ class ShownCommit:
     metadata: CommitMetadata
     problem: str | None
     files: tuple[FileDiff, ...]
+    annotations: tuple[Annotation, ...] = ()
+    """What was added to the metadata later (it is counted in)."""
+    card: FoundCard | None = None
+    """The model card of the version."""
+    steps: int = 0
+    """How many lines its series has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,7 @@ class ShownTag:
 
     tag: TagObject
     target: Shown
+    annotations: tuple[Annotation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,7 @@ def _show(repo: Repository, spec: str, object_id: str) -> Shown:
         return _commit(repo, objects.commit(object_id))
     if kind == "tag":
         tag = objects.tag(object_id)
-        return ShownTag(tag, _show(repo, tag.target, tag.target))
+        return ShownTag(tag, _show(repo, tag.target, tag.target), Known(repo).notes.get(object_id, ()))
     if kind == "tree":
         return ShownTree(spec, object_id, tuple(objects.tree(object_id)))
     return _file(repo, spec)
@@ -93,11 +104,21 @@ def _show(repo: Repository, spec: str, object_id: str) -> Shown:
 
 def _commit(repo: Repository, commit: Commit) -> ShownCommit:
     parent = repo.objects.commit(commit.parents[0]).tree if commit.parents else None
+    known = Known(repo)
+    annotations = known.annotations(commit.id)
     try:
-        metadata, problem = read_metadata(repo.objects, commit.tree), None
+        metadata, problem = known.of_tree(commit.id, commit.tree), None
     except ParseError as error:
-        metadata, problem = NOTHING, error.message
-    return ShownCommit(commit, metadata, problem, diff_trees(repo, parent, commit.tree))
+        metadata, problem = annotated(NOTHING, annotations), error.message
+    return ShownCommit(
+        commit,
+        metadata,
+        problem,
+        diff_trees(repo, parent, commit.tree),
+        annotations,
+        card_at(repo, commit.tree, CARD),
+        series_steps(repo.objects, commit.tree),
+    )
 
 
 def _file(repo: Repository, spec: str) -> Shown:
