@@ -214,6 +214,15 @@ def _figure(value: Any, name: str) -> Figure:
     raise _Unclear(f"'{name}' is {what}, not a number" if what != "no number" else f"'{name}' is no number")
 
 
+def difference(new: Any, old: Any) -> tuple[Figure | None, Figure | None]:
+    """(new minus old, that by the size of old) of two values; None for what is no number, or cannot be told."""
+    try:
+        after, before = _figure(_plain(new, ""), ""), _figure(_plain(old, ""), "")
+    except _Unclear:
+        return None, None
+    return _minus(after, before), _ratio(after, before)
+
+
 def _minus(new: Figure, old: Figure) -> Figure | None:
     if isinstance(new, Fraction) and isinstance(old, Fraction):
         return new - old
