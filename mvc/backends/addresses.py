@@ -24,6 +24,7 @@ from mvc.errors import UsageError
 
 Environment = Mapping[str, str]
 Options = dict[str, str]
+_Fill = Callable[[SplitResult, Options, Environment], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class _Kind:
     service: str
     query: Mapping[str, str]
     """What may stand behind "?": its name there -> the service's option."""
-    fill: Callable[[SplitResult, Options, Environment], None]
+    fill: _Fill
     """Adds where the store is and what the environment tells; what stands in the URL comes first."""
 
 
@@ -168,35 +169,36 @@ def _az(parts: SplitResult, options: Options, environment: Environment) -> None:
     options.setdefault("endpoint", f"https://{account}.blob.core.windows.net")
 
 
-def _oss(parts: SplitResult, options: Options, environment: Environment) -> None:
-    options["bucket"] = _bucket(parts, options)
-    _take(options, "endpoint", environment, "OSS_ENDPOINT")
-    _take(options, "access_key_id", environment, "ALIBABA_CLOUD_ACCESS_KEY_ID", "OSS_ACCESS_KEY_ID")
-    _take(options, "access_key_secret", environment, "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "OSS_ACCESS_KEY_SECRET")
-    _take(options, "security_token", environment, "ALIBABA_CLOUD_SECURITY_TOKEN", "OSS_SESSION_TOKEN")
-    _need_endpoint(parts, options, "https://oss-eu-central-1.aliyuncs.com")
+def _regional(example: str, **variables: tuple[str, ...]) -> _Fill:
+    """Of a cloud whose buckets each lie behind a region's endpoint: its options, and the variables that have them."""
+
+    def fill(parts: SplitResult, options: Options, environment: Environment) -> None:
+        options["bucket"] = _bucket(parts, options)
+        for option, names in variables.items():
+            _take(options, option, environment, *names)
+        if "endpoint" not in options:
+            raise UsageError(f"{shown(parts)}: in which region?", hint=f"?endpoint={example}")
+
+    return fill
+
+
+_obs_as_given = _regional(
+    "https://obs.cn-north-4.myhuaweicloud.com",
+    endpoint=("OBS_ENDPOINT",),
+    access_key_id=("OBS_ACCESS_KEY_ID", "HUAWEICLOUD_SDK_AK"),
+    secret_access_key=("OBS_SECRET_ACCESS_KEY", "HUAWEICLOUD_SDK_SK"),
+)
 
 
 def _obs(parts: SplitResult, options: Options, environment: Environment) -> None:
-    options["bucket"] = _bucket(parts, options)
-    _take(options, "endpoint", environment, "OBS_ENDPOINT")
-    _take(options, "access_key_id", environment, "OBS_ACCESS_KEY_ID", "HUAWEICLOUD_SDK_AK")
-    _take(options, "secret_access_key", environment, "OBS_SECRET_ACCESS_KEY", "HUAWEICLOUD_SDK_SK")
-    _need_endpoint(parts, options, "https://obs.eu-west-101.myhuaweicloud.eu")
-
-
-def _cos(parts: SplitResult, options: Options, environment: Environment) -> None:
-    options["bucket"] = _bucket(parts, options)
-    _take(options, "endpoint", environment, "COS_ENDPOINT")
-    _take(options, "secret_id", environment, "TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRETID")
-    _take(options, "secret_key", environment, "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_SECRETKEY")
-    _take(options, "security_token", environment, "TENCENTCLOUD_TOKEN", "TENCENTCLOUD_SECURITY_TOKEN")
-    _need_endpoint(parts, options, "https://cos.eu-frankfurt.myqcloud.com")
-
-
-def _need_endpoint(parts: SplitResult, options: Options, example: str) -> None:
-    if "endpoint" not in options:
-        raise UsageError(f"{shown(parts)}: in which region?", hint=f"?endpoint={example}")
+    _obs_as_given(parts, options, environment)
+    host = urlsplit(options["endpoint"]).hostname or ""
+    if host.startswith("obs.") and not host.endswith((".myhuaweicloud.com", ".huawei.com")):
+        # opendal would take it for the bucket's own domain, and ask there for objects of no bucket: "not found".
+        raise UsageError(
+            f"{shown(parts)}: of the regions' endpoints, only obs.REGION.myhuaweicloud.com can be used",
+            hint="a domain bound to the bucket can, too; or take s3://, which OBS speaks as well",
+        )
 
 
 def _webdav(parts: SplitResult, options: Options, environment: Environment) -> None:
@@ -235,9 +237,29 @@ KINDS: Mapping[str, _Kind] = {
         "gcs", {"endpoint": "endpoint", "anonymous": "skip_signature", "storage_class": "default_storage_class"}, _gs
     ),
     "az": _Kind("azblob", {"endpoint": "endpoint", "account": "account_name", "anonymous": "skip_signature"}, _az),
-    "oss": _Kind("oss", {"endpoint": "endpoint", "anonymous": "skip_signature"}, _oss),
+    "oss": _Kind(
+        "oss",
+        {"endpoint": "endpoint", "anonymous": "skip_signature"},
+        _regional(
+            "https://oss-eu-central-1.aliyuncs.com",
+            endpoint=("OSS_ENDPOINT",),
+            access_key_id=("ALIBABA_CLOUD_ACCESS_KEY_ID", "OSS_ACCESS_KEY_ID"),
+            access_key_secret=("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "OSS_ACCESS_KEY_SECRET"),
+            security_token=("ALIBABA_CLOUD_SECURITY_TOKEN", "OSS_SESSION_TOKEN"),
+        ),
+    ),
     "obs": _Kind("obs", {"endpoint": "endpoint"}, _obs),
-    "cos": _Kind("cos", {"endpoint": "endpoint"}, _cos),
+    "cos": _Kind(
+        "cos",
+        {"endpoint": "endpoint"},
+        _regional(
+            "https://cos.eu-frankfurt.myqcloud.com",
+            endpoint=("COS_ENDPOINT",),
+            secret_id=("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRETID"),
+            secret_key=("TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_SECRETKEY"),
+            security_token=("TENCENTCLOUD_TOKEN", "TENCENTCLOUD_SECURITY_TOKEN"),
+        ),
+    ),
     "webdav": _Kind("webdav", {}, _webdav),
     "webdavs": _Kind("webdav", {}, _webdav),
     "hdfs": _Kind("hdfs-native", {}, _hdfs),

@@ -164,7 +164,11 @@ class OpendalBackend:
     def put_if_absent(self, key: str, data: Buffer) -> bool:
         check_key(key)
         if not self.capabilities.put_if_absent:
-            raise Unsupported(f"{self.url} cannot create an object only if it is not there")
+            raise Unsupported(
+                f"{self.url} cannot create an object only if it is not there, "
+                "so two who push at once could lose a version",
+                hint="it can be read from; docs/remotes/ tells what else reaches the same store",
+            )
         try:
             # In one request, whatever its size: conditions on uploads in parts are kept by few, and ignored by some.
             self._writer.write(key, bytes(data), if_not_exists=True)

@@ -16,7 +16,7 @@ from mvc.backends.base import MAX_KEY, check_key, check_prefix, is_key
 from mvc.backends.folder import FolderBackend
 from mvc.backends.open import is_local, local_path, open_backend, schemes
 from mvc.backends.retrying import RetryingBackend
-from mvc.errors import MvcError, Unsupported, UsageError
+from mvc.errors import Unsupported, UsageError
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIASECRET", "AWS_SECRET_ACCESS_KEY": "verysecret"}
 
@@ -60,12 +60,35 @@ def test_the_others() -> None:
     assert parse("az://container?account=acc", {}).options["account_name"] == "acc"
     oss = parse("oss://bucket?endpoint=https://oss.example", {"ALIBABA_CLOUD_ACCESS_KEY_ID": "i"})
     assert oss.options["access_key_id"] == "i"
-    assert parse("obs://bucket", {"OBS_ENDPOINT": "https://obs.example"}).service == "obs"
+    assert parse("obs://bucket", {"OBS_ENDPOINT": "https://models.example"}).service == "obs"
     assert parse("cos://bucket?endpoint=https://cos.example", {}).service == "cos"
     assert parse("hdfs://node:8020/models", {}).options == {"name_node": "hdfs://node:8020", "root": "/models/"}
     for url in ("az://container", "oss://bucket", "obs://bucket", "cos://bucket"):
         with pytest.raises(UsageError):
             parse(url, {})
+
+
+def test_clouds_take_the_url_first_then_the_environment() -> None:
+    names = {
+        "oss": ("OSS_ENDPOINT", "OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN"),
+        "obs": ("OBS_ENDPOINT", "OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", ""),
+        "cos": ("COS_ENDPOINT", "TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY", "TENCENTCLOUD_SECURITY_TOKEN"),
+    }
+    for scheme, variables in names.items():
+        environment = {name: f"https://{name.lower().replace('_', '-')}.example" for name in variables if name}
+        found = parse(f"{scheme}://bucket/p", environment).options
+        assert found.pop("bucket") == "bucket" and found.pop("root") == "/p/"
+        assert set(found.values()) == set(environment.values())
+        other = parse(f"{scheme}://bucket/p?endpoint=https://other.example", environment).options
+        assert other["endpoint"] == "https://other.example"
+
+
+def test_obs_is_reached_where_opendal_reaches_it() -> None:
+    for host in ("obs.cn-north-4.myhuaweicloud.com", "models.example.org"):
+        assert parse(f"obs://bucket?endpoint=https://{host}", {}).options["endpoint"] == f"https://{host}"
+    with pytest.raises(UsageError, match="only obs") as caught:
+        parse("obs://bucket?endpoint=https://obs.eu-west-101.myhuaweicloud.eu", {})
+    assert "s3://" in str(caught.value.hint)
 
 
 def test_webdav_has_its_password_in_netrc(tmp_path: Path) -> None:
@@ -160,5 +183,5 @@ def test_every_scheme_is_one_that_opendal_has(url: str) -> None:
     able = url.partition(":")[0] in ("s3", "gs", "az", "oss", "cos")
     assert backend.capabilities.put_if_absent is able and backend.capabilities.atomic_put is (able or url[:3] == "obs")
     if not able:
-        with pytest.raises(MvcError):
+        with pytest.raises(Unsupported, match="two who push at once could lose a version"):
             backend.put_if_absent("a", b"")
