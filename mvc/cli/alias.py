@@ -10,12 +10,16 @@ import click
 from mvc.cli.command import complete, json_flag, noun, quiet_flag
 from mvc.cli.dates import iso_date
 from mvc.cli.names import short_id
+from mvc.cli.review_text import review_json
 from mvc.cli.session import Session
 from mvc.cli.tables import table
 from mvc.cli.text import one_line, printable_path
 from mvc.lazy import load
 from mvc.objects.aliases import Step
+from mvc.objects.reviews import Review
+from mvc.objects.revparse import resolve_commit
 from mvc.ops import alias as aliases
+from mvc.ops import review
 
 _DATE = "mvc.objects.dates:parse_date"
 """Loaded for --at alone."""
@@ -119,6 +123,27 @@ def log(session: Session, name: str, at: str | None, max_count: int | None, as_j
         return
     with session.pager():
         session.emit_text("\n".join(table([_span(session, one) for one in spans])))
+
+
+@command.verb
+@_NAME
+@click.argument("revision", required=False)
+@json_flag
+def reviews(session: Session, name: str, revision: str | None, as_json: bool) -> None:
+    """Who approved or rejected what for NAME, and gates that ran (of REVISION alone): the newest first."""
+    repo = session.repo()
+    target = resolve_commit(repo.objects, repo.refs, revision) if revision is not None else None
+    found = review.reviews(repo, name, target)
+    if as_json:
+        session.emit_json("reviews", {"alias": name, "reviews": [review_json(one) for one in found]})
+        return
+    rows = [[_when(one.who.time), short_id(session, one.target), one.verdict, _said(one)] for one in found]
+    session.emit_text("".join(f"{line}\n" for line in table(rows)), end="")
+
+
+def _said(one: Review) -> str:
+    why = next((one_line(line) for line in one.why.split("\n") if line), "")
+    return f"{one_line(str(one.who))}{f': {why}' if why else ''}"
 
 
 def _now(session: Session, name: str) -> aliases.Alias:
