@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,11 +29,14 @@ from mvc.objects.manifest import is_manifest, parse
 from mvc.objects.model import Commit, Signature, TreeItem, is_file, is_tree
 from mvc.objects.revparse import resolve
 from mvc.objects.walk import Selection, walk
+from mvc.ops import alias as alias_ops
 from mvc.ops.add import AddResult, add
+from mvc.ops.alias import Span
 from mvc.ops.caller import Caller
 from mvc.ops.commit import CommitOptions, commit
 from mvc.ops.commit_files import CommitFilesOptions, commit_files
 from mvc.ops.connect import Outside, supply
+from mvc.ops.gate import GateResult, gate
 from mvc.ops.gather import from_values
 from mvc.ops.known import Known
 from mvc.ops.model_file import Buffer, ModelFile, read_file, segment_of
@@ -68,6 +72,55 @@ class CommitInfo:
     links: Mapping[str, Any] = field(default_factory=dict)
     bases: tuple[Any, ...] = ()
     tables: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Aliases(Mapping[str, str]):
+    """The aliases of a repository by name, each with the commit that it stands for: `repo.aliases["production"]`.
+
+    What was removed is not among them. Setting one, going back and removing are steps: nothing is lost.
+    """
+
+    def __init__(self, repository: Repository, caller: Callable[[Signature | None], Caller]) -> None:
+        self._repo, self._caller = repository, caller
+
+    def __getitem__(self, name: str) -> str:
+        try:
+            return alias_ops.read_alias(self._repo, name).target or ""
+        except NotFound as error:
+            raise KeyError(name) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return (one.name for one in alias_ops.list_aliases(self._repo))
+
+    def __len__(self) -> int:
+        return len(alias_ops.list_aliases(self._repo))
+
+    def set(
+        self, name: str, revision: str, why: str = "", *, force: bool = False, author: Signature | None = None
+    ) -> str:
+        """Let `name` stand for a revision; returns the commit. Raises Refused where mvc.yaml asks for what the commit
+        has not, unless `force`."""
+        alias_ops.set_alias(self._repo, name, revision, self._caller(author), why=why, force=force)
+        return self[name]
+
+    def rollback(
+        self, name: str, revision: str | None = None, why: str = "", *, author: Signature | None = None
+    ) -> str:
+        """Back to what `name` stood for before, or to `revision`, for which it once stood; returns the commit."""
+        alias_ops.roll_back(self._repo, name, revision, self._caller(author), why=why)
+        return self[name]
+
+    def remove(self, name: str, why: str = "", *, author: Signature | None = None) -> None:
+        """Let `name` stand for nothing. Raises NotFound."""
+        alias_ops.remove_alias(self._repo, name, self._caller(author), why=why)
+
+    def log(self, name: str) -> list[Span]:
+        """What `name` stood for, from when to when, with who, when and why of each step: the newest first."""
+        return list(alias_ops.history(self._repo, name))
+
+    def at(self, name: str, when: datetime) -> str | None:
+        """The commit that `name` stood for at a time; None for nothing. Raises NotFound before its first step."""
+        return alias_ops.alias_at(self._repo, name, int(when.timestamp())).step.target
 
 
 class Repo:
@@ -138,6 +191,22 @@ class Repo:
         """Tags by name, with the commit that each stands for."""
         found = _short(self._repo.refs.list("refs/tags/"), "refs/tags/")
         return {name: self._repo.objects.peel(target) for name, target in found.items()}
+
+    @property
+    def aliases(self) -> Aliases:
+        """Aliases by name, with the commit that each stands for; and how to move them."""
+        return Aliases(self._repo, self._caller)
+
+    def gate(
+        self, gates: Sequence[str] = (), revision: str = "HEAD", *, base: str | None = None, alias: str = ""
+    ) -> GateResult:
+        """Hold a revision against gates such as "accuracy >= 0.92" (none: those of mvc.yaml).
+
+        `base` is what delta() compares with; None: what `alias` stands for, else `production`, else the first parent.
+        The result has `passed`, and the `outcomes`. Raises UsageError for a gate that cannot be read. No weights are
+        read.
+        """
+        return gate(self._repo, revision, gates, base=base, alias=alias)
 
     def resolve(self, revision: str) -> str:
         """The commit that a revision ("main", "v1", "HEAD~2", a short id) names. Raises NotFound."""
