@@ -12,6 +12,7 @@ from mvc.cli.output import write_text
 from mvc.cli.session import Session
 from mvc.lazy import load
 from mvc.metadata.project import NAME, ProjectFile, read_project
+from mvc.ops.commits_named import Asking
 from mvc.ops.compare import chosen, compare_commits, directions
 
 _PAGE = "mvc.cli.compare_page:comparison_page"
@@ -44,13 +45,17 @@ def command(
     """Params and metrics of several commits side by side.
 
     The first is what the others are held against: metrics show by how many percent they moved, the best is bold and
-    starred, and ≠ marks what differs. One argument that is a query ('metrics.acc > 0.9') stands for the commits that
-    it finds; A..B for those of a range. Without any, HEAD is held against its parent.
+    starred, and ≠ marks what differs. A query ('metrics.acc > 0.9') stands for the commits that it finds, A..B for
+    those of a range, a run for its last checkpoint. Without any, HEAD is held against its parent.
     """
     repo = session.repo()
     project = read_project(repo.worktree / NAME) if repo.worktree else ProjectFile()
     found = compare_commits(
-        repo, revisions or ("HEAD~1", "HEAD"), better=directions(project, better), environment=environment
+        repo,
+        revisions or ("HEAD~1", "HEAD"),
+        better=directions(project, better),
+        environment=environment,
+        asking=Asking(session.home, limit, session.progress),
     )
     found = chosen(found, only=only, differing=differing)
     if as_json:

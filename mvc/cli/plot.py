@@ -15,6 +15,7 @@ from mvc.cli.session import Session
 from mvc.cli.text import one_line
 from mvc.errors import Unsupported, UsageError
 from mvc.lazy import load
+from mvc.ops.commits_named import Asking
 from mvc.ops.plot import PlotOptions, plot
 
 DRAWN = {
@@ -29,7 +30,7 @@ _HEIGHT = 20
 
 @verb
 @click.argument("metrics", nargs=-1, required=True, metavar="METRIC...")
-@click.option("--of", "sources", metavar="REV|A..B|RUN", multiple=True, help="Whose figures; several are lines.")
+@click.option("--of", "sources", metavar="REV|A..B|RUN|QUERY", multiple=True, help="Whose figures; several are lines.")
 @click.option(
     "--by", metavar="step|commit|time|PARAM", default="auto", help="What stands below: else steps, where there are any."
 )
@@ -60,7 +61,8 @@ def command(
     itself. METRIC may be a glob. A run is named as in refs/runs/RUN.
     """
     kind = _kind(output)
-    charts = plot(session.repo(), PlotOptions(metrics=metrics, sources=sources or ("HEAD",), **options))
+    asking = Asking(session.home, options["limit"], session.progress)
+    charts = plot(session.repo(), PlotOptions(metrics, sources or ("HEAD",), asking=asking, **options))
     if title is not None:
         charts = tuple(chart._replace(title=title) for chart in charts[:1]) + charts[1:]
     if as_json:

@@ -13,9 +13,8 @@ from mvc.metadata.direction import less_is_better
 from mvc.metadata.model import CommitMetadata, Dataset
 from mvc.metadata.project import ProjectFile
 from mvc.objects.model import Commit
-from mvc.objects.revparse import resolve_commit
+from mvc.ops.commits_named import ANYWHERE, Asking, commits_named, is_query
 from mvc.ops.known import Known
-from mvc.ops.log import LogOptions, log
 from mvc.repo.repository import Repository
 
 MOST: Final = 200
@@ -73,16 +72,18 @@ def compare_commits(
     *,
     better: Mapping[str, str] | None = None,
     environment: bool = False,
+    asking: Asking = ANYWHERE,
 ) -> Comparison:
     """Hold commits against each other.
 
-    `revisions`: names as typed; a range `A..B` stands for its commits, the oldest first. `better`: globs of metrics to
-    "min" or "max", where their names do not tell. Raises NotFound for what is no commit, UsageError for a range of too
-    many, ParseError for metadata that cannot be read.
+    `revisions`: names as typed; a range `A..B` or a query stands for its commits, the oldest first. `better`: globs of
+    metrics to "min" or "max", where their names do not tell. Raises NotFound for what is no commit,
+    UsageError for a range of too many, ParseError for metadata that cannot be read.
     """
     known = Known(repo)
     compared = [
-        Compared(name, commit, known.of_tree(commit.id, commit.tree)) for name, commit in _commits(repo, revisions)
+        Compared(name, commit, known.of_tree(commit.id, commit.tree))
+        for name, commit in _commits(repo, revisions, asking)
     ]
     rows: list[Row] = []
     for section, values in _sections([one.metadata for one in compared], environment):
@@ -121,15 +122,13 @@ def directions(project: ProjectFile, given: Sequence[str] = ()) -> dict[str, str
     return found
 
 
-def _commits(repo: Repository, revisions: Sequence[str]) -> Iterator[tuple[str, Commit]]:
+def _commits(repo: Repository, revisions: Sequence[str], asking: Asking) -> Iterator[tuple[str, Commit]]:
     for name in revisions:
-        if ".." not in name:
-            yield name, repo.objects.commit(resolve_commit(repo.objects, repo.refs, name))
-            continue
-        found = [one.commit for one in log(repo, LogOptions((name,), max_count=MOST + 1, metadata=False))]
+        found = commits_named(repo, name, asking, most=MOST + 1)
         if len(found) > MOST:
             raise UsageError(f"'{name}' holds more than {MOST} commits", hint="mvc search finds the ones that matter")
-        yield from ((commit.id[:7], commit) for commit in reversed(found))
+        alone = len(found) == 1 and not is_query(name) and ".." not in name
+        yield from ((name if alone else commit.id[:7], commit) for commit in found)
 
 
 def _sections(metadata: Sequence[CommitMetadata], environment: bool) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -14,12 +14,10 @@ from mvc.errors import NotFound, UsageError
 from mvc.metadata.model import CommitMetadata
 from mvc.metadata.tree import FILES, SERIES
 from mvc.objects.model import Commit
-from mvc.objects.revparse import resolve_commit
+from mvc.ops.commits_named import ANYWHERE, Asking, commits_named, history, is_query, queried, run_steps
 from mvc.ops.known import Known
-from mvc.ops.log import LogOptions, log
 from mvc.repo.repository import Repository
 
-RUNS: Final = "refs/runs/"
 BY: Final = ("auto", "step", "commit", "time")
 """What x may be, besides the name of a param."""
 
@@ -33,7 +31,7 @@ class PlotOptions:
     metrics: tuple[str, ...]
     """Names, or globs of names."""
     sources: tuple[str, ...] = ("HEAD",)
-    """Revisions (with their history), ranges, or names of runs."""
+    """Revisions (with their history), ranges, names of runs, or queries."""
     by: str = "auto"
     """One of BY, or the name of a param. Auto: steps where a source has series of such a metric, else commits."""
     limit: int = 200
@@ -44,6 +42,8 @@ class PlotOptions:
     log_y: bool = False
     together: bool = False
     """All metrics in one chart; else a chart a metric."""
+    asking: Asking = ANYWHERE
+    """For sources that are queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,13 @@ def _gathered(repo: Repository, options: PlotOptions) -> tuple[str, list[_Source
     """What x is, and the commits of each source with what they say."""
     if options.by in ("auto", "step"):
         known = Known(repo, (*FILES, SERIES))
-        newest = [_Source(name, (_read(known, _tip(repo, name)),)) for name in options.sources]
+        newest = [_Source(name, (_read(known, _tip(repo, name, options.asking)),)) for name in options.sources]
         if options.by == "step" or _metrics(newest, options.metrics, "step"):
             return "step", newest
     known = Known(repo)
     by = "commit" if options.by == "auto" else options.by
     return by, [
-        _Source(name, tuple(_read(known, commit) for commit in _history(repo, name, options.limit)))
+        _Source(name, tuple(_read(known, commit) for commit in _history(repo, name, options)))
         for name in options.sources
     ]
 
@@ -94,34 +94,18 @@ def _read(known: Known, commit: Commit) -> tuple[Commit, CommitMetadata]:
     return commit, known.of_tree(commit.id, commit.tree)
 
 
-def _tip(repo: Repository, name: str) -> Commit:
+def _tip(repo: Repository, name: str, asking: Asking) -> Commit:
     """The commit that a source ends with: of a run, its last step's."""
-    steps = _steps(repo, name)
+    return commits_named(repo, name, asking, most=1)[-1]
+
+
+def _history(repo: Repository, name: str, options: PlotOptions) -> Iterable[Commit]:
+    if is_query(name):
+        return queried(repo, name, options.asking)
+    steps = run_steps(repo, name)
     if steps:
-        return repo.objects.commit(steps[-1])
-    found = [entry.commit for entry in _log(repo, name, 1)] if ".." in name else []
-    return found[0] if found else repo.objects.commit(resolve_commit(repo.objects, repo.refs, name))
-
-
-def _history(repo: Repository, name: str, limit: int) -> Iterator[Commit]:
-    steps = _steps(repo, name)
-    if steps:
-        yield from (repo.objects.commit(step) for step in steps[-limit:])
-        return
-    yield from reversed([entry.commit for entry in _log(repo, name, limit)])
-
-
-def _log(repo: Repository, name: str, limit: int) -> Iterator[Any]:
-    return log(repo, LogOptions((name,), max_count=limit, metadata=False, first_parent=True))
-
-
-def _steps(repo: Repository, name: str) -> list[str]:
-    """The commits of a run's checkpoints, by step; none where `name` is no run."""
-    if not name or name.startswith("refs/"):
-        return []
-    found = repo.refs.list(f"{RUNS}{name}/")
-    steps = [(int(step), found[ref]) for ref in found if (step := ref.rpartition("/")[2]).isdecimal()]
-    return [target for _, target in sorted(steps)]
+        return (repo.objects.commit(step) for step in steps[-options.limit :])
+    return history(repo, name, options.limit)
 
 
 def _metrics(sources: Sequence[_Source], wanted: Sequence[str], by: str) -> list[str]:

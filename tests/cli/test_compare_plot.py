@@ -166,3 +166,13 @@ def test_what_cannot_be_drawn(mvc: Mvc, five: Path) -> None:
     assert "neither .svg nor .html" in mvc("plot", "loss", "-o", "x.png", cwd=five, code=2).err
     assert "--smooth takes" in mvc("plot", "loss", "--smooth", "1", cwd=five, code=2).err
     mvc("plot", cwd=five, code=2)
+
+
+def test_a_query_stands_for_what_it_finds(mvc: Mvc, five: Path) -> None:
+    found = json.loads(mvc("compare", "metrics.loss < 0.3", "--json", cwd=five).out)
+    assert [commit["summary"] for commit in found["commits"]] == ["run 4", "run 5"]
+    ran = mvc("plot", "loss", "--by", "lr", "--of", "params.lr >= 2e-5 and metrics.loss > 0.22", "--json", cwd=five)
+    assert [point["x"] for point in json.loads(ran.out)["charts"][0]["lines"][0]["points"]] == [2e-5, 3e-5, 4e-5]
+    assert "no commit fulfils" in mvc("compare", "metrics.loss > 7", cwd=five, code=4).err
+    mvc("compare", "metrics.loss >", cwd=five, code=2)
+    assert len(json.loads(mvc("compare", "HEAD~2", "HEAD^", "HEAD~1^", "v1~0", "--json", cwd=five).out)["commits"]) == 4
