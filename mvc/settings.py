@@ -39,6 +39,8 @@ class StoreSettings(NamedTuple):
     """A pack is sealed when it reaches so many stored bytes (`core.packSize`)."""
     zstd_level: int = 3
     """Level for text and opaque bytes (`core.zstdLevel`)."""
+    decode_below: int = 16 * 1024 * 1024
+    """What comes from a remote at once, and has fewer stored bytes, is decoded on its way (`core.decodeBelow`)."""
 
 
 class SharedStoreSettings(NamedTuple):

@@ -32,6 +32,7 @@ def resolve(config: Config) -> Settings:
         delta_depth=_bounded(config, "core.deltaDepth", plain.delta_depth, 0, MAX_DEPTH),
         pack_size=_bounded(config, "core.packSize", plain.pack_size, 1024 * 1024, 2**40),
         zstd_level=_bounded(config, "core.zstdLevel", plain.zstd_level, 1, 22),
+        decode_below=_bounded(config, "core.decodeBelow", plain.decode_below, 0, 2**62),
     )
     whole = Settings()
     return Settings(

@@ -19,6 +19,7 @@ from mvc.repo.locking import edit_stage, read_stage
 from mvc.repo.pathspec import Pathspec
 from mvc.repo.repository import Repository
 from mvc.repo.scan import Scan, Untracked, scan
+from mvc.repo.settling import settle
 from mvc.repo.stage import Stage, StageEntry, is_fresh, stat_of
 
 
@@ -92,6 +93,7 @@ def _store(
     """Chunks, then Git objects, then the stage: each durable before the next (docs/architecture.md, "Writing")."""
     standing = stage.items()
     chunks = open_chunks(repo)
+    settle(chunks, progress)
     started = time.time_ns()
     with chunks.intend("add") as intent:
         with chunks.writer(intent) as writer, repo.objects.batch(keep=stage_label(repo)) as batch:

@@ -29,6 +29,7 @@ from mvc.repo.chunks import open_chunks
 from mvc.repo.describing import VersionFiles
 from mvc.repo.ingest import ingest_files
 from mvc.repo.repository import Repository
+from mvc.repo.settling import settle
 from mvc.settings import SMALL_FILE
 from mvc.store.intents import Intent
 from mvc.store.locks import hold
@@ -103,6 +104,7 @@ def commit_files(
     for path in files:
         check_path(path)
     chunks = open_chunks(repo)
+    settle(chunks, caller.progress)
     with chunks.intend("commit") as intent:
         with chunks.writer(intent) as writer, repo.objects.batch() as batch:
             near = _near(repo, options.like) if options.like is not None else _tip(repo, full, options)
@@ -129,7 +131,9 @@ def store_files(
     for path in files:
         check_path(path)
     options = CommitFilesOptions(orphan=True, like=like)
-    with open_chunks(repo).writer(intent) as writer, repo.objects.batch() as batch:
+    chunks = open_chunks(repo)
+    settle(chunks, caller.progress)
+    with chunks.writer(intent) as writer, repo.objects.batch() as batch:
         taken = _store(repo, writer, batch, files, _near(repo, like), options, caller)
         batch.seal()
     return {path: item for path, item in taken.changes.items() if item is not None}

@@ -18,6 +18,7 @@ from mvc.repo.livechunks import chunk_names
 from mvc.repo.pathspec import Pathspec
 from mvc.repo.repository import Repository
 from mvc.repo.roots import worktrees
+from mvc.repo.settling import settle
 from mvc.repo.stage import Stage
 from mvc.store.chunkstore import ChunkStore
 from mvc.store.locks import hold
@@ -79,6 +80,7 @@ def drop(
     repo = replace(repo, missing_chunks=None)  # nothing comes in order to go
     chunks = open_chunks(repo)
     with hold(lock_path(repo), what="drop", wait=caller.wait):
+        settle(chunks, caller.progress)
         # Before anything is looked at, as gc does: what a writer counts on from now on is young.
         cutoff = chunks.begin_sweep(grace_seconds=0.0)
         targets = versions(repo, revisions, pathspec)

@@ -75,6 +75,7 @@ def fsck(repo: Repository, *, connectivity_only: bool = False, progress: Progres
     extra = _stages(repo, uses)
     chunks = open_chunks(repo)
     promises = Promises(repo)
+    received = [] if connectivity_only else _settled(chunks, progress)
     report = objects_fsck.check(
         repo.objects,
         repo.refs,
@@ -83,12 +84,20 @@ def fsck(repo: Repository, *, connectivity_only: bool = False, progress: Progres
         progress=progress,
     )
     findings = [Finding(p.what, p.message, _where(p.path, p.commit)) for p in report.problems]
-    damage = chunks.verify(progress, decode=not connectivity_only)
+    damage = received + chunks.verify(progress, decode=not connectivity_only)
     findings += uses.findings
     findings += [_damaged(one, uses) for one in damage]
     figures = chunks.statistics()
     promised = dict(sorted(Counter(uses.promised.values()).items()))
     return FsckResult(tuple(findings), report.objects, figures.chunks, figures.raw_bytes, report.dangling, promised)
+
+
+def _settled(chunks: ChunkStore, progress: Progress) -> list[Damage]:
+    """Check what came from remotes and was not looked at yet; what is wrong with it. It goes."""
+    try:
+        return chunks.settle(progress)
+    except OSError as error:
+        return [Damage(chunks.paths.chunks, f"what was received could not be checked: {error.strerror}")]
 
 
 def rebuild_idx(repo: Repository, *, progress: Progress = SILENT) -> tuple[Finding, ...]:
@@ -131,6 +140,8 @@ def _look(repo: Repository, chunks: ChunkStore, promises: Promises, blob: Reache
         for name, size, tensor in _needed(chunks, manifest, promises):
             uses.by_chunk[name].append((number, tensor))
             found = chunks.find_own(name)
+            if found is None and chunks.received is not None:
+                found = chunks.received.find(name)
             holder = promises.holder(name) if found is None else None
             if holder is not None:
                 uses.promised[name] = holder
@@ -156,7 +167,7 @@ def _needed(chunks: ChunkStore, manifest: Manifest, promises: Promises) -> Itera
         tensor = segment.tensor.name if segment.tensor else ""
         for row in segment.lists:
             yield row.name, row.size, tensor
-        if any(row.name not in chunks and promises.holder(row.name) is not None for row in segment.lists):
+        if any(not chunks.has(row.name) and promises.holder(row.name) is not None for row in segment.lists):
             continue
         try:
             refs = chunk_refs(chunks, segment)

@@ -17,6 +17,7 @@ from mvc.repo.chunks import open_chunks
 from mvc.repo.livechunks import ChunkedFile, chunk_names, chunked_files
 from mvc.repo.repository import Repository
 from mvc.repo.roots import roots
+from mvc.repo.settling import settle
 from mvc.store.chunkstore import ChunkStore
 from mvc.store.locks import hold
 from mvc.store.report import Cutoff, SweepResult
@@ -89,6 +90,7 @@ def gc(
     repo = replace(repo, missing_chunks=None)  # what is not here needs not be brought to be kept
     chunks = open_chunks(repo)
     with hold(lock_path(repo), what="gc", wait=caller.wait):
+        settle(chunks, caller.progress)
         # The sweep begins before anything is looked at: what a writer publishes from now on is young.
         cutoff = chunks.begin_sweep(grace_seconds=days * _DAY)
         expired = 0 if dry_run else _expire(repo, caller)

@@ -27,6 +27,7 @@ from mvc.repo.livechunks import chunk_names, chunked_files
 from mvc.repo.locking import edit_stage
 from mvc.repo.repository import Repository
 from mvc.repo.roots import roots, worktrees
+from mvc.repo.settling import settle
 from mvc.sync import fetch as fetching
 from mvc.sync.lift import lift_local, lift_remote
 from mvc.sync.push import push
@@ -216,6 +217,7 @@ def _plan(repo: Repository, batch: ObjectBatch, paths: Sequence[str], blobs: set
     finally:
         caller.progress.end()
     chunks = open_chunks(repo)
+    settle(chunks, caller.progress)
     stays: set[str] = set()
     tips = [new for _, new in plan.refs.values() if new is not None]
     tips += [new for new in rewriter.commits.values() if new is not None]

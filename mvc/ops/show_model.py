@@ -12,7 +12,8 @@ from mvc.objects.manifest import ManifestSegment
 from mvc.ops.model_file import ModelFile
 from mvc.repo.chunks import open_chunks
 from mvc.repo.repository import Repository
-from mvc.repo.tensors import ChunkSource, chunk_refs
+from mvc.repo.tensors import chunk_refs
+from mvc.store.chunkstore import ChunkStore
 
 BLOB = "blob"
 """Stands for a codec where the file is so small that it is a plain Git blob."""
@@ -86,12 +87,14 @@ def list_model(repo: Repository, file: ModelFile) -> ModelListing:
     return ModelListing(file.path, file.item.id, manifest.format, manifest.size, manifest.blake3.hex(), rows)
 
 
-def _stored(chunks: ChunkSource, segment: ManifestSegment) -> SegmentRow:
+def _stored(chunks: ChunkStore, segment: ManifestSegment) -> SegmentRow:
     stored = missing = count = 0
     codecs: Counter[str] = Counter()
     for ref in chunk_refs(chunks, segment):
         count += 1
         found = chunks.find(ref.name)
+        if found is None and chunks.received is not None:
+            found = chunks.received.find(ref.name)
         if found is None:
             missing += 1
             continue

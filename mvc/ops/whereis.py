@@ -66,7 +66,7 @@ def whereis(
 
     names = {file.id: set(chunk_names(chunks, file.manifest, listed)) for file in files}
     every = set().union(*names.values())
-    places: dict[str, Collection[bytes]] = {HERE: {name for name in every if name in chunks}}
+    places: dict[str, Collection[bytes]] = {HERE: {name for name in every if chunks.has(name)}}
     silent: list[MvcError] = []
     for config in remotes:
         try:

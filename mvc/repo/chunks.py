@@ -10,6 +10,7 @@ from mvc.repo.filesystem import is_network
 from mvc.repo.repository import Repository
 from mvc.settings import StoreSettings
 from mvc.store.chunkstore import ChunkStore
+from mvc.store.received import FOLDER
 
 if TYPE_CHECKING:
     from mvc.store.shared import SharedStore
@@ -35,6 +36,7 @@ def open_chunks(repo: Repository, settings: StoreSettings | None = None) -> Chun
         streamed=repo.streamed,
         shared=open_shared(repo, settings),
         promised=repo.promised,
+        received=repo.common_dir / FOLDER,
     )
 
 

@@ -93,7 +93,7 @@ class _Present:
         self._chunks = chunks
 
     def read(self, name: bytes) -> Buffer:
-        if name not in self._chunks:
+        if not self._chunks.has(name):
             raise MissingObject(f"chunk {name.hex()} is not here")
         return self._chunks.read(name)
 

@@ -6,10 +6,11 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mvc.errors import IntegrityError
+from mvc.errors import IntegrityError, Locked, Refused
 from mvc.objects.manifest import ChunkRef, Manifest, ManifestSegment, parse
 from mvc.objects.model import TreeItem
 from mvc.objects.paths import check_path
@@ -76,6 +77,7 @@ def write_items(
             if chunked:
                 writer = _ChunkWriter(repo, placer, standing, room.at_once, progress)
                 stats.update(writer.run({path: blobs[path] for path in chunked}))
+                writer.settle()
     finally:
         progress.end()
     return {path: Written(stat, contents[path].size, contents[path].blake3) for path, stat in stats.items()}
@@ -105,6 +107,11 @@ class _ChunkWriter:
         self._chunks = open_chunks(repo)
         self._window = max(repo.settings.store.window, 4)
         self._room = threading.Semaphore(self._window)
+
+    def settle(self) -> None:
+        """What came from a remote and was read whole is the repository's own from now on."""
+        with suppress(OSError, Refused, Locked):  # it can be read where it lies; gc and fsck try again
+            self._chunks.settle(read=True)
 
     def run(self, items: Mapping[str, TreeItem]) -> dict[str, Stat]:
         stats: dict[str, Stat] = {}

@@ -14,12 +14,13 @@ misses, or meets a pack that is gone, reloads the list of idx files and looks ag
 from __future__ import annotations
 
 import heapq
+import os
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mvc import fsio
-from mvc.errors import IntegrityError, MissingObject
+from mvc.errors import IntegrityError, MissingObject, UsageError
 from mvc.hashing import chunk_namer
 from mvc.lazy import load
 from mvc.progress import SILENT, Progress
@@ -29,11 +30,13 @@ from mvc.store.files import OpenPacks, StorePaths
 from mvc.store.idxset import IdxSet
 from mvc.store.intents import Intent
 from mvc.store.reading import ChunkReader, Nearby, RawCache
+from mvc.store.received import Received
 from mvc.store.records import Buffer, Location, RecordHeader, is_sound, parse_lead
 from mvc.store.writer import Elsewhere, PackWriter
 
 if TYPE_CHECKING:
     from mvc.store.report import Cutoff, Damage, PackInfo, Reencoder, RepackResult, StoreStatistics, SweepResult
+    from mvc.store.settling import Settling
     from mvc.store.shared import SharedStore
 
 UPKEEP = {
@@ -44,6 +47,7 @@ UPKEEP = {
     "begin sweep": "mvc.store.sweep:begin",
     "sweep": "mvc.store.sweep:remove_unreachable",
     "repack": "mvc.store.repack:repack",
+    "settling": "mvc.store.settling:Settling",
 }
 """Loaded when it is asked for: it needs numpy, which reading and adding chunks do without."""
 
@@ -86,6 +90,7 @@ class ChunkStore:
         streamed: Stream | None = None,
         shared: SharedStore | None = None,
         promised: Promised | None = None,
+        received: Path | None = None,
     ) -> None:
         self._paths = paths
         self._settings = settings
@@ -96,9 +101,12 @@ class ChunkStore:
         self._idx = IdxSet(paths.idx, mapped=mapped, wary=paths.shared)
         self._packs = OpenPacks(paths)
         self._cache = RawCache(CACHE_BYTES)
-        self._reader = ChunkReader(
-            self._idx.copies, self._packs.fetch, self._idx.reload, chunk_namer(settings.naming), self._cache
-        )
+        self._mapped = mapped
+        self._namer = chunk_namer(settings.naming)
+        self._reader = ChunkReader(self._idx.copies, self._packs.fetch, self._idx.reload, self._namer, self._cache)
+        self._received_folder = received
+        self._received: Received | None = None
+        self._look_for_received()
 
     @classmethod
     def open(
@@ -115,6 +123,7 @@ class ChunkStore:
         streamed: Stream | None = None,
         shared: SharedStore | None = None,
         promised: Promised | None = None,
+        received: Path | None = None,
     ) -> ChunkStore:
         """The store in `chunks_dir`. With `mapped` false the idx files are read whole (network file systems).
 
@@ -122,6 +131,7 @@ class ChunkStore:
         `missing` brings chunks that `read` and `ensure` do not find into the store, or raises; `streamed`, in
         place of it, reads them elsewhere and stores nothing. A writer does not
         store what `shared` has and `promised` says a remote holds, too.
+        `received` is the folder of what came from remotes and was not decoded yet (docs/format/received.md).
         A folder that is not there is an empty store, and is made with `create`, or when something is written.
         An idx that is damaged, or of a newer mvc, is left out: `verify` names it.
         """
@@ -130,7 +140,16 @@ class ChunkStore:
         if create:
             for folder in (paths.packs, paths.idx, paths.tmp, paths.locks, paths.intents):
                 fsio.make_dirs(folder)
-        return cls(paths, settings, mapped=mapped, missing=missing, streamed=streamed, shared=shared, promised=promised)
+        return cls(
+            paths,
+            settings,
+            mapped=mapped,
+            missing=missing,
+            streamed=streamed,
+            shared=shared,
+            promised=promised,
+            received=received,
+        )
 
     @property
     def paths(self) -> StorePaths:
@@ -143,6 +162,8 @@ class ChunkStore:
     def close(self) -> None:
         """Close the packs that are open. The store may be used on: it opens them again."""
         self._packs.close()
+        if self._received is not None:
+            self._received.close()
 
     # Looking up -----------------------------------------------------------------------------
 
@@ -172,7 +193,58 @@ class ChunkStore:
     def reload(self) -> bool:
         """Look for idx files that came or went; whether there were any."""
         changed = self._shared is not None and self._shared.reload()
+        if self._received is None:
+            self._look_for_received()
+        elif self._received.idx.reload():
+            changed = True
         return self._idx.reload() or changed
+
+    # What was received and not decoded -------------------------------------------------------
+
+    @property
+    def received(self) -> Received | None:
+        """What came from remotes and was not decoded yet, if anything did."""
+        return self._received
+
+    def receiving(self) -> Received:
+        """The same, to put something there."""
+        if self._received_folder is None:
+            raise UsageError("this store receives nothing")
+        if self._received is None:
+            fsio.make_dirs(self._received_folder / "idx")
+            self._look_for_received()
+        assert self._received is not None
+        return self._received
+
+    def has(self, name: bytes) -> bool:
+        """Whether the chunk can be read without a remote, by what is known before it is. (`in` says whether it is
+        stored, and known to be right.)"""
+        return name in self or (self._received is not None and name in self._received)
+
+    def settle(self, progress: Progress = SILENT, *, read: bool = False) -> list[Damage]:
+        """Make what was received this store's own: what does not decode to its name goes, and is returned.
+
+        With `read` only whole packs of which all was read by this object; nothing else is decoded.
+        """
+        received = self._received
+        if received is None or not received.packs():
+            return []
+        with self.intend("settle") as intent:
+            settling: Settling = load(UPKEEP["settling"])(
+                received, self._idx, self._paths, self._namer, intent, lambda: self.writer(intent)
+            )
+            if read:
+                settling.take_read()
+            else:
+                settling.take_all(self._settings.threads or os.cpu_count() or 1, progress)
+        return settling.damage
+
+    def _look_for_received(self) -> None:
+        folder = self._received_folder
+        if folder is not None and (folder / "idx").is_dir():
+            paths = self._paths
+            at = StorePaths(folder, paths.tmp, paths.locks, paths.intents)
+            self._received = Received(at, self._idx, self._packs, self._namer, self._cache, mapped=self._mapped)
 
     # Reading --------------------------------------------------------------------------------
 
@@ -188,6 +260,8 @@ class ChunkStore:
             return self._reader.read(name, out, nearby)
         except MissingObject as error:
             found = self._shared.read(name, out, nearby) if self._shared is not None else None
+            if found is None and self._received is not None:
+                found = self._read_received(self._received, name, out, nearby)
             if found is not None:
                 return found
             if self._streamed is not None:
@@ -197,7 +271,19 @@ class ChunkStore:
         self._bring((name,))  # also one that is spoilt in the shared store
         self.reload()
         found = self._shared.read(name, out) if self._shared is not None and self.find_own(name) is None else None
+        if found is None and self._received is not None and self.find_own(name) is None:
+            found = self._received.read(name, out)
         return self._reader.read(name, out) if found is None else found
+
+    def _read_received(
+        self, received: Received, name: bytes, out: bytearray | memoryview | None, nearby: Nearby | None
+    ) -> Buffer | None:
+        try:
+            return received.read(name, out, nearby)
+        except (IntegrityError, MissingObject):
+            if self._bring is None and self._streamed is None:
+                raise
+            return None  # it comes anew, and is looked at before it is stored: that tells which pack of a remote lies
 
     def ensure(self, names: Iterable[bytes]) -> None:
         """Bring those of `names` that are not here, all at once, where this store knows from where; raises if it fails.
@@ -205,15 +291,15 @@ class ChunkStore:
         Without that, nothing is done: `read` tells what is lacking.
         """
         if self._streamed is not None:
-            self._streamed.expect(name for name in names if name not in self)
+            self._streamed.expect(name for name in names if not self.has(name))
         if self._bring is None or self._streamed is not None:
             return
         names = set(names)
         if self._shared is not None:
             self._shared.use(name for name in names if self.find_own(name) is None)
-        lacking = {name for name in names if name not in self}
+        lacking = {name for name in names if not self.has(name)}
         if lacking and self.reload():
-            lacking = {name for name in lacking if name not in self}
+            lacking = {name for name in lacking if not self.has(name)}
         if lacking:
             self._bring(lacking)
             self.reload()
@@ -306,6 +392,8 @@ class ChunkStore:
     def begin_sweep(self, *, grace_seconds: float, tmp_grace_seconds: float = 3600.0) -> Cutoff:
         """The first step of gc: to be called BEFORE reading refs, stage and reflogs for what is live."""
         cutoff: Cutoff = load(UPKEEP["begin sweep"])(self._paths, grace_seconds, tmp_grace_seconds)
+        # Only now: what rests on a chunk here and is received later has claimed that chunk's pack after the cutoff.
+        self.settle()
         return cutoff
 
     def remove_unreachable(
@@ -325,6 +413,8 @@ class ChunkStore:
         packs and idx are durable before old ones go. Also removes what crashed writers left in `tmp/`, and indexes
         packs that no idx lists. Raises Locked, IntegrityError if an idx is damaged (then nothing is removed).
         """
+        if self._received is not None and not dry_run:
+            self._received.sweep(cutoff.packs_ns)
         result: SweepResult = load(UPKEEP["sweep"])(
             self._paths,
             self._idx,

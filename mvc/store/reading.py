@@ -21,6 +21,9 @@ Refresh = Callable[[], bool]
 Nearby = Callable[[bytes], Buffer | None]
 """A chunk's name to bytes that are likely its own, found outside of the store. They are trusted for nothing."""
 
+Proved = Callable[[Location], None]
+"""Told of each record that was decoded and held against its chunk's name."""
+
 _REFRESHES = 16
 
 
@@ -58,12 +61,24 @@ class RawCache:
 class ChunkReader:
     """Reads chunks by name, wherever `copies` says that they lie. Thread-safe if its parts are."""
 
-    def __init__(self, copies: Copies, fetch: Fetch, refresh: Refresh, namer: ChunkNamer, cache: RawCache) -> None:
+    def __init__(
+        self,
+        copies: Copies,
+        fetch: Fetch,
+        refresh: Refresh,
+        namer: ChunkNamer,
+        cache: RawCache,
+        *,
+        proved: Proved | None = None,
+    ) -> None:
+        """With `proved`, what records rest on is held against its names too, each time: else that is only done where
+        what was made of it is wrong."""
         self._copies = copies
         self._fetch = fetch
         self._refresh = refresh
         self._namer = namer
         self._cache = cache
+        self._proved = proved
 
     def read(self, name: bytes, out: bytearray | memoryview | None = None, nearby: Nearby | None = None) -> Buffer:
         """The raw bytes, whose hash is `name`. Raises MissingObject or IntegrityError."""
@@ -97,9 +112,11 @@ class ChunkReader:
         def take(location: Location) -> Buffer | None:
             record = self._fetch(location)
             # Wrong bytes of a base give wrong bytes here: so one hash is enough, but where it does not match.
-            for sure in (False, True) if location.bases else (True,):
+            for sure in (False, True) if location.bases and self._proved is None else (True,):
                 found = self.decode(name, location, record, out, sure=sure, nearby=nearby)
                 if self._namer(found) == name:
+                    if self._proved is not None:
+                        self._proved(location)
                     return found
             return None
 
@@ -123,10 +140,15 @@ class ChunkReader:
         if out is not None and len(out) != header.raw_size:
             out = None  # the caller was told another size, and sees that this is not what he expects
         bases = [
-            self._read(base, header.depth, None) if sure else self._guess_base(base, header.depth, nearby)
+            self._sure_base(base, header.depth, nearby) if sure else self._guess_base(base, header.depth, nearby)
             for base in header.bases
         ]
         return decode(header.codec, header.params, payload, header.raw_size, bases, out)
+
+    def _sure_base(self, name: bytes, below: int, nearby: Nearby | None) -> Buffer:
+        """A base whose bytes are those of its name."""
+        found = nearby(name) if nearby is not None and self._proved is not None else None
+        return found if found is not None and self._namer(found) == name else self._read(name, below, None)
 
     def _guess_base(self, name: bytes, below: int, nearby: Nearby | None) -> Buffer:
         """A base without a check of its bytes: who asks checks what it makes of them."""

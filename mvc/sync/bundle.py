@@ -22,6 +22,7 @@ from mvc.progress import SILENT, Progress
 from mvc.repo.chunks import open_chunks
 from mvc.repo.livechunks import chunk_names, chunked_files
 from mvc.repo.repository import Repository
+from mvc.repo.settling import settle
 from mvc.repo.tensors import chunk_refs
 from mvc.settings import MAX_DEPTH
 from mvc.store.chunkstore import ChunkStore
@@ -129,6 +130,7 @@ def _collect(
     repo: Repository, chunks: ChunkStore, tips: list[str], since: Sequence[str], git: PackWriter, progress: Progress
 ) -> _Cargo:
     objects = repo.objects
+    settle(chunks, progress)
     held = _held(repo, chunks, since) if since else {}
     levels: list[dict[bytes, None]] = [{} for _ in range(MAX_DEPTH + 1)]
     cargo = _Cargo([], {}, held)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FINDING = {
     "bring": "mvc.sync.chunks:bring",
     "ends there": "mvc.sync.depth:ends_there",
+    "settle": "mvc.repo.settling:settle",
 }
 """Loaded when it is needed: most pushes do without."""
 
@@ -115,7 +116,7 @@ class Loading:
         """Of a file's chunks those that the remote lacks."""
         chunks = self._chunks
         lists = [ref.name for segment in manifest.segments for ref in segment.lists]
-        self._bring_lists([name for name in lists if name not in chunks and name in index])
+        self._bring_lists([name for name in lists if not chunks.has(name) and name in index])
         sent = 0
         lacking: list[bytes] = []
         rows = [
@@ -155,6 +156,8 @@ class Loading:
         if not names:
             return 0
         chunks = self._chunks
+        if any(chunks.has(name) for name in names):
+            load(FINDING["settle"])(chunks, self._progress)  # nothing is handed on that nobody has looked at
         chunks.ensure(names)
         chunks.reload()
         total = 0

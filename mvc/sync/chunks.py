@@ -1,11 +1,17 @@
-"""Chunks on demand: what is lacking here comes from a remote, by ranges of its packs."""
+"""Chunks on demand: what is lacking here comes from a remote, by ranges of its packs.
+
+A few are decoded and held against their names before they are stored. Many are held against their checksums, and
+stored as they came, apart from what is the repository's own until they were decoded (mvc.store.received).
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import accumulate
 
 from mvc.codecs.base import Encoded
 from mvc.errors import (
@@ -26,8 +32,10 @@ from mvc.repo.repository import Repository
 from mvc.settings import MAX_DEPTH, StoreSettings
 from mvc.store import intents
 from mvc.store.chunkstore import ChunkStore
+from mvc.store.intents import Claims
 from mvc.store.leaning import register
-from mvc.store.records import Location, is_sound, parse_record
+from mvc.store.received import ReceivedWriter
+from mvc.store.records import Location, RecordHeader, is_sound, parse_record
 from mvc.store.shared import SharedStore
 from mvc.store.writer import PackWriter
 from mvc.sync import keys
@@ -66,9 +74,11 @@ class _Wanted:
 def bring(remote: Remote, names: Iterable[bytes], *, jobs: int = 0, progress: Progress = SILENT) -> Brought:
     """Bring those of `names` that are not here, with the bases they rest on. What came stays if it fails midway.
 
-    It goes to the shared store, where one is set and has room; a chunk that is spoilt there to the repository. Each
-    is decoded and held against its name before it is stored: what a remote says must not come to stand for what
-    somebody adds later. Raises IntegrityError, NetworkError, AuthError, NotFound (no remote there).
+    It goes to the shared store, where one is set and has room; a chunk that is spoilt there to the repository. What
+    is stored as the repository's own is decoded and held against its name before: what a remote says must not come to
+    stand for what somebody adds later. Much goes, as it came, where it counts for nothing until that was done; what
+    lies there already, and is asked for all the same, was found to be wrong there, and comes as the repository's own.
+    Raises IntegrityError, NetworkError, AuthError, NotFound (no remote there).
     """
     repo = remote.repo
     chunks = open_chunks(repo)
@@ -94,11 +104,55 @@ def bring(remote: Remote, names: Iterable[bytes], *, jobs: int = 0, progress: Pr
         chunks.reload()
         wanted, unread = absent(chunks, wanted - done.lacking)
         spoilt |= unread
+    store = open_chunks(repo, settings)
+    came = store.received
+    wrong = {name for name in wanted if came is not None and name in came}
+    if len(wanted) > len(wrong):
+        done = done.plus(_receive_as_it_is(remote, index, store, wanted - wrong, jobs, progress))
+        wanted = wrong | {name for name in wanted - done.lacking if not store.has(name)}
     if wanted or spoilt:
-        store = open_chunks(repo, settings)
-        levels, lacking = _plan(index, store, wanted | spoilt)
+        levels, lacking = _plan(index, _claimable(store), wanted | spoilt)
         done = done.plus(_receive(remote, store, levels, lacking, jobs, progress))
     return done
+
+
+def _receive_as_it_is(
+    remote: Remote, index: RemoteIndex, store: ChunkStore, names: set[bytes], jobs: int, progress: Progress
+) -> Brought:
+    """Bring these, if they are many, to where what came lies undecoded; with what they rest on."""
+    settings = remote.repo.settings.store
+    if settings.verify_writes or not _is_much(index, names, settings.decode_below):
+        return Brought()
+    with intents.register(remote.repo.intents_dir, "fetch") as intent:
+        claims = Claims(store.paths.condemned, intent.start_ns)
+        came = store.receiving()
+
+        def stands(name: bytes, below: int) -> bool:
+            """gc is kept from taking what is counted on: it makes what came the repository's own before it removes."""
+            here = store.find_own(name)
+            if here is not None and here.depth < below and claims.claim(here.pack, store.paths.pack(here.pack)):
+                return True
+            there = came.find(name)
+            return there is not None and there.depth < below
+
+        levels, lacking = _plan(index, stands, names)
+        rows = sorted((one for level in levels for one in level), key=lambda one: (one.place.pack, one.place.offset))
+        total = sum(one.place.record_size for one in rows)
+        progress.begin("receiving", total)
+        at_once = jobs or remote.backend.capabilities.parallel
+        try:
+            with ReceivedWriter(came, store.settings, claims, expected=total, threads=os.cpu_count() or 1) as writer:
+                run = _AsItIs(remote, writer, at_once, progress)
+                run.bring(rows)
+        finally:
+            progress.end()
+    return Brought(run.chunks, run.moved, frozenset(lacking))
+
+
+def _is_much(index: RemoteIndex, names: Iterable[bytes], least: int) -> bool:
+    """Whether these have so many stored bytes, without what they rest on."""
+    sizes = accumulate(place.record_size for name in names for place in index.copies(name)[:1])
+    return any(size >= least for size in sizes)
 
 
 def _into_shared(
@@ -113,7 +167,7 @@ def _into_shared(
     """Bring chunks into the shared store. If it cannot be used, that is no error: they are still lacking then."""
     try:
         store = shared.writable(verify_writes=True, pack_size=settings.pack_size)
-        levels, lacking = _plan(index, store, wanted)
+        levels, lacking = _plan(index, _claimable(store), wanted)
         need = sum(one.place.record_size + _ROW for level in levels for one in level) + _ROW
         if not has_room(remote, shared, need, progress):
             progress.warn(f"the shared store {shared.root} is full: {need:,} bytes go to the repository")
@@ -140,8 +194,8 @@ def _receive(
         with intents.register(remote.repo.intents_dir, "fetch") as intent, store.writer(intent) as writer:
             run = _Run(remote, store, writer, jobs or remote.backend.capabilities.parallel, progress)
             try:
-                for level in levels:
-                    run.level(level)
+                for level in levels:  # chunks of one depth: none rests on another
+                    run.bring(level)
             except (MvcError, OSError):
                 writer.flush()  # what came is whole, and is not asked for again
                 raise
@@ -175,19 +229,33 @@ def bring_files(
         if not wants(file.path):
             continue
         lists = [ref.name for segment in file.manifest.segments for ref in segment.lists]
-        if any(name not in chunks for name in lists):
+        if not all(chunks.has(name) for name in lists):
             waiting.update(lists)
             go()
         if total.lacking.intersection(lists):
             continue
-        waiting.update(name for name in chunk_names(chunks, file.manifest) if name not in chunks)
+        waiting.update(name for name in chunk_names(chunks, file.manifest) if not chunks.has(name))
         if len(waiting) >= _BATCH:
             go()
     go()
     return total
 
 
-def _plan(index: RemoteIndex, chunks: ChunkStore, wanted: set[bytes]) -> tuple[list[list[_Wanted]], set[bytes]]:
+Stands = Callable[[bytes, int], bool]
+"""Whether a chunk is here at a depth below that, for others to rest on."""
+
+
+def _claimable(chunks: ChunkStore) -> Stands:
+    """What a session of the store finds (and claims, when it takes what rests on it)."""
+
+    def stands(name: bytes, below: int) -> bool:
+        here = chunks.find_own(name)
+        return here is not None and here.depth < below
+
+    return stands
+
+
+def _plan(index: RemoteIndex, stands: Stands, wanted: set[bytes]) -> tuple[list[list[_Wanted]], set[bytes]]:
     """What to bring, by depth, in the order of packs; and what the remote has not."""
     levels: list[dict[bytes, Location]] = [{} for _ in range(MAX_DEPTH + 1)]
     lacking: set[bytes] = set()
@@ -204,8 +272,7 @@ def _plan(index: RemoteIndex, chunks: ChunkStore, wanted: set[bytes]) -> tuple[l
             continue
         levels[place.depth][name] = place
         for base in place.bases:
-            here = chunks.find_own(base)
-            if here is None or here.depth >= place.depth:
+            if not stands(base, place.depth):
                 pending.append((base, place.depth))
     rows = [[_Wanted(name, place) for name, place in level.items()] for level in levels]
     for row in rows:
@@ -213,18 +280,18 @@ def _plan(index: RemoteIndex, chunks: ChunkStore, wanted: set[bytes]) -> tuple[l
     return rows, lacking
 
 
-class _Run:
+class _Requests:
     """Requests in several threads, no more under way than `jobs`; each stores what it brought."""
 
-    def __init__(self, remote: Remote, store: ChunkStore, writer: PackWriter, jobs: int, progress: Progress) -> None:
-        self._remote, self._store_at, self._writer = remote, store, writer
+    def __init__(self, remote: Remote, jobs: int, progress: Progress) -> None:
+        self._remote = remote
         self._jobs, self._progress = max(1, jobs), progress
         self._lock = threading.Lock()
         self.chunks = 0
         self.moved = 0
 
-    def level(self, rows: Sequence[_Wanted]) -> None:
-        """Bring and store these: chunks of one depth, so none rests on another. Raises what failed first."""
+    def bring(self, rows: Sequence[_Wanted]) -> None:
+        """Bring and store these. Raises what failed first."""
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="receive") as pool:
             running: set[Future[None]] = set()
             try:
@@ -248,18 +315,65 @@ class _Run:
             data = memoryview(self._remote.backend.get(key, first.offset, length))
         except NotFound as error:
             raise IntegrityError(f"{self._remote.backend.url} lacks its '{key}'", hint="repeat it") from error
+        records: list[tuple[_Wanted, memoryview]] = []
         for one in rows:
             start = one.place.offset - first.offset
-            self._store(one, data[start : start + one.place.record_size], key)
+            records.append((one, data[start : start + one.place.record_size]))
+        self._store(records, key)
         with self._lock:
             self.moved += len(data)
 
-    def _store(self, one: _Wanted, record: memoryview, key: str) -> None:
-        place = one.place
+    def _store(self, records: Sequence[tuple[_Wanted, memoryview]], key: str) -> None:
+        raise NotImplementedError
+
+    def _stored(self, record: memoryview) -> None:
+        self._progress.advance(len(record))
+        with self._lock:
+            self.chunks += 1
+
+    def _checked(self, one: _Wanted, record: memoryview) -> tuple[RecordHeader, memoryview]:
+        """Header and payload of a record that matches its checksum, and is what the idx says."""
+        if len(record) != one.place.record_size or not is_sound(record):
+            raise IntegrityError("the bytes do not match their checksum")
+        return parse_record(record, one.name, one.place)
+
+    def _from(self, one: _Wanted, key: str, error: IntegrityError) -> IntegrityError:
+        where = f"{self._remote.backend.url} '{key}' at {one.place.offset}"
+        return IntegrityError(f"chunk {one.name.hex()} from {where}: {error.message}")
+
+
+class _AsItIs(_Requests):
+    """Stores records as they come."""
+
+    def __init__(self, remote: Remote, writer: ReceivedWriter, jobs: int, progress: Progress) -> None:
+        super().__init__(remote, jobs, progress)
+        self._writer = writer
+
+    def _store(self, records: Sequence[tuple[_Wanted, memoryview]], key: str) -> None:
+        for one, record in records:
+            try:
+                self._checked(one, record)
+            except IntegrityError as error:
+                raise self._from(one, key, error) from error
+        self._writer.add([(one.name, one.place, record) for one, record in records])
+        for _, record in records:
+            self._stored(record)
+
+
+class _Run(_Requests):
+    """Decodes records, and stores what is right."""
+
+    def __init__(self, remote: Remote, store: ChunkStore, writer: PackWriter, jobs: int, progress: Progress) -> None:
+        super().__init__(remote, jobs, progress)
+        self._store_at, self._writer = store, writer
+
+    def _store(self, records: Sequence[tuple[_Wanted, memoryview]], key: str) -> None:
+        for one, record in records:
+            self._add(one, record, key)
+
+    def _add(self, one: _Wanted, record: memoryview, key: str) -> None:
         try:
-            if len(record) != place.record_size or not is_sound(record):
-                raise IntegrityError("the bytes do not match their checksum")
-            header, payload = parse_record(record, one.name, place)
+            header, payload = self._checked(one, record)
             encoded = Encoded(header.codec, header.params, (payload,))
             self._writer.add(
                 one.name,
@@ -270,11 +384,8 @@ class _Run:
                 again=self._store_at.find_own(one.name) is not None,
             )
         except IntegrityError as error:
-            where = f"{self._remote.backend.url} '{key}' at {place.offset}"
-            raise IntegrityError(f"chunk {one.name.hex()} from {where}: {error.message}") from error
-        self._progress.advance(len(record))
-        with self._lock:
-            self.chunks += 1
+            raise self._from(one, key, error) from error
+        self._stored(record)
 
 
 class FromRemotes:

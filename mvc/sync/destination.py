@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from mvc.errors import Locked
+from mvc.lazy import load
 from mvc.progress import Progress
 from mvc.store.chunkstore import ChunkStore
-from mvc.store.room import disk_usage, make_room
 from mvc.store.shared import SharedStore
-from mvc.sync.held import held_by
 from mvc.sync.remotes import Remote
+
+LIMITED = {
+    "usage": "mvc.store.room:disk_usage",
+    "make room": "mvc.store.room:make_room",
+    "held by": "mvc.sync.held:held_by",
+}
+"""Loaded where the shared store has a limit: they need numpy."""
 
 _SPARE = 20
 """Such a part of the limit is freed beyond what is needed, as looking for what may go takes a while."""
@@ -36,12 +43,16 @@ def absent(chunks: ChunkStore, names: Iterable[bytes]) -> tuple[set[bytes], set[
 def has_room(remote: Remote, shared: SharedStore, need: int, progress: Progress) -> bool:
     """Whether so many bytes may be put into the shared store. What `remote` holds gives way, if that helps."""
     limit = remote.repo.settings.shared.limit
-    if not limit or disk_usage(shared.root) + need <= limit:
+    if not limit:
+        return True
+    usage: Callable[[Path], int] = load(LIMITED["usage"])
+    if usage(shared.root) + need <= limit:
         return True
     if need <= limit:
         try:
-            over = disk_usage(shared.root) + need - limit + limit // _SPARE
-            make_room(shared.root, shared.space, over, held_by(remote, progress), progress=progress)
+            over = usage(shared.root) + need - limit + limit // _SPARE
+            held = load(LIMITED["held by"])(remote, progress)
+            load(LIMITED["make room"])(shared.root, shared.space, over, held, progress=progress)
         except Locked:
             return False  # another process makes room: for itself, it may be
-    return disk_usage(shared.root) + need <= limit
+    return usage(shared.root) + need <= limit
