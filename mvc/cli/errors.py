@@ -30,6 +30,7 @@ from mvc.cli.text import one_line, printable_path
 from mvc.lazy import load
 
 _CRASH_LOG = "mvc.cli.crash:write_log"
+_POINTED = "mvc.cli.pointing:pointed"
 
 EXIT_CODES: tuple[tuple[type[errors.MvcError], int], ...] = (
     (errors.UsageError, 2),
@@ -102,6 +103,9 @@ def _mvc_error(error: errors.MvcError, session: Session) -> int:
     if hint is None and isinstance(error, errors.NotARepository):
         hint = "mvc init"
     _line(session, error.message, None, code)
+    if isinstance(error, errors.QueryError):
+        query, blanks, marks = load(_POINTED)(error.query, error.at, error.length, session.width)
+        session.err.write(f"         {query}\n         {blanks}{session.paint_err(marks, 'red bold')}\n")
     if isinstance(error, errors.WouldOverwrite):
         for path in error.paths[:_MOST_PATHS]:
             session.err.write(f"         {printable_path(path)}\n")

@@ -17,9 +17,10 @@ _JSON_LOADS = "json:loads"
 
 _LINE = re.compile(r'( *)("(?:[^"\\]|\\.)*"|[^\s:"#\[\]{},&*!|>\'%@`-](?:[^:"#]*[^\s:"#])?):(?: (.*))?\Z')
 _ROW = re.compile(
-    r'( *)([^\s:"#\[\]{},&*!|>\'%@`.-](?:[^:"#\n.@]*[^\s:"#.@])?(?:@(?:[^:"#\n]*[^\s:"#])?)?):(?: ([^\n\[{].*))?'
+    r'( *)("[0-9]+"|[^\s:"#\[\]{},&*!|>\'%@`.-](?:[^:"#\n.@]*[^\s:"#.@])?(?:@(?:[^:"#\n]*[^\s:"#])?)?):'
+    r"(?: ([^\n\[{].*))?"
 )
-"""The usual line: a name without quotes, with no dot but behind an "@"; no list."""
+"""The usual line: a name without quotes, with no dot but behind an "@", or a number in quotes; no list."""
 
 _Row = tuple[int, str, Any]
 """How far a line is indented, its name, and its value: `_GROUP` where it begins a group."""
@@ -104,7 +105,9 @@ def _row(line: str) -> _Row | None:
     if found is None:
         return None
     spaces, key, value = found.groups()
-    if not _is_name(key) or (not value and "@" in key):
+    if key[0] == '"':
+        key = key[1:-1]
+    elif not _is_name(key) or (not value and "@" in key):
         return None
     if value and "." in value and len(line) <= _SHORT and is_float(value):  # nearly all that is not known already
         return len(spaces), key, exact(value)

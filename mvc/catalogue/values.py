@@ -1,0 +1,111 @@
+"""How values and constants compare: what the catalogue stores of a value, and the rules in one place.
+
+A stored value has a number, a text, or both:
+
+| value | number | text |
+|---|---|---|
+| whole number of 64 bits, float | itself | |
+| larger whole number | the nearest float | `n`: its digits |
+| NaN | | `n`: nan |
+| words | that which they read as, if they do ("1e-3") | `s`: the words |
+| true, false, null | | `b`, `z` |
+| list | | `j`: as JSON |
+
+So a number without quotes compares with numbers, and with words that read as one (as MLflow keeps all params);
+exactly, whole numbers with floats, too. Words compare with words, by code points; in quotes, what reads as a number
+is found as number, too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NamedTuple
+
+from mvc.metadata.values import scalar
+
+_LARGEST = 2**63
+TRUE, FALSE, NULL = 1, 2, 3
+"""Texts that every catalogue has under these ids. Ids below 0 are of kind `n`."""
+FIRST_WORDS = 4
+
+
+class Stored(NamedTuple):
+    """As in the table above. `kind` is None where there is no text."""
+
+    number: int | float | None
+    kind: str | None = None
+    text: str = ""
+
+
+def clean(text: str) -> str:
+    """Text as SQLite takes it: bytes that were no UTF-8, and NUL, become U+FFFD."""
+    if text.isascii() or text.isprintable():
+        return text.replace("\0", "\ufffd")
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+def stored(value: Any) -> Stored:
+    """What the catalogue keeps of a value."""
+    kind = type(value)
+    if kind is float:
+        return Stored(value) if value == value else Stored(None, "n", "nan")
+    if kind is int:
+        return _whole(value)
+    if kind is str:
+        number = reads_as(value)
+        return Stored(number, "s", clean(value))
+    if kind is bool:
+        return Stored(None, "b", "true" if value else "false")
+    if value is None:
+        return Stored(None, "z", "null")
+    return Stored(None, "j", clean(json.dumps(value, ensure_ascii=False, default=str)))
+
+
+def reads_as(text: str) -> int | float | None:
+    """The number that words read as, as stored; None for other words, and for NaN."""
+    if not text or not (text[0] in "+-." or "0" <= text[0] <= "9"):
+        return None
+    found = scalar(text)
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    return comparable(found)
+
+
+def comparable(number: int | float) -> int | float | None:
+    """A number as it is compared: whole ones beyond 64 bits as the nearest float. None for NaN."""
+    if isinstance(number, int):
+        return _whole(number).number
+    return None if math.isnan(number) else number
+
+
+def value_of(number: int | float | None, kind: str | None, text: str) -> Any:
+    """The value that was stored so."""
+    if kind is None:
+        return number
+    if kind == "s":
+        return text
+    if kind == "b":
+        return text == "true"
+    if kind == "z":
+        return None
+    if kind == "n":
+        return math.nan if text == "nan" else int(text)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def number_text(number: int | float) -> str:
+    """A number as it is matched by patterns."""
+    return repr(number)
+
+
+def _whole(value: int) -> Stored:
+    if -_LARGEST <= value < _LARGEST:
+        return Stored(value)
+    try:
+        return Stored(float(value), "n", str(value))
+    except (OverflowError, ValueError):  # of hundreds of digits; of thousands
+        return Stored(math.inf if value > 0 else -math.inf)
