@@ -21,7 +21,12 @@ RANKS = {
     7: "__main__ filesystem",
 }
 RANK = {part: rank for rank, parts in RANKS.items() for part in parts.split()}
-SIBLINGS = {("chunking", "mvc.formats.base"), ("store", "mvc.backends.base"), ("cli", "mvc.hub")}
+SIBLINGS = {
+    ("chunking", "mvc.formats.base"),
+    ("store", "mvc.backends.base"),
+    ("cli", "mvc.hub"),
+    ("training", "mvc.reading"),
+}
 HOMES = {"click": "mvc/cli/", "rich": "mvc/cli/", "dulwich": "mvc/objects/"}
 TARGET = re.compile(r"mvc(\.\w+)+:\w+")
 MODULES = sorted(path.relative_to(ROOT) for path in (ROOT / "mvc").rglob("*.py"))

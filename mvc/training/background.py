@@ -80,11 +80,16 @@ class Storing:
         """Whether what is being stored outlives the process."""
         self._at_work = True
         self._stop = False
+        self._begun = threading.Event()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="mvc-run", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def wait_for_begin(self) -> None:
+        """Return when `begin` has run."""
+        self._begun.wait()
 
     def wait_for_room(self) -> None:
         """Return when another checkpoint may be put aside: of those that are in memory alone a kill costs just one."""
@@ -123,7 +128,10 @@ class Storing:
         self._thread.join()
 
     def _run(self) -> None:
-        self._begin()
+        try:
+            self._begin()
+        finally:
+            self._begun.set()
         with self._changed:
             self._at_work = False
             self._changed.notify_all()

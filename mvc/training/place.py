@@ -76,6 +76,8 @@ class Place:
 
     def rank(self) -> int:
         """Of several processes that train together, the number of this one, as torchrun and its like tell it."""
+        if self.environment.get("LOCAL_RANK", "0") not in ("", "0"):
+            return 1  # not the first of this machine, so not the first of all
         for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
             text = self.environment.get(name, "")
             if text.isascii() and text.isdigit() and (name == "RANK" or _is_several(self.environment)):

@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import Any, Literal
 
 from mvc.errors import Locked, NotFound, UsageError
+from mvc.metadata.values import flatten
+from mvc.ops.commit_files import Source
 from mvc.ops.runfiles import LOCK, LOG, SPOOL, STATE, RunLog, back_line, point_line, run_folder
 from mvc.store.locks import hold
 from mvc.training.background import Problems, Pushing, Storing, line_of
@@ -178,10 +180,28 @@ class Run:
         self.held += time.perf_counter() - begun
         self._tell()
 
+    def commit_stored(
+        self, step: int, files: Mapping[str, Source], *, metrics: Mapping[str, Any], message: str | None = None
+    ) -> None:
+        """Commit files that are stored already as a checkpoint, now. For `mvc.training.dcp`; here errors raise."""
+        if self._is_idle():
+            raise UsageError("this process does not write the run", hint="the coordinator is to be rank 0")
+        with self._lock:
+            known = {**self._log.at(step), **metrics}
+            self._step = max(self._step, step)
+        self._storing.wait_for_begin()
+        self._give(self._work.commit(step, files, known, self._series(), message))
+        self._note("running")
+
     def summarize(self, values: Mapping[str, Any] | None = None, /, **metrics: Any) -> None:
         """Final metrics, beside the last values of what was logged: `run.summarize(test_acc=.93)`."""
         if not self._is_idle():
             self._summary |= numbers({**(values or {}), **metrics})
+
+    def update(self, params: Mapping[str, Any] | None = None, *, tags: Mapping[str, Any] | None = None) -> None:
+        """Params and tags that were not known at the beginning; checkpoints stored from now on have them, too."""
+        if not self._is_idle():
+            self._work.add(flatten(dict(params or {})), flatten(dict(tags or {})))
 
     def wait(self) -> bool:
         """Wait until all checkpoints are stored; False where one could not be."""
@@ -190,6 +210,11 @@ class Run:
         done = self._storing.drain()
         self._tell()
         return done
+
+    @property
+    def place(self) -> Place:
+        """The repository that it is in."""
+        return self._place
 
     @property
     def last(self) -> Checkpoint | None:

@@ -10,6 +10,7 @@ from mvc.errors import MissingObject, MvcError, NetworkError, NotFound
 from mvc.metadata.model import Point
 from mvc.metadata.tree import METRICS, SERIES, read_metadata
 from mvc.ops.checkpoint import RunKnown, commit_checkpoint, commit_summary
+from mvc.ops.commit_files import Source
 from mvc.ops.fetch import FetchOptions, fetch
 from mvc.ops.push import push
 from mvc.ops.push_plan import PushOptions
@@ -35,33 +36,62 @@ class Work:
         self._place, self._repo, self._run, self._describe = place, repo, run, describe
         self._known: RunKnown | None = None
         self._steps = dict(_steps(repo, run))
+        self._params: dict[str, Any] = {}
+        self._tags: dict[str, Any] = {}
+        self._knowing = threading.Lock()
         self._lock = threading.Lock()
 
     def known(self) -> RunKnown:
         """What all commits say; found out once, as it takes a while (the environment, data that is hashed)."""
-        if self._known is None:
-            self._known = self._describe(self._repo)
-        return self._known
+        with self._knowing:
+            if self._known is None:
+                self._known = self._describe(self._repo)
+        with self._lock:
+            said = self._known.metadata
+            more = said._replace(params={**said.params, **self._params}, tags={**said.tags, **self._tags})
+        return RunKnown(self._run, more)
+
+    def add(self, params: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
+        """What commits from now on say as well; flat."""
+        with self._lock:
+            self._params.update(params)
+            self._tags.update(tags)
 
     def store(self, job: Job, series: Sequence[tuple[int, Mapping[str, Any]]]) -> str:
         """Commit a checkpoint; returns its ref. Its folder is gone then."""
-        with self._lock:
-            before = [step for step in self._steps if step <= job.step] or list(self._steps)
-            like = self._steps[max(before)] if before else None
-        done = commit_checkpoint(
-            self._repo,
-            self.known(),
-            job.step,
-            job.sources(),
-            metrics=job.metrics,
-            series=_points(series, job.step),
-            message=job.message,
-            like=like,
-            caller=self._place.caller(self._repo),
-        )
-        with self._lock:
-            self._steps[job.step] = done.id
+        ref = self.commit(job.step, job.sources(), job.metrics, series, job.message)
         job.discard()
+        return ref
+
+    def commit(
+        self,
+        step: int,
+        files: Mapping[str, Source],
+        metrics: Mapping[str, Any],
+        series: Sequence[tuple[int, Mapping[str, Any]]],
+        message: str | None,
+    ) -> str:
+        """Commit files as a checkpoint, as differences from that before; returns the ref. For any thread."""
+        with self._lock:
+            before = [known for known in self._steps if known <= step] or list(self._steps)
+            like = self._steps[max(before)] if before else None
+        repo = self._place.open()
+        try:
+            done = commit_checkpoint(
+                repo,
+                self.known(),
+                step,
+                files,
+                metrics=metrics,
+                series=_points(series, step),
+                message=message,
+                like=like,
+                caller=self._place.caller(repo),
+            )
+        finally:
+            repo.objects.close()
+        with self._lock:
+            self._steps[step] = done.id
         return done.ref
 
     def summarise(
