@@ -34,6 +34,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "log": Entry("mvc.cli.log:command", "The history, with params and metrics"),
         "show": Entry("mvc.cli.show:command", "A commit, a model's tensors, or a file"),
         "diff": Entry("mvc.cli.diff:command", "What changed, tensor by tensor"),
+        "lineage": Entry("mvc.cli.lineage:command", "What a model was made from, and what was made from it"),
         "bisect": Entry("mvc.cli.bisect:command", "Find the commit that made it worse"),
         "ls-files": Entry("mvc.cli.ls_files:command", "The files of the stage"),
         "cat-file": Entry("mvc.cli.cat_file:command", "An object's content, or one tensor as .npy"),

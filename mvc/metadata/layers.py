@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mvc.metadata.model import CommitMetadata
+from mvc.metadata.model import Base, CommitMetadata
 
 
 def layered(below: CommitMetadata, above: CommitMetadata) -> CommitMetadata:
@@ -19,3 +19,10 @@ def layered(below: CommitMetadata, above: CommitMetadata) -> CommitMetadata:
         tables={**below.tables, **above.tables},
         series=above.series or below.series,
     )
+
+
+def with_bases(metadata: CommitMetadata, found: tuple[Base, ...]) -> CommitMetadata:
+    """With bases that were seen in the tensors: not those that somebody named."""
+    named = {(base.commit, base.path) for base in metadata.bases} | {(base.commit, None) for base in metadata.bases}
+    more = tuple(base for base in found if (base.commit, base.path) not in named and (base.commit, None) not in named)
+    return metadata._replace(bases=(*metadata.bases, *more)) if more else metadata

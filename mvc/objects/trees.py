@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mvc.errors import IntegrityError, UnsafePath
 from mvc.objects import encoding
-from mvc.objects.model import EMPTY_TREE, FILE, METADATA_DIR, TREE, TreeEntry, TreeItem
+from mvc.objects.model import EMPTY_TREE, FILE, METADATA_DIR, TREE, Kind, TreeEntry, TreeItem
 from mvc.objects.reader import ObjectReader
 
 if TYPE_CHECKING:
@@ -47,6 +47,26 @@ def _flatten(
             found[prefix + name] = TreeItem(mode, object_id)
         elif metadata or depth or name != METADATA_DIR:
             _flatten(objects, object_id, f"{prefix}{name}/", found, depth + 1, metadata)
+
+
+class Unwritten(ObjectReader):
+    """Reads as `beneath`, and a root that is not written yet: its entries, by the id `UNWRITTEN`."""
+
+    def __init__(self, beneath: ObjectReader, entries: list[TreeEntry]) -> None:
+        super().__init__()
+        self._beneath, self._entries = beneath, entries
+
+    def tree(self, tree_id: str) -> list[TreeEntry]:
+        return self._entries if tree_id == UNWRITTEN else self._beneath.tree(tree_id)
+
+    def raw(self, object_id: str) -> tuple[Kind, bytes]:
+        return self._beneath.raw(object_id)
+
+    def contains(self, object_id: str) -> bool:
+        return self._beneath.contains(object_id)
+
+
+UNWRITTEN = "unwritten"
 
 
 def diff(objects: ObjectReader, old: str | None, new: str | None, *, metadata: bool = False) -> Iterator[TreeChange]:
@@ -134,6 +154,11 @@ def build(batch: ObjectBatch, items: Mapping[str, TreeItem], *, metadata: str | 
 
     Raises UnsafePath for a path that the guard refuses, or that is a file and a folder.
     """
+    return finished(batch, built(batch, items), metadata)
+
+
+def built(batch: ObjectBatch, items: Mapping[str, TreeItem]) -> list[TreeEntry]:
+    """As `build`, but for the root itself: its entries, for `finished`."""
     folders: dict[str, list[TreeEntry]] = {"": []}
     for path, item in items.items():
         if path.startswith("/"):
@@ -146,7 +171,7 @@ def build(batch: ObjectBatch, items: Mapping[str, TreeItem], *, metadata: str | 
         if folder:
             parent, _, name = folder.rpartition("/")
             folders[parent].append(TreeEntry(name, TREE, batch.tree(folders.pop(folder))))
-    return _root(batch, folders[""], metadata)
+    return folders[""]
 
 
 def _make_folders(folders: dict[str, list[TreeEntry]], folder: str) -> None:
@@ -163,8 +188,12 @@ def update(
     A folder that gets empty goes. A file put where a folder is replaces it, and the other way round.
     `.mvcmeta/` is what `metadata` says, whatever `base` has. Raises UnsafePath as `build`.
     """
-    entries = _apply(batch, base, changes, 0)
-    return _root(batch, [entry for entry in entries.values() if entry.name != METADATA_DIR], metadata)
+    return finished(batch, updated(batch, base, changes), metadata)
+
+
+def updated(batch: ObjectBatch, base: str | None, changes: Mapping[str, TreeItem | None]) -> list[TreeEntry]:
+    """As `update`, but for the root itself: its entries, for `finished`."""
+    return [entry for entry in _apply(batch, base, changes, 0).values() if entry.name != METADATA_DIR]
 
 
 def _apply(
@@ -205,7 +234,8 @@ def _apply_below(
         entries.pop(name, None)
 
 
-def _root(batch: ObjectBatch, entries: list[TreeEntry], metadata: str | None) -> str:
+def finished(batch: ObjectBatch, entries: list[TreeEntry], metadata: str | None) -> str:
+    """Write a root with these entries, and the tree `metadata` as `.mvcmeta/`; returns its id."""
     if metadata is not None:
         entries = [*entries, TreeEntry(METADATA_DIR, TREE, metadata)]
     return batch.tree(entries, root=True)
@@ -218,7 +248,7 @@ _AFTER_METADATA = _METADATA_NAME + b"/"
 
 def with_metadata(batch: ObjectBatch, tree_id: str, metadata: str | None) -> str:
     """The tree with `.mvcmeta/` replaced by the tree `metadata`, or (None) without it."""
-    return _root(batch, [entry for entry in batch.reader.tree(tree_id) if entry.name != METADATA_DIR], metadata)
+    return finished(batch, [entry for entry in batch.reader.tree(tree_id) if entry.name != METADATA_DIR], metadata)
 
 
 def metadata_tree(objects: ObjectReader, tree_id: str) -> str | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mvc.errors import Refused, UsageError
 from mvc.lazy import load
-from mvc.metadata.layers import layered
-from mvc.metadata.model import NOTHING, CommitMetadata
+from mvc.metadata.layers import layered, with_bases
+from mvc.metadata.model import NOTHING, Base, CommitMetadata
 from mvc.metadata.tree import EVERY_FILE, read_metadata, write_tree
 from mvc.objects import trees
 from mvc.objects.ancestry import is_ancestor
@@ -20,11 +20,15 @@ from mvc.ops import sequence
 from mvc.ops.caller import Caller
 from mvc.ops.messages import clean
 from mvc.ops.project import follow_git, note_head
-from mvc.ops.record import MERGE_STATE, advance, head_commit, staged_tree
+from mvc.ops.record import MERGE_STATE, advance, head_commit, staged_entries
 from mvc.repo import inprogress, keeping
 from mvc.repo.locking import edit_stage, read_stage
 from mvc.repo.repository import Repository
 from mvc.repo.stage import Stage
+from mvc.settings import SMALL_FILE
+
+_BASES = "mvc.ops.found_bases:find_bases"
+"""Loaded where a commit changes a large file."""
 
 _CARD = "README.md"
 _CARDS = "mvc.ops.cards:cards_among"
@@ -103,14 +107,16 @@ def commit(
     origin = _origin(repo, options, caller)
     text = _message(repo, message, origin, options)
     with repo.objects.batch() as batch:
-        metadata = _metadata_tree(batch, options, origin)
-        tree = staged_tree(batch, stage, origin.before.tree if origin.before else None, metadata)
+        entries = staged_entries(batch, stage, origin.before.tree if origin.before else None)
         first = batch.reader.commit(origin.parents[0]).tree if origin.parents else None
+        changes = list(trees.diff(trees.Unwritten(batch.reader, entries), first, trees.UNWRITTEN))
+        bases = _found_bases(repo, batch, stage, changes, origin)
+        tree = trees.finished(batch, entries, _metadata_tree(batch, options, origin, bases))
         may_be_empty = options.allow_empty or options.amend or origin.concluding
-        if not may_be_empty and trees.same_content(batch.reader, first, tree):
+        if not may_be_empty and not changes:
             raise Refused("nothing to commit: what is staged equals the last commit", hint=_what_to_stage(options))
         new = batch.commit(tree, origin.parents, origin.author, caller.who, text)
-        result = _with_cards(repo, batch, _result(batch, origin, new, first, tree, stage), tree, options)
+        result = _with_cards(repo, batch, _result(batch, origin, new, changes, stage), tree, options)
         batch.seal()
     subject = result.summary
     with edit_stage(repo, wait=caller.wait) as now:
@@ -169,21 +175,35 @@ def _message(repo: Repository, message: str | None, origin: _Origin, options: Co
     return text
 
 
-def _metadata_tree(batch: ObjectBatch, options: CommitOptions, origin: _Origin) -> str | None:
-    given = options.metadata
+def _found_bases(
+    repo: Repository, batch: ObjectBatch, stage: Stage, changes: Sequence[trees.TreeChange], origin: _Origin
+) -> tuple[Base, ...]:
+    """What the models that change were made from, as their tensors tell."""
+    large = {
+        change.path: change.new
+        for change in changes
+        if change.new is not None and change.path in stage and stage.sizes(change.path)[0] > SMALL_FILE
+    }
+    found: tuple[Base, ...] = load(_BASES)(repo, batch.reader, large, origin.parents) if large else ()
+    return found
+
+
+def _metadata_tree(batch: ObjectBatch, options: CommitOptions, origin: _Origin, bases: tuple[Base, ...]) -> str | None:
+    given = with_bases(options.metadata, bases)
     if not options.amend or origin.before is None:
         return write_tree(batch, given) if given else None
     standing = trees.metadata_tree(batch.reader, origin.before.tree)
-    if not given or standing is None:
-        return write_tree(batch, given) if given else standing
+    if standing is None:
+        return write_tree(batch, given) if given else None
     before = read_metadata(batch.reader, origin.before.tree, files=EVERY_FILE)
-    return write_tree(batch, layered(before, given))
+    # What the tensors tell is told anew, for a model that the amended commit has no longer tells nothing.
+    said = layered(before._replace(bases=tuple(base for base in before.bases if not base.found)), given)
+    return standing if said == before else write_tree(batch, said)
 
 
 def _result(
-    batch: ObjectBatch, origin: _Origin, new: str, old_tree: str | None, tree: str, stage: Stage
+    batch: ObjectBatch, origin: _Origin, new: str, changes: Sequence[trees.TreeChange], stage: Stage
 ) -> CommitResult:
-    changes = list(trees.diff(batch.reader, old_tree, tree))
     sizes = [stage.sizes(change.path) for change in changes if change.new and change.path in stage]
     made = batch.reader.commit(new)
     return CommitResult(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from mvc.errors import Refused
 from mvc.objects import trees
 from mvc.objects.batch import ObjectBatch
-from mvc.objects.model import Commit, TreeItem
+from mvc.objects.model import Commit, TreeEntry, TreeItem
 from mvc.objects.refs import Head, RefChange
 from mvc.ops.caller import Caller
 from mvc.repo import inprogress
@@ -36,17 +36,23 @@ def require_head(repo: Repository) -> Commit:
     return commit
 
 
-def staged_tree(batch: ObjectBatch, stage: Stage, base: str | None = None, metadata: str | None = None) -> str:
-    """Write the tree of what is staged, with `metadata` as its `.mvcmeta/`; `base` is a tree known to be near."""
+def staged_entries(batch: ObjectBatch, stage: Stage, base: str | None = None) -> list[TreeEntry]:
+    """Write the folders of what is staged; the root's entries, for `trees.finished`. `base` is a tree known to be
+    near."""
     if stage.tree is not None:
-        return trees.update(batch, stage.tree, {}, metadata=metadata)
+        return trees.updated(batch, stage.tree, {})
     items = stage.items()
     if base is None:
-        return trees.build(batch, items, metadata=metadata)
+        return trees.built(batch, items)
     before = trees.flatten(batch.reader, base)
     changes: dict[str, TreeItem | None] = {path: item for path, item in items.items() if before.get(path) != item}
     changes.update((path, None) for path in before.keys() - items.keys())
-    return trees.update(batch, base, changes, metadata=metadata)
+    return trees.updated(batch, base, changes)
+
+
+def staged_tree(batch: ObjectBatch, stage: Stage, base: str | None = None, metadata: str | None = None) -> str:
+    """Write the tree of what is staged, with `metadata` as its `.mvcmeta/`; `base` as in `staged_entries`."""
+    return trees.finished(batch, staged_entries(batch, stage, base), metadata)
 
 
 def advance(
