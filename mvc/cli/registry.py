@@ -81,6 +81,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "ls-remote": Entry("mvc.cli.ls_remote:command", "The refs of a remote"),
         "serve": Entry("mvc.cli.serve:command", "Serve repositories over HTTP"),
     },
+    "work beside code": {
+        "hooks": Entry("mvc.cli.hooks:command", "Let Git's own commands take the models along"),
+    },
     "keep the repository": {
         "config": Entry("mvc.cli.config:command", "Read and write settings"),
         "gc": Entry("mvc.cli.gc:command", "Free what nothing needs any more"),

@@ -102,10 +102,13 @@ class Session:
                 repo = kind.open(self.cwd / given, global_configs=self.global_configs)
             else:
                 repo = kind.discover(self.cwd, global_configs=self.global_configs)
-            self._repo = repo.with_shared_store(self.shared_store)
-            if any(key.startswith("remote.") for key, _ in self._repo.config.items()):
-                self._repo = self._supplied(self._repo)
+            self._repo = self.equipped(repo)
         return self._repo
+
+    def equipped(self, repo: Repository) -> Repository:
+        """A repository that was opened otherwise, with what the environment and its remotes give it."""
+        repo = repo.with_shared_store(self.shared_store)
+        return self._supplied(repo) if any(key.startswith("remote.") for key, _ in repo.config.items()) else repo
 
     def reopened(self) -> Repository:
         """The repository, opened again: a command changed its settings."""
@@ -237,6 +240,10 @@ class Session:
         """A line on stderr for the person; not with --quiet."""
         if not self.quiet:
             self._say(text)
+
+    def tell(self, text: str) -> None:
+        """A line on stderr, also with --quiet: more of what an error is about."""
+        self._say(text)
 
     def warn(self, text: str) -> None:
         """A warning on stderr, also with --quiet."""

@@ -119,7 +119,7 @@ def walk(data: bytes, budget: Budget) -> Any:
 
     Raises ParseError for what is no pickle, or too long a one (`budget` counts opcodes).
     """
-    machine = _Machine()
+    machine = Machine()
     try:
         for opcode, argument, _ in pickletools.genops(data):
             budget.spend()
@@ -129,7 +129,7 @@ def walk(data: bytes, budget: Budget) -> Any:
     return machine.result
 
 
-class _Machine:
+class Machine:
     """The stack, the marks and the memo of a pickle."""
 
     __slots__ = ("marks", "memo", "result", "stack")
@@ -261,19 +261,19 @@ _PUSHES = frozenset(
     )
 )
 
-_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
+_STEPS: dict[str, Callable[[Machine, Any], None]] = {
     "PROTO": lambda machine, _: None,
     "FRAME": lambda machine, _: None,
-    "STOP": _Machine.stop,
+    "STOP": Machine.stop,
     "NEWTRUE": lambda machine, _: machine.push(True),
     "NEWFALSE": lambda machine, _: machine.push(False),
-    "MARK": _Machine.mark,
-    "POP": _Machine.pop,
+    "MARK": Machine.mark,
+    "POP": Machine.pop,
     "POP_MARK": lambda machine, _: machine.above_mark().clear(),
     "DUP": lambda machine, _: machine.push(machine.stack[-1]),
-    "LONG": _Machine.push_long,
-    "LONG1": _Machine.push_long,
-    "LONG4": _Machine.push_long,
+    "LONG": Machine.push_long,
+    "LONG1": Machine.push_long,
+    "LONG4": Machine.push_long,
     "EMPTY_LIST": lambda machine, _: machine.push([]),
     "LIST": lambda machine, _: machine.push(machine.above_mark()),
     "APPEND": lambda machine, _: machine.extend([machine.stack.pop()]),
@@ -290,23 +290,23 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "DICT": lambda machine, _: machine.push(Pairs(machine.above_mark())),
     "SETITEM": lambda machine, _: machine.set_items(list(machine.take(2))),
     "SETITEMS": lambda machine, _: machine.set_items(machine.above_mark()),
-    "GLOBAL": _Machine.named,
-    "STACK_GLOBAL": _Machine.named_on_stack,
-    "INST": _Machine.instance,
-    "OBJ": _Machine.object,
-    "REDUCE": _Machine.reduce,
-    "NEWOBJ": _Machine.reduce,
-    "NEWOBJ_EX": _Machine.new_with_keywords,
-    "BUILD": _Machine.build,
-    "GET": _Machine.get,
-    "BINGET": _Machine.get,
-    "LONG_BINGET": _Machine.get,
-    "PUT": _Machine.put,
-    "BINPUT": _Machine.put,
-    "LONG_BINPUT": _Machine.put,
-    "MEMOIZE": _Machine.memoize,
+    "GLOBAL": Machine.named,
+    "STACK_GLOBAL": Machine.named_on_stack,
+    "INST": Machine.instance,
+    "OBJ": Machine.object,
+    "REDUCE": Machine.reduce,
+    "NEWOBJ": Machine.reduce,
+    "NEWOBJ_EX": Machine.new_with_keywords,
+    "BUILD": Machine.build,
+    "GET": Machine.get,
+    "BINGET": Machine.get,
+    "LONG_BINGET": Machine.get,
+    "PUT": Machine.put,
+    "BINPUT": Machine.put,
+    "LONG_BINPUT": Machine.put,
+    "MEMOIZE": Machine.memoize,
     "PERSID": lambda machine, _: machine.push(_OPAQUE),
-    "BINPERSID": _Machine.persistent,
+    "BINPERSID": Machine.persistent,
     "EXT1": lambda machine, _: machine.push(_OPAQUE),
     "EXT2": lambda machine, _: machine.push(_OPAQUE),
     "EXT4": lambda machine, _: machine.push(_OPAQUE),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from mvc.errors import ParseError, UnsupportedFormat
+from mvc.errors import MvcError, ParseError, UnsupportedFormat
 from mvc.fsio import write_atomic
 from mvc.objects.model import EXEC, FILE, LINK
 from mvc.objects.paths import check_path
@@ -64,16 +64,30 @@ def read_lock(top: Path) -> Lock | None:
 def update_lock(repo: Repository, stage: Stage, commit: str, *, remote: str | None = None) -> bool:
     """After a commit or switch in a Git project: write the lock of `commit`, which `stage` equals.
 
-    Returns whether the file changed; nothing is done outside of a Git project.
+    Returns whether the file changed; nothing is done outside of a Git project. One that says the same of this commit
+    stays to the byte, whatever remote it names: another's clone may have another, and a checkout is not to change it.
     """
     if repo.git_project is None or repo.worktree is None:
         return False
-    data = dump(Lock(commit, tuple(map(_locked, stage)), without_credentials(remote) if remote else None))
+    lock = make_lock(stage, commit, remote)
     path = repo.worktree / LOCK_FILE
-    if path.is_symlink() or (path.exists() and path.read_bytes() == data):
+    if path.is_symlink() or _says_already(repo.worktree, lock):
         return False
-    write_atomic(path, data, sync=False)
+    write_atomic(path, dump(lock), sync=False)
     return True
+
+
+def make_lock(stage: Iterable[StageEntry], commit: str, remote: str | None = None) -> Lock:
+    """The lock of `commit`, whose files `stage` holds. `remote`: its URL, credentials and all."""
+    return Lock(commit, tuple(map(_locked, stage)), without_credentials(remote) if remote else None)
+
+
+def _says_already(top: Path, lock: Lock) -> bool:
+    try:
+        standing = read_lock(top)
+    except MvcError:
+        return False
+    return standing is not None and (standing.commit, standing.files) == (lock.commit, lock.files)
 
 
 def dump(lock: Lock) -> bytes:
@@ -90,6 +104,10 @@ def parse(data: bytes) -> Lock:
     path that must not reach a worktree."""
     lines = data.decode("ascii", "replace").splitlines()
     if not lines or not lines[0].startswith(MAGIC + " "):
+        if b"<<<<<<<" in data:
+            raise ParseError(
+                f"{LOCK_FILE} holds a conflict of Git's", hint="mvc merge the other side; it writes it anew"
+            )
         raise ParseError(f"{LOCK_FILE} is no lock of mvc")
     if lines[0] != f"{MAGIC} {VERSION}":
         raise UnsupportedFormat(f"{LOCK_FILE} was written by a newer mvc", hint="upgrade mvc")

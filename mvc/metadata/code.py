@@ -9,15 +9,17 @@ from typing import Any
 from mvc.metadata.secrets import without_credentials
 
 _SECONDS = 20
+_NO_CODE = (":(top,exclude,glob)**/mvc.lock", ":(top,exclude,glob)**/.gitignore")
 
 
 def describe_code(folder: Path) -> dict[str, Any]:
     """`commit`, `branch`, `dirty`, `remote` of the Git worktree that `folder` lies in; empty where there is none.
 
-    `dirty`: a file that Git tracks differs from the commit. No optional lock is taken, so that a
-    `git` beside it is not disturbed; Git's own fsmonitor and hooks are kept from running.
+    `dirty`: a file that Git tracks differs from the commit; not counted are `mvc.lock` and `.gitignore`, which mvc
+    writes itself and which are no code. No optional lock is taken, so that a `git` beside it is not disturbed; Git's
+    own fsmonitor and hooks are kept from running.
     """
-    status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ":/", *_NO_CODE)
     if status is None:
         return {}
     lines = status.splitlines()

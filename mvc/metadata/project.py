@@ -20,7 +20,21 @@ NAME = "mvc.yaml"
 
 _YAML = "mvc.metadata.yaml12:read_marked"
 
-SECTIONS = ("params", "metrics", "series", "tables", "datasets", "tags", "base", "card", "gates", "aliases", "runs", "better")
+SECTIONS = (
+    "params",
+    "metrics",
+    "series",
+    "tables",
+    "datasets",
+    "tags",
+    "base",
+    "card",
+    "gates",
+    "aliases",
+    "runs",
+    "better",
+    "hooks",
+)
 """What may stand at the top."""
 
 _DATASET_FIELDS = ("path", "uri", "digest", "split", "licence", "license")

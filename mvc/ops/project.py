@@ -20,6 +20,8 @@ from mvc.repo.stage import Stage, StageEntry
 
 ENTRIES = {"staged": "mvc.repo.materialize:staged_entry"}
 """Loaded only where the stage holds more than the commit, as it takes numpy and zstandard."""
+STAGING = {"lock": "mvc.gitlink.lockstaging:stage_lock"}
+"""Loaded where `mvc.lock` changed: it starts git."""
 
 
 def follow_git(repo: Repository, caller: Caller) -> None:
@@ -42,7 +44,8 @@ def refuse_apart(repo: Repository, branch: str | None) -> None:
 
 
 def note_head(repo: Repository, stage: Stage) -> None:
-    """After HEAD has moved: Git ignores what is tracked now, and `mvc.lock` names the commit and its files."""
+    """After HEAD has moved: Git ignores what is tracked now, and `mvc.lock` names the commit and its files, staged for
+    Git's next commit."""
     head = repo.refs.head().id
     if repo.git_project is None or head is None or repo.worktree is None:
         return
@@ -50,8 +53,16 @@ def note_head(repo: Repository, stage: Stage) -> None:
     tree = repo.objects.commit(head).tree
     committed = stage
     if stage.conflicts() or staged_differences(repo, stage, tree):
-        committed = Stage()
-        entry_of: Callable[..., StageEntry] = load(ENTRIES["staged"])
-        items = trees.flatten(repo.objects, tree).items()
-        committed.replace(entry_of(repo.objects, path, item) for path, item in items)
-    update_lock(repo, committed, head, remote=repo.config.get("remote.origin.url"))
+        committed = committed_stage(repo, tree)
+    if update_lock(repo, committed, head, remote=repo.config.get("remote.origin.url")):
+        stage_lock: Callable[[Repository], bool] = load(STAGING["lock"])
+        stage_lock(repo)
+
+
+def committed_stage(repo: Repository, tree: str) -> Stage:
+    """A stage that holds what `tree` does."""
+    committed = Stage()
+    entry_of: Callable[..., StageEntry] = load(ENTRIES["staged"])
+    items = trees.flatten(repo.objects, tree).items()
+    committed.replace(entry_of(repo.objects, path, item) for path, item in items)
+    return committed

@@ -55,14 +55,17 @@ def find_worktree(repo: Repository, name: str) -> LinkedWorktree:
     raise NotFound(f"there is no worktree {name}", hint="mvc worktree list")
 
 
-def add_worktree(repo: Repository, path: Path, *, branch: str | None, commit: str) -> Repository:
-    """Make the folder `path` (absent or empty) with `.mvc` as file, and its HEAD: on `branch` (`main` or
-    `refs/heads/main`), or detached at `commit` where it is None.
+def add_worktree(
+    repo: Repository, path: Path, *, branch: str | None, commit: str, standing: bool = False
+) -> Repository:
+    """Make the folder `path` (absent or empty; with `standing` one that holds files, but no `.mvc`) with `.mvc` as
+    file, and its HEAD: on `branch` (`main` or `refs/heads/main`), or detached at `commit` where it is None.
 
     Its stage is empty: whoever calls checks out. Raises Refused where something is in the way.
     """
     path = Path(os.path.abspath(path))
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    in_the_way = os.path.lexists(path / MVC_DIR) if standing else path.is_dir() and any(path.iterdir())
+    if path.exists() and (not path.is_dir() or in_the_way):
         raise Refused(f"{path} is there already, and not empty")
     full = branch if branch is None or branch.startswith(_HEADS) else _HEADS + branch
     if full is not None and full in checked_out(repo):

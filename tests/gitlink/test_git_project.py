@@ -334,7 +334,7 @@ def test_add_commit_switch_in_a_git_project(project: Path, repo: Repository) -> 
     world.mvc("add", "-A")
     world.mvc("commit", "-m", "tuned")
     assert Repository.discover(project).refs.head().short == "tuned"
-    assert git(project, "status", "--porcelain").decode() == " M .gitignore\n M mvc.lock\n"
+    assert git(project, "status", "--porcelain").decode() == " M .gitignore\nM  mvc.lock\n"
     git(project, "commit", "-q", "-a", "-m", "tuned")
     git(project, "checkout", "-q", "trunk")
     world.mvc("switch", "trunk")

@@ -1,0 +1,83 @@
+"""`mvc hooks sync`: every repository of the Git project, or the one that its mvc.lock asks for."""
+
+from __future__ import annotations
+
+from mvc.cli.outside import outside
+from mvc.cli.session import Session
+from mvc.cli.sizes import counted
+from mvc.cli.text import printable, printable_path
+from mvc.errors import NotFound
+from mvc.gitlink.outer import Project, find_project, lock_folders
+from mvc.ops.bring import BringOptions, Brought, bring
+from mvc.ops.bring_new import fill, find_repository, link_worktree, make_repository
+from mvc.repo.repository import Repository
+
+
+def sync(session: Session, *, force: bool, history: bool, remote: str | None, as_json: bool) -> int | None:
+    """Bring them; an error ends it."""
+    project = find_project(session.cwd)
+    project.require_top()
+    done: list[Brought] = []
+    folders = lock_folders(project)
+    if not folders:
+        raise NotFound("this Git commit has no mvc.lock: it goes with no models", hint="mvc commit writes one")
+    for folder in folders:
+        repo = opened(session, project, folder)
+        if repo is None:
+            made = make_repository(
+                project,
+                folder,
+                remote,
+                outside=outside(session),
+                caller=session.caller(commits=False),
+                global_configs=session.global_configs,
+            )
+            repo = session.equipped(made)
+        options = BringOptions(force=force, files=not history)
+        found = bring(repo, options, outside=outside(session), caller=session.caller(commits=False))
+        if found is not None:
+            done.append(found)
+    if as_json:
+        rows = [
+            {
+                "path": str(one.top),
+                "commit": one.commit,
+                "branch": one.branch,
+                "moved": one.moved,
+                "carried": [*one.carried],
+            }
+            for one in done
+        ]
+        session.emit_json("hooks-sync", {"repositories": rows})
+    else:
+        for one in done:
+            session.note(brought_line(one) if one.moved else f"models are at {_where(one)} already")
+    return None
+
+
+def opened(session: Session, project: Project, folder: str) -> Repository | None:
+    """The repository there; in a new worktree of Git's one that is linked to the main one. None: there is none."""
+    repo = find_repository(project, folder, global_configs=session.global_configs)
+    if repo is None and project.is_linked:
+        repo = link_worktree(
+            project,
+            folder,
+            outside=outside(session),
+            caller=session.caller(commits=False),
+            global_configs=session.global_configs,
+        )
+        if repo is not None:
+            repo = session.equipped(repo)
+            session.note(f"mvc: {brought_line(fill(repo, caller=session.caller(commits=False)))}")
+            return repo
+    return session.equipped(repo) if repo is not None else None
+
+
+def brought_line(one: Brought) -> str:
+    """ "models of main are at 1a2b3c4d5e 'tuned'"."""
+    more = f"; {counted(len(one.carried), 'file')} with uncommitted changes came along" if one.carried else ""
+    return f"models are at {_where(one)} {printable(one.summary[:60])}{more}"
+
+
+def _where(one: Brought) -> str:
+    return f"{one.commit[:10]} ({printable_path(one.branch) if one.branch else 'no branch'})"
