@@ -126,7 +126,7 @@ class Facts:
     def _near(self, group: str, name: str, wanted: str, values: Mapping[str, Any]) -> tuple[str, ...]:
         within = [one for one in values if one.startswith((wanted + ".", name + "@"))]
         same = [one for one in values if one.partition("@")[0].rpartition(".")[2] == name.rpartition(".")[2]]
-        near = [*within, *same, *difflib.get_close_matches(wanted, list(values), _FEW, 0.6)]
+        near = [*within, *same, *difflib.get_close_matches(wanted, list(values), _FEW, 0.5)]
         prefix = "" if group == "metrics" else f"{group}."
         others = [f"{other}.{name}" for other in GROUPS if other != group and wanted in getattr(self.metadata, other)]
         if group == "metrics":
@@ -148,8 +148,9 @@ class Facts:
             return self._files
         found = {path: one for path, one in self._files.items() if fits(path, scope)}
         if not found:
-            near = tuple(difflib.get_close_matches(scope, list(self._files), _FEW, 0.5))
-            raise Absent(f"there is no file '{scope}'", near)
+            alike = [path for path in self._files if scope.lower() in path.lower()]
+            near = dict.fromkeys([*alike, *difflib.get_close_matches(scope, list(self._files), _FEW, 0.5)])
+            raise Absent(f"there is no file '{scope}'", tuple(near)[:_FEW])
         return found
 
     def _manifests(self, scope: str | None) -> Iterable[Manifest]:

@@ -211,7 +211,7 @@ class _Parser:
         if found is not None and found[1] == "%":
             value, unit, end = value / 100, "%", found.end()
         elif found is not None and found[1].lower() not in ("and", "or", "in", "not"):
-            size = UNITS.get(found[1]) or UNITS.get(found[1].upper().replace("I", "i"))
+            size = UNITS.get(found[1]) or (UNITS.get(found[1].upper().replace("I", "i")) if len(found[1]) > 1 else None)
             if size is None:
                 why = f"'{found[1]}' is no unit (%, B, KB, MB, GB, KiB, MiB ...)"
                 raise GateSyntax(why, self._text, found.start(1))
