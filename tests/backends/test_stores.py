@@ -125,3 +125,17 @@ class TestGoogle(Contract):
         assert backend.put_if_absent(at("k"), b"first") is True
         assert backend.put_if_absent(at("k"), b"second") is False
         assert backend.get(at("k")) == b"first"
+
+
+HDFS = "MVC_TEST_HDFS"
+
+
+@pytest.mark.skipif(HDFS not in os.environ, reason=f"{HDFS} names no folder of an HDFS (hdfs://127.0.0.1:8020/t)")
+class TestHdfs(Contract):
+    """There is no create-if-absent for HDFS as opendal speaks it."""
+
+    enforced = False
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return open_backend(os.environ[HDFS], environment={})
