@@ -64,21 +64,21 @@ def command(
     rules = Rules(keep_last or 0, keep_every or 0, tuple(map(_best, keep_best)), _age(keep_for), every)
     if not_here and remote is None:
         raise UsageError("--not-here without --remote: there is nothing to do")
-    planned = _run(session, runs, rules, not not_here, remote, dry_run=True)
-    if not dry_run:
+    if not dry_run and not yes:
+        planned = _run(session, runs, rules, not not_here, remote, dry_run=True)
         going = sum(len(place.dropped) for place in planned)
-        if not yes and (going or every):
+        if going or every:
             _list(session, planned, rules)
             session.confirm(f"Drop {counted(going, 'checkpoint')}?", yes=False)
-        planned = _run(session, runs, rules, not not_here, remote, dry_run=False)
+    done = _run(session, runs, rules, not not_here, remote, dry_run=dry_run)
     if as_json:
-        session.emit_json("forget", {"dry_run": dry_run, "places": [_document(place) for place in planned]})
+        session.emit_json("forget", {"dry_run": dry_run, "places": [_document(place) for place in done]})
     else:
         if dry_run or (yes and session.verbose):
-            _list(session, planned, rules)
-        for place in planned:
+            _list(session, done, rules)
+        for place in done:
             session.note(_summary(place, dry_run))
-    return 1 if any(one.status for place in planned for one in place.checkpoints) else None
+    return 1 if any(one.status for place in done for one in place.checkpoints) else None
 
 
 def _run(

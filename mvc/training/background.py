@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from mvc.errors import MvcError
+from mvc.errors import FileChanged, MvcError, NotFound
 from mvc.training.snapshot import Job
 
 SYNC_SECONDS = 2.0
@@ -163,6 +163,9 @@ class Storing:
                 self._is_written = True
                 self._changed.notify_all()
             self._store(job)
+        except (FileChanged, NotFound) as error:
+            self._problems.add(f"checkpoint {job.step} is lost: {line_of(error)}")
+            job.discard()
         except Exception as error:  # whatever it is, training goes on
             self._problems.add(f"checkpoint {job.step} is not stored yet: {line_of(error)}")
             return False

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mvc import fsio
-from mvc.errors import NotFound, UsageError
+from mvc.errors import FileChanged, NotFound, UsageError
 from mvc.objects.paths import check_path
 from mvc.store.holder import this_process
 from mvc.training.tensors import HostTensors, copy_to_host, frozen, is_state_dict
@@ -54,6 +54,8 @@ class Job:
     boot: str = ""
     stands: bool = False
     """Whether all of it is on the disk."""
+    linked: dict[str, list[int]] = field(default_factory=dict)
+    """By name, of links: size and mtime when they were made. What is written to behind our back is not stored."""
 
     def finish_writing(self) -> None:
         """Write what is in memory, then `job.json`: from then on the checkpoint outlives the process."""
@@ -67,9 +69,20 @@ class Job:
             "metrics": {name: repr(value) for name, value in self.metrics.items()},
             "message": self.message,
             "boot": self.boot,
+            "linked": self.linked,
         }
         fsio.write_atomic(self.folder / _JOB, json.dumps(row).encode(), tmp_dir=self.folder, sync=False)
         self.stands = True
+
+    def check(self) -> None:
+        """Raises FileChanged where a linked file was written to since."""
+        names = {name: path for path, name in self.files.items()}
+        for name, known in self.linked.items():
+            if _signs(self.folder / name) != known:
+                raise FileChanged(
+                    f"'{names.get(name, name)}' was written to in place since checkpoint() took it",
+                    hint='keep="copy" takes files that are overwritten',
+                )
 
     def sources(self) -> dict[str, Path]:
         """The files by their tree paths."""
@@ -102,7 +115,8 @@ def take(spool: Path, step: int, given: Given, metrics: Mapping[str, Any], keep:
             name = str(number)
             job.files[path] = name
             if isinstance(source, Path):
-                _put_aside(source, folder / name, keep)
+                if _put_aside(source, folder / name, keep) == "link":
+                    job.linked[name] = _signs(folder / name)
             else:
                 job.to_write[name] = source
         if not job.to_write:
@@ -143,6 +157,7 @@ def _read(folder: Path) -> Job | None:
         metrics = {name: float(text) if not _is_whole(text) else int(text) for name, text in row["metrics"].items()}
         files = {str(path): str(name) for path, name in row["files"].items()}
         job = Job(int(row["step"]), folder, files, metrics, row["message"], boot=str(row["boot"]), stands=True)
+        job.linked = {str(name): [int(size), int(mtime)] for name, (size, mtime) in row["linked"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     plain = all(name.isdigit() for name in files.values())
@@ -224,7 +239,13 @@ def _bytes_writer(data: bytes) -> Write:
 # Putting aside ------------------------------------------------------------------------------
 
 
-def _put_aside(source: Path, target: Path, keep: Keep) -> None:
+def _signs(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _put_aside(source: Path, target: Path, keep: Keep) -> Keep:
+    """Returns how it went."""
     if source.is_symlink() and keep == "move":
         keep = "copy"
     if keep != "copy":
@@ -234,10 +255,11 @@ def _put_aside(source: Path, target: Path, keep: Keep) -> None:
                 os.rename(source, target)
             else:
                 fsio.link(os.path.realpath(source), target)
-            return
+            return keep
     _copy(source, target)
     if keep == "move":
         fsio.unlink(source)
+    return "copy"
 
 
 def _copy(source: Path, target: Path) -> None:

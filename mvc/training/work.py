@@ -59,6 +59,7 @@ class Work:
 
     def store(self, job: Job, series: Sequence[tuple[int, Mapping[str, Any]]]) -> str:
         """Commit a checkpoint; returns its ref. Its folder is gone then."""
+        job.check()
         ref = self.commit(job.step, job.sources(), job.metrics, series, job.message)
         job.discard()
         return ref

@@ -21,8 +21,11 @@ import pytest
 import mvc
 from mvc import fsio
 from mvc.errors import Locked, NotFound, Refused, UnsafePath, UsageError
+from mvc.metadata.model import Point
+from mvc.metadata.series import dump_series
 from mvc.metadata.tree import SERIES, read_metadata
 from mvc.objects import trees
+from mvc.ops.checkpoint import thinned
 from mvc.ops.runfiles import load_log, run_folder
 from mvc.ops.runs import list_runs
 from mvc.repo.repository import Repository
@@ -83,6 +86,23 @@ def test_files_may_be_overwritten_at_once(repo: Repository, tmp_path: Path) -> N
     reader = mvc.Repo.open("repo")
     for step in range(6):
         assert reader.read_file(f"refs/runs/a/{step}", "model.bin") == bytes([step]) * 300_000
+
+
+def test_a_linked_file_that_is_written_to_is_not_stored_wrongly(repo: Repository) -> None:
+    Path("model.bin").write_bytes(b"1" * 200_000)
+    written = threading.Event()
+
+    def wait(operation: str, path: str) -> None:
+        if threading.current_thread().name == "mvc-run":
+            written.wait(10)
+
+    with fsio.hooked(wait), mvc.start_run(name="a", repo="repo") as run:
+        run.checkpoint(1, "model.bin", keep="link")
+        with open("model.bin", "r+b") as file:
+            file.write(b"2" * 100)
+        written.set()
+        run.checkpoint(2, "model.bin")
+    assert steps_of(repo, "a") == [2] and "written to in place" in run.problems.all[0]
 
 
 def test_what_files_can_be(repo: Repository, weights: At, tmp_path: Path) -> None:
@@ -362,13 +382,13 @@ def test_datasets_base_and_links(repo: Repository, monkeypatch: pytest.MonkeyPat
     assert said.bases[0].commit == base and said.links["slurm.job"] == "4711"
 
 
-def test_a_long_series_is_thinned(repo: Repository) -> None:
-    with mvc.start_run(name="a", repo="repo") as run:
-        for step in range(45_000):
-            run.log(step=step, loss=1.0)
-    points = metadata(repo, "a/summary", SERIES).series
-    assert 14_000 < len(points) <= 20_000 and points[-1].step == 44_999
-    assert len(load_log(repo, "a").points) == 45_000
+def test_a_long_series_is_thinned() -> None:
+    many = [Point(step, {"loss": 1.0}) for step in range(45_000)]
+    wide = [Point(step, {f"metric.{number}": 1.0 for number in range(300)}) for step in range(2000)]
+    for series in (many, wide):
+        points = thinned(series)
+        assert 0 < len(points) <= 20_000 and points[-1] == series[-1] and len(dump_series(points)) < 12 << 20
+    assert thinned(many[:5]) == tuple(many[:5])
 
 
 def test_a_checkpoint_of_the_same_step_replaces(repo: Repository) -> None:
