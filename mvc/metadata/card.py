@@ -28,7 +28,7 @@ MOST_PROBLEMS = 20
 
 _YAML = "mvc.metadata.yaml12:read_marked"
 _FENCE = re.compile(r"---[ \t]*(?:\r\n|\n|\r|\Z)")
-_END = re.compile(r"^---[ \t]*$", re.MULTILINE)
+_END = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*\Z|(?:code|multilingual)\Z")
 _LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*\Z")
 _NAME_ON_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?\Z")

@@ -109,7 +109,7 @@ def _csv_rows(file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise ParseError(f"line {rows.line_num}: {len(row)} cells, there are {len(names)} columns")
             yield rows.line_num, {name: scalar(cell.strip()) for name, cell in zip(names, row, strict=False)}
     except csv.Error as error:
-        raise ParseError(f"line {rows.line_num}: {error}") from error
+        raise ParseError(f"{file.name}: line {rows.line_num}: {error}") from error
     except ParseError as error:
         raise ParseError(f"{file.name}: {error.message}") from error
 
