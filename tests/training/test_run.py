@@ -77,6 +77,20 @@ def test_checkpoints_are_differences_and_come_back(repo: Repository, weights: At
     assert all((found[name] == value).all() for name, value in weights(2).items())
 
 
+def test_a_folder_that_was_restored_is_a_checkpoint_again(repo: Repository, tmp_path: Path) -> None:
+    """What `restore` keeps in it for itself is no part of it."""
+    with mvc.start_run(name="a", repo="repo") as run:
+        Path("state").mkdir()
+        Path("state/model.bin").write_bytes(b"1" * 300_000)
+        run.checkpoint(1, "state")
+    with mvc.start_run(name="a", repo="repo", resume="must") as run:
+        run.restore("state")
+        Path("state/model.bin").write_bytes(b"2" * 300_000)
+        run.checkpoint(2, "state")
+    reader = mvc.Repo.open("repo")
+    assert reader.read_file("refs/runs/a/2", "model.bin") == b"2" * 300_000
+
+
 def test_files_may_be_overwritten_at_once(repo: Repository, tmp_path: Path) -> None:
     with mvc.start_run(name="a", repo="repo") as run:
         for step in range(6):
