@@ -115,16 +115,21 @@ def status(session: Session, as_json: bool) -> None:
 @command.verb
 @click.option("-f", "--force", is_flag=True, help="Give up uncommitted changes, and commits that nothing else holds.")
 @click.option("--history", is_flag=True, help="Bring the history alone: no model is written.")
+@click.option("--also", metavar="GIT_REV", multiple=True, help="Bring the history of that Git commit's models, too.")
 @click.option("--remote", metavar="URL", help="In a fresh clone: fetch from there, not from where mvc.lock says.")
 @quiet_flag
 @json_flag
-def sync(session: Session, force: bool, history: bool, remote: str | None, as_json: bool) -> int | None:
+def sync(
+    session: Session, force: bool, history: bool, also: tuple[str, ...], remote: str | None, as_json: bool
+) -> int | None:
     """Bring the models that mvc.lock names, as the hooks do.
 
     For after `git reset`, for which Git has no hook; and in a fresh clone of the Git project, where it makes the mvc
     repository from the remote that mvc.lock names.
     """
-    code: int | None = load(LATE["sync"])(session, force=force, history=history, remote=remote, as_json=as_json)
+    code: int | None = load(LATE["sync"])(
+        session, force=force, history=history, also=also, remote=remote, as_json=as_json
+    )
     return code
 
 

@@ -7,13 +7,17 @@ from mvc.cli.session import Session
 from mvc.cli.sizes import counted
 from mvc.cli.text import printable, printable_path
 from mvc.errors import NotFound
+from mvc.gitlink.lockfile import Lock
 from mvc.gitlink.outer import Project, find_project, lock_folders
-from mvc.ops.bring import BringOptions, Brought, bring
+from mvc.gitlink.pushedlocks import locked_commit
+from mvc.ops.bring import BringOptions, Brought, bring, fetch_commit, has_commit
 from mvc.ops.bring_new import fill, find_repository, link_worktree, make_repository
 from mvc.repo.repository import Repository
 
 
-def sync(session: Session, *, force: bool, history: bool, remote: str | None, as_json: bool) -> int | None:
+def sync(
+    session: Session, *, force: bool, history: bool, also: tuple[str, ...], remote: str | None, as_json: bool
+) -> int | None:
     """Bring them; an error ends it."""
     project = find_project(session.cwd)
     project.require_top()
@@ -37,6 +41,10 @@ def sync(session: Session, *, force: bool, history: bool, remote: str | None, as
         found = bring(repo, options, outside=outside(session), caller=session.caller(commits=False))
         if found is not None:
             done.append(found)
+        for commit in filter(None, (locked_commit(project.require_top(), one, folder) for one in also)):
+            if not has_commit(repo, commit):
+                caller = session.caller(commits=False)
+                fetch_commit(repo, Lock(commit, ()), outside=outside(session), caller=caller)
     if as_json:
         rows = [
             {

@@ -83,6 +83,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
     },
     "work beside code": {
         "hooks": Entry("mvc.cli.hooks:command", "Let Git's own commands take the models along"),
+        "ci": Entry("mvc.cli.ci:command", "Pipelines that check models, and report"),
     },
     "keep the repository": {
         "config": Entry("mvc.cli.config:command", "Read and write settings"),

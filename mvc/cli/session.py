@@ -91,6 +91,13 @@ class Session:
         self._progress: Bars | None = None
         self._repo: Repository | None = None
 
+    def at(self, folder: Path) -> Session:
+        """The same, as if started in `folder`."""
+        made = Session(folder, self.environment, out=self.out, err=self.err, arguments=self.arguments)
+        made.quiet, made.verbose, made.lock_wait = self.quiet, self.verbose, self.lock_wait
+        made.limit_rate, made.jobs = self.limit_rate, self.jobs
+        return made
+
     # -- the repository
 
     def repo(self) -> Repository:

@@ -99,6 +99,13 @@ def _locks(top: Path, commits: Sequence[str], path: str) -> dict[str, str]:
     return {commit: lock for commit, blob in blobs.items() if (lock := locks[blob]) is not None}
 
 
+def locked_commit(top: Path, revision: str, folder: str) -> str | None:
+    """The mvc commit that a Git revision names for a folder; None where there is no lock, or no such revision."""
+    if not revision or revision.startswith("-"):
+        return None
+    return _one(top, revision, f"{folder}/{LOCK_FILE}" if folder else LOCK_FILE)
+
+
 def _one(top: Path, commit: str, path: str) -> str | None:
     data = ask(top, "cat-file", "blob", f"{commit}:{path}")
     return _commit(data) if data is not None else None
