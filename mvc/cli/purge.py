@@ -76,7 +76,7 @@ def command(
         if yes:
             _tell(session, done)
         _tell_done(session, done)
-    return _LEFT if done.left or any(one.left or one.waiting for one in done.remotes) else None
+    return _LEFT if done.left or done.shared_left or any(one.left or one.waiting for one in done.remotes) else None
 
 
 def _tell(session: Session, told: Purged) -> None:
@@ -111,6 +111,13 @@ def _tell_done(session: Session, done: Purged) -> None:
             )
     if done.left:
         session.warn(f"{counted(done.left, 'chunk')} stay here while another process is at work; repeat it later")
+    if done.shared_freed:
+        session.note(f"shared store: {human_bytes(done.shared_freed)} deleted")
+    if done.shared_left:
+        session.warn(
+            f"{counted(done.shared_left, 'chunk')} stay in the shared store, in packs with chunks that no remote is "
+            "known to hold; once those are pushed, repeat it"
+        )
     for path in done.kept_files:
         session.note(f"left in the worktree, not versioned: {printable_path(path)}")
     if done.others:
@@ -144,6 +151,7 @@ def _document(done: Purged, dry_run: bool) -> dict[str, object]:
         ],
         "freed": done.freed,
         "left": done.left,
+        "shared": {"freed": done.shared_freed, "left": done.shared_left},
         "kept_files": list(done.kept_files),
         "not_purged": list(done.others),
     }

@@ -21,6 +21,7 @@ from mvc.ops.connect import Outside, connect
 from mvc.ops.gc import gc
 from mvc.ops.project import note_head
 from mvc.ops.remote import require
+from mvc.ops.shared_store import Proofs, remove_chunks
 from mvc.repo import inprogress
 from mvc.repo.chunks import open_chunks
 from mvc.repo.livechunks import chunk_names, chunked_files
@@ -28,6 +29,7 @@ from mvc.repo.locking import edit_stage
 from mvc.repo.repository import Repository
 from mvc.repo.roots import roots, worktrees
 from mvc.repo.settling import settle
+from mvc.store.shared import space_of
 from mvc.sync import fetch as fetching
 from mvc.sync.lift import lift_local, lift_remote
 from mvc.sync.push import push
@@ -88,7 +90,11 @@ class Purged:
     freed: int = 0
     """Bytes that went here."""
     left: int = 0
-    """Chunks that are here still: of processes at work, or in a store that repositories share."""
+    """Chunks that are here still: of processes at work."""
+    shared_freed: int = 0
+    """Bytes of packs that went from the store that repositories share."""
+    shared_left: int = 0
+    """Chunks that are in that still: their packs hold others' too, which no remote is known to hold."""
     kept_files: tuple[str, ...] = ()
     """Files of the worktree that are versioned no more, and were left where they are."""
     git_project: bool = False
@@ -165,9 +171,18 @@ def purge(
         for remote in opened:
             remote.close()
     freed, left = _purge_here(repo, banned, caller)
-    if not left and not any(one.left or one.waiting for one in done):
+    shared_freed, shared_left = _purge_shared(repo, banned, outside, caller)
+    if not left and not shared_left and not any(one.left or one.waiting for one in done):
         fsio.unlink(repo.common_dir / _PENDING, missing_ok=True)
-    return replace(result, remotes=done, freed=freed, left=left, kept_files=kept)
+    return replace(
+        result,
+        remotes=done,
+        freed=freed,
+        left=left,
+        kept_files=kept,
+        shared_freed=shared_freed,
+        shared_left=shared_left,
+    )
 
 
 def _require_settled(repo: Repository) -> None:
@@ -330,17 +345,41 @@ def _purge_here(repo: Repository, banned: set[bytes], caller: Caller) -> tuple[i
     """Remove old objects and chunks; returns the bytes that went, and how many of the chunks are left."""
     quiet = replace(repo, missing_chunks=None)
     chunks = open_chunks(quiet)
-    live: set[bytes] = set()
-    found = roots(repo)
-    staged = [Reached("blob", blob, path, 0, "") for blob, path in found.staged.items()]
-    for file in chunked_files(repo.objects, [*_blobs(walk_objects(repo.objects, found.objects)), *staged]):
-        live.update(chunk_names(chunks, file.manifest, lambda _name: True))
+    live = _live_here(repo)
     going = banned - live
     lifted = lift_local(chunks, live, going)
     done = gc(repo, prune_after_days=0, shallow=frozenset(lifted), caller=caller)
     chunks = open_chunks(quiet)
     chunks.reload()
-    return done.freed + done.object_bytes, sum(1 for name in going if name in chunks)
+    return done.freed + done.object_bytes, sum(1 for name in going if chunks.find_own(name) is not None)
+
+
+def _live_here(repo: Repository) -> set[bytes]:
+    """The chunks of all that is named here."""
+    chunks = open_chunks(replace(repo, missing_chunks=None))
+    found = roots(repo)
+    staged = [Reached("blob", blob, path, 0, "") for blob, path in found.staged.items()]
+    live: set[bytes] = set()
+    for file in chunked_files(repo.objects, [*_blobs(walk_objects(repo.objects, found.objects)), *staged]):
+        live.update(chunk_names(chunks, file.manifest, lambda _name: True))
+    return live
+
+
+def _purge_shared(repo: Repository, banned: set[bytes], outside: Outside, caller: Caller) -> tuple[int, int]:
+    """The same in the store that repositories share. The remotes are asked for all else that goes along."""
+    path = repo.settings.shared.path
+    if not path:
+        return 0, 0
+    going = banned - _live_here(repo)
+    space = space_of(repo.settings.store.naming)
+    try:
+        return remove_chunks(Path(path), space, going, Proofs(repo, outside), progress=caller.progress)
+    except NotFound:
+        return 0, 0
+    except (MvcError, OSError) as error:
+        caller.progress.warn(f"the shared store could not be cleaned: {error}")
+        shared = open_chunks(repo).shared
+        return 0, sum(1 for name in going if shared is not None and name in shared)
 
 
 # ---- remotes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from mvc.store.files import OpenPacks, StorePaths
 from mvc.store.idxset import IdxSet
 from mvc.store.leaning import Leaning, registered
 from mvc.store.reading import ChunkReader, RawCache
+from mvc.store.records import Location
 from mvc.store.report import Damage
 from mvc.store.room import PackUse, Room, disk_usage, leave_out_lies, make_room, pack_uses
 from mvc.store.shared import check_folders, check_root, space_of, space_paths, spaces
@@ -140,6 +141,37 @@ def prune_store(
         _forget_gone(root)
     removed = tuple(pack for room in rooms for pack in room.removed)
     return Pruned(before, goal, removed, sum(room.unproven for room in rooms), sum(room.in_use for room in rooms))
+
+
+def remove_chunks(
+    root: Path, space: str, names: Collection[bytes], proofs: Proofs, *, progress: Progress = SILENT
+) -> tuple[int, int]:
+    """Remove the packs that hold any of these chunks, whoever holds those, if remotes hold all else that is in them.
+
+    Returns the bytes that went, and how many of the chunks are there still. Raises as `list_store`, and Locked.
+    """
+    _require(root)
+    if space not in spaces(root):
+        return 0, 0
+    packs = {place.pack for places in _places(root, space, names).values() for place in places}
+    if not packs:
+        return 0, 0
+    with _asking(root, space, proofs, progress) as held:
+
+        def may_go(wanted: Sequence[bytes]) -> bool:
+            others = [name for name in wanted if name not in names]
+            return not others or held(others)
+
+        room = make_room(root, space, 0, may_go, only=packs, progress=progress)
+    return room.freed, len(_places(root, space, names))
+
+
+def _places(root: Path, space: str, names: Collection[bytes]) -> dict[bytes, list[Location]]:
+    """Where the chunks lie of these that are there."""
+    idx = IdxSet(space_paths(root, space).idx, mapped=False, wary=True)
+    leave_out_lies(idx)
+    found = {name: list(idx.copies(name)) for name in names}
+    return {name: places for name, places in found.items() if places}
 
 
 def _require(root: Path) -> None:

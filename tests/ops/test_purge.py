@@ -204,6 +204,41 @@ def test_remotes_are_purged(world: World) -> None:
     assert world.names.isdisjoint(open_chunks(repo).names())
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_the_shared_store_is_purged(world: World, tmp_path: Path, known: bool) -> None:
+    """Bob has it all in the store that he shares; of another's chunks in the same pack a remote must tell."""
+    add_remote(world.peer.repo, "hub", str(world.top / "hub"))
+    (tmp_path / "b").mkdir()
+    hub = "" if known else f'[remote "gone"]\n\turl = {tmp_path}/nowhere\n'
+    bob = Peer(tmp_path / "b", world.backend, config=f"[core]\n\tsharedStore = {tmp_path}/shared\n{hub}")
+    if known:
+        add_remote(bob.repo, "hub", str(world.top / "hub"))
+    bob = Peer(tmp_path / "b", world.backend)
+    bob.fetch()
+    for commit in (world.leak, world.child, world.tip):
+        bob.checkout(commit)
+    bob.checkout("refs/remotes/origin/main")
+    shared = open_chunks(bob.repo).shared
+    assert shared is not None and all(name in shared for name in world.names)
+    world.purge(["leaked.safetensors"], remotes=["hub"])
+    done = purge(
+        Repository.open(bob.top),
+        ["leaked.safetensors"],
+        remotes=["hub"] if known else [],
+        outside=Outside({}, tmp_path),
+        caller=bob.caller,
+    )
+    shared.reload()
+    found = sum(1 for name in world.names if name in shared)
+    assert done.shared_left == found and bool(found) is not known and bool(done.shared_freed) is known
+    if known:
+        assert not done.left
+        bob = Peer(tmp_path / "b", world.backend)
+        bob.fetch()
+        bob.checkout("refs/remotes/origin/main")
+        assert bob.read("child.safetensors") == tuned(7, 1, width=128)
+
+
 def test_a_purge_that_was_cut_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "no space")
