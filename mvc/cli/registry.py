@@ -79,6 +79,8 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "drop": Entry("mvc.cli.drop:command", "Free here what a remote holds"),
         "bundle": Entry("mvc.cli.bundle:command", "Branches with their models in a file, for an air gap"),
         "ls-remote": Entry("mvc.cli.ls_remote:command", "The refs of a remote"),
+        "import": Entry("mvc.cli.import_:command", "Bring models from DVC, Git LFS, MLflow, the Hub's cache"),
+        "export": Entry("mvc.cli.export:command", "Write versions for DVC, Git LFS, the Hub's cache, safetensors"),
         "serve": Entry("mvc.cli.serve:command", "Serve repositories over HTTP"),
     },
     "work beside code": {

@@ -31,15 +31,15 @@ class _Built:
     weight: int
 
 
-def read(text: str) -> Any:
-    """The single document of `text`: {} when there is none. Raises ParseError."""
-    return read_marked(text)[0]
+def read(text: str, most: int = MAX_VALUES) -> Any:
+    """The single document of `text`, of at most so many values: {} when there is none. Raises ParseError."""
+    return read_marked(text, most)[0]
 
 
-def read_marked(text: str) -> tuple[Any, dict[tuple[str, ...], int]]:
+def read_marked(text: str, most: int = MAX_VALUES) -> tuple[Any, dict[tuple[str, ...], int]]:
     """As `read`, and in which line each name of a group stands: ("datasets", "train") -> 3."""
     try:
-        reader = _Reader(yaml.parse(text, Loader=_LOADER))
+        reader = _Reader(yaml.parse(text, Loader=_LOADER), most)
         return reader.document(), reader.lines
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -50,8 +50,8 @@ def read_marked(text: str) -> tuple[Any, dict[tuple[str, ...], int]]:
 
 
 class _Reader:
-    def __init__(self, events: Iterator[Any]) -> None:
-        self._events = events
+    def __init__(self, events: Iterator[Any], most: int) -> None:
+        self._events, self._most = events, most
         self._anchors: dict[str, _Built | None] = {}
         self._total = 0
         self._path: list[str] = []
@@ -142,8 +142,8 @@ class _Reader:
 
     def _count(self, event: Any, weight: int) -> None:
         self._total += weight
-        if self._total > MAX_VALUES:
-            raise _error(event, f"more than {MAX_VALUES:,} values, aliases written out")
+        if self._total > self._most:
+            raise _error(event, f"more than {self._most:,} values, aliases written out")
 
 
 def _merge(event: Any, into: dict[str, Any], value: Any) -> None:

@@ -40,7 +40,7 @@ class VersionFiles:
                 raise NotFound(f"there is no '{path}'")
             blob = self._objects.blob(self._items[path].id)
             if is_manifest(blob):
-                chunked = _Chunked(self._chunks, blob)
+                chunked = ChunkedFile(self._chunks, blob)
                 yield chunked.read_at, chunked.size
                 return
         content = blob
@@ -51,7 +51,7 @@ class VersionFiles:
         yield read_at, len(content)
 
 
-class _Chunked:
+class ChunkedFile:
     """A chunked file, read at any place; the chunk that was read last is kept, for headers are read bit by bit."""
 
     def __init__(self, chunks: ChunkSource, blob: bytes) -> None:
