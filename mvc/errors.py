@@ -53,7 +53,7 @@ class UsageError(MvcError):
 class QueryError(UsageError):
     """A text in a small language that cannot be read: `query[at : at + length]` is what is wrong."""
 
-    def __init__(self, message: str, query: str, at: int, length: int = 1, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, query: str = "", at: int = 0, length: int = 1, *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.query = query
         self.at = at

@@ -315,7 +315,7 @@ class Compiler:
             self.fail(value, f"{field} is compared with a number", hint)
         unit = 1024 if found[3] else 1000
         amount = float(found[1]) * unit ** (" kmgtp".index(found[2].lower() or " "))
-        return int(amount) if amount < values._LARGEST else amount
+        return int(amount) if amount < values.LARGEST else amount
 
     def _on_label(self, node: Compare) -> Term:
         field = node.field.name

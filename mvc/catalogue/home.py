@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -158,7 +157,7 @@ class Catalogue:
         with load(_HOLD)(self._folder / "build.lock", what="search", wait=BUILD_WAIT):
             if self._built_meanwhile():
                 return
-            name = f"{schema.VERSION}-{secrets.token_hex(8)}.sqlite"
+            name = f"{schema.VERSION}-{os.urandom(8).hex()}.sqlite"
             path = self._folder / name
             self._remove_others(name)
             try:
@@ -215,6 +214,14 @@ class Catalogue:
                 if schema.get(db, "fingerprint") == fingerprint(self._repo, wanted_refs(self._repo)):
                     return question(db)
         return self._in_memory(question, why)
+
+
+def home_of(environment: Mapping[str, str]) -> Path:
+    """MVC_HOME, else mvc's folder in the user's cache, as `environment` tells."""
+    if given := environment.get("MVC_HOME"):
+        return Path(given)
+    base = environment.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "mvc"
 
 
 def identity(repo: Repository) -> str:

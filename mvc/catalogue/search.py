@@ -14,6 +14,7 @@ from mvc.catalogue.plan import SORTABLE, Order, Planner
 from mvc.catalogue.rows import Row, read_rows
 from mvc.catalogue.schema import get
 from mvc.catalogue.syntax import And, Compare, Field, Not, Or, Query, Value, Words
+from mvc.catalogue.tokens import tokens
 from mvc.errors import QueryError, UsageError
 from mvc.progress import SILENT, Progress
 from mvc.repo.repository import Repository
@@ -74,6 +75,13 @@ def known_fields(repo: Repository, *, home: Path | None, progress: Progress = SI
         lambda db: db.execute("SELECT section, name FROM name ORDER BY section, name").fetchall()
     )
     return [Field(section, name) for section, name in rows]
+
+
+def split_list(text: str) -> list[str]:
+    """The parts of a list with commas, none of which stands in quotes: "metrics.acc:desc, params.`a,b`"."""
+    commas = [token for token in tokens(text) if token.kind == "comma"]
+    starts, ends = [0, *(token.end for token in commas)], [*(token.start for token in commas), len(text)]
+    return [part for start, end in zip(starts, ends, strict=True) if (part := text[start:end].strip())]
 
 
 def _answer(

@@ -18,13 +18,16 @@ is found as number, too.
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any, NamedTuple
 
+from mvc.lazy import load
 from mvc.metadata.values import scalar
 
-_LARGEST = 2**63
+LARGEST = 2**63
+_JSON = "json:{}"
+"""Loaded for lists alone."""
+
 TRUE, FALSE, NULL = 1, 2, 3
 """Texts that every catalogue has under these ids. Ids below 0 are of kind `n`."""
 FIRST_WORDS = 4
@@ -59,7 +62,7 @@ def stored(value: Any) -> Stored:
         return Stored(None, "b", "true" if value else "false")
     if value is None:
         return Stored(None, "z", "null")
-    return Stored(None, "j", clean(json.dumps(value, ensure_ascii=False, default=str)))
+    return Stored(None, "j", clean(load(_JSON.format("dumps"))(value, ensure_ascii=False, default=str)))
 
 
 def reads_as(text: str) -> int | float | None:
@@ -92,7 +95,7 @@ def value_of(number: int | float | None, kind: str | None, text: str) -> Any:
     if kind == "n":
         return math.nan if text == "nan" else int(text)
     try:
-        return json.loads(text)
+        return load(_JSON.format("loads"))(text)
     except (ValueError, RecursionError):
         return text
 
@@ -103,7 +106,7 @@ def number_text(number: int | float) -> str:
 
 
 def _whole(value: int) -> Stored:
-    if -_LARGEST <= value < _LARGEST:
+    if -LARGEST <= value < LARGEST:
         return Stored(value)
     try:
         return Stored(float(value), "n", str(value))

@@ -31,6 +31,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
     },
     "see what is there and what changed": {
         "status": Entry("mvc.cli.status:command", "What is staged, changed, not versioned"),
+        "search": Entry("mvc.cli.search:command", "Find commits by params, metrics, tags and words"),
         "log": Entry("mvc.cli.log:command", "The history, with params and metrics"),
         "show": Entry("mvc.cli.show:command", "A commit, a model's tensors, or a file"),
         "diff": Entry("mvc.cli.diff:command", "What changed, tensor by tensor"),

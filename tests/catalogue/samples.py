@@ -107,8 +107,8 @@ def _compared(query: Compare, one: Sample) -> bool:
     where, name, operator = query.field.section, query.field.name, query.operator
     if where is not None:
         value = getattr(one, where, {}).get(name)
-        if operator == "is null":
-            return value is None
+        if operator in ("is null", "is not null"):
+            return (value is None) == (operator == "is null")
         if value is None:
             return False
         negative = operator in _NEGATIVE
