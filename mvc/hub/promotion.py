@@ -16,10 +16,10 @@ from pathlib import Path
 from mvc.backends.base import Backend
 from mvc.errors import IntegrityError, NotFound, Refused, UsageError
 from mvc.hub.changes import Changes
-from mvc.hub.messages import Identity
+from mvc.hub.messages import Identity, Right
 from mvc.hub.replies import Status
 from mvc.hub.served import Served
-from mvc.objects.aliases import Step, check_chain, history
+from mvc.objects.aliases import Step, check_chain, contains, history
 from mvc.objects.partial import FixedRefs
 from mvc.objects.reader import ObjectReader
 from mvc.objects.refnames import ALIASES, REVIEWS
@@ -48,9 +48,10 @@ class _Looked:
     settings: Settings
 
 
-def check_names(objects: ObjectReader, changes: Changes) -> dict[str, list[Step]]:
+def check_names(objects: ObjectReader, changes: Changes, right: Right) -> dict[str, list[Step]]:
     """The steps that are new, of each alias, the newest first. Raises IntegrityError for a step or review that lies,
-    Refused for an alias that does not go on from where it is, and for a review that is to change."""
+    or an alias that does not go on from where it is (an administrator may rewrite it); Refused for a review that is to
+    change."""
     fresh: dict[str, list[Step]] = {}
     for ref, value in changes.new_refs.items():
         if ref.startswith(ALIASES):
@@ -61,7 +62,9 @@ def check_names(objects: ObjectReader, changes: Changes) -> dict[str, list[Step]
         if ref.startswith(REVIEWS):
             raise Refused(f"'{ref}' is a review, and never changes")
         if ref.startswith(ALIASES):
-            fresh[ref.removeprefix(ALIASES)] = check_chain(objects, new, ref.removeprefix(ALIASES), old)
+            name = ref.removeprefix(ALIASES)
+            goes_on = right < Right.ADMIN or contains(objects, new, name, old)
+            fresh[name] = check_chain(objects, new, name, old if goes_on else None)
     return fresh
 
 

@@ -93,7 +93,7 @@ def _verified(
         try:
             _check_files(incoming, before, changes, chunks)
             if changes.touches_names:
-                _check_promotion(served, incoming, before, after, changes, who)
+                _check_promotion(served, incoming, before, after, changes, right, who)
         except _MINE as error:
             raise unprocessable(error) from error
         with served.guarded() as log:
@@ -130,9 +130,9 @@ def _check_files(incoming: Incoming, before: State, changes: Changes, chunks: De
 
 
 def _check_promotion(
-    served: Served, incoming: Incoming, before: State, after: State, changes: Changes, who: Identity
+    served: Served, incoming: Incoming, before: State, after: State, changes: Changes, right: Right, who: Identity
 ) -> None:
-    fresh = load(PROMOTION["names"])(incoming, changes)
+    fresh = load(PROMOTION["names"])(incoming, changes, right)
     load(PROMOTION["protected"])(served, incoming, before, after, fresh, who)
     load(PROMOTION["note"])(served, changes, fresh, who)
 

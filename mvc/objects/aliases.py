@@ -104,6 +104,21 @@ def is_step(commit: Commit) -> bool:
     return True
 
 
+def judged(commit: Commit) -> str | None:
+    """The commit that a step of an alias, or a review, stands for by its message and its last parent; None for any
+    other commit, and for a removal."""
+    target = commit.parents[-1] if commit.parents else ""
+    if not target or f"\nTarget: {target}\n" not in commit.message:
+        return None
+    for keys, optional in ((_KEYS, ("Named",)), (("Review", "Verdict", "Target"), ())):
+        try:
+            trailers.split(commit.message, keys, optional=optional)
+        except ParseError:
+            continue
+        return target
+    return None
+
+
 def history(objects: ObjectReader, tip: str, name: str) -> Iterator[Step]:
     """The steps, the newest first. Raises IntegrityError at one that is none; MissingObject."""
     at: str | None = tip

@@ -10,9 +10,10 @@ import re
 from collections.abc import Collection, Iterable
 
 from mvc.objects import trees
+from mvc.objects.aliases import is_step, judged
 from mvc.objects.batch import ObjectBatch
 from mvc.objects.encoding import dump_tree
-from mvc.objects.model import EMPTY_TREE, SUBMODULE, TREE, TreeEntry
+from mvc.objects.model import EMPTY_TREE, SUBMODULE, TREE, Commit, TreeEntry
 from mvc.objects.reader import ObjectReader
 
 _SIGNED = re.compile(rb"-----BEGIN (?:PGP|SSH) SIGN.*", re.DOTALL)
@@ -72,6 +73,8 @@ class Rewriter:
 
     def _commit(self, commit_id: str) -> str | None:
         old = self._objects.commit(commit_id)
+        if old.parents and judged(old) is not None:
+            return self._step(old)
         tree = self.tree(old.tree, "") or EMPTY_TREE
         mapped = [self.commits[one] for one in old.parents]
         parents = list(dict.fromkeys(one for one in mapped if one is not None))
@@ -80,8 +83,23 @@ class Rewriter:
         if self._became_empty(old.tree, old.parents, tree, parents):
             return parents[0] if parents else None
         if tree == EMPTY_TREE:
+            if not parents and is_step(old):  # it took away an alias of which nothing is left
+                return None
             self._batch.add("tree", b"")
         return self._batch.add("commit", self._rewritten(commit_id, tree, parents))
+
+    def _step(self, old: Commit) -> str | None:
+        """A step of an alias, or a review: it names its target's new id, and has its tree. Without a target it goes."""
+        target, new = old.parents[-1], self.commits[old.parents[-1]]
+        before = self.commits[old.parents[0]] if len(old.parents) > 1 else None
+        if new is None:
+            return before
+        parents = [one for one in (before, new) if one is not None]
+        if parents == list(old.parents):
+            return old.id
+        data = self._rewritten(old.id, self._batch.reader.commit(new).tree, parents)
+        head, line, tail = data.rpartition(b"Target: " + target.encode())
+        return self._batch.add("commit", head + line.replace(target.encode(), new.encode()) + tail)
 
     def _became_empty(self, old_tree: str, old_parents: tuple[str, ...], tree: str, parents: list[str]) -> bool:
         """Whether a commit that changed something changes nothing any more."""

@@ -12,6 +12,7 @@ from mvc.objects import trees
 from mvc.objects.batch import ObjectBatch
 from mvc.objects.reachable import Reached, walk_objects
 from mvc.objects.reflog import ReflogEntry
+from mvc.objects.refnames import REVIEWS
 from mvc.objects.refs import RefChange
 from mvc.objects.refspec import Refspec
 from mvc.objects.revparse import resolve
@@ -219,6 +220,11 @@ def _contents(repo: Repository, revisions: Sequence[str]) -> set[str]:
     return found
 
 
+def _is_review(ref: str) -> bool:
+    """Also of a remote's, as it was fetched to be looked at."""
+    return f"/{REVIEWS.removeprefix('refs/')}" in ref
+
+
 def _plan(repo: Repository, batch: ObjectBatch, paths: Sequence[str], blobs: set[str], caller: Caller) -> _Plan:
     rewriter = Rewriter(repo.objects, batch, paths, blobs)
     plan = _Plan(rewriter)
@@ -226,7 +232,9 @@ def _plan(repo: Repository, batch: ObjectBatch, paths: Sequence[str], blobs: set
     try:
         for ref, value in repo.refs.list().items():
             if repo.refs.symbolic(ref) is None:
-                plan.refs[ref] = value, rewriter.object(value)
+                new = rewriter.object(value)
+                # A review is for the one commit that was looked at, and its ref has its own id.
+                plan.refs[ref] = value, (None if _is_review(ref) and new != value else new)
         for tip in roots(repo).objects:
             plan.new_of(tip)
     finally:

@@ -121,8 +121,9 @@ def _judge(objects: Objects, state: State, names: list[str], update: RefUpdate) 
     reason = _why_not(objects, update.target, old, new)
     if not reason:
         return verdict("ok")
-    if update.target.startswith((ALIASES, REVIEWS)):
-        return verdict("rejected", _STEPPED.get(reason, reason))  # no force makes one forget a step
+    if update.target.startswith((ALIASES, REVIEWS)) and not (update.force and update.expected == old):
+        # No force makes one forget a step. (What purge rewrites knows what it takes the place of.)
+        return verdict("rejected", _STEPPED.get(reason, reason))
     if update.force or update.expected == old:
         return verdict("forced")
     return verdict("rejected", reason)

@@ -255,6 +255,30 @@ def test_advice_of_the_project(versions: World) -> None:
         world.mvc("alias", "set", "production", "v3", code=2)
 
 
+def test_purge_takes_aliases_along(versions: World) -> None:
+    world = versions
+    world.write("secret", "token")
+    world.mvc("add", "-A")
+    world.mvc("commit", "-m", "leak", "--no-environment")
+    for version in ("v1", "HEAD", "v2"):
+        world.mvc("alias", "set", "production", version, "-m", f"to {version}")
+    world.mvc("alias", "set", "leaked", "HEAD")
+    world.mvc("alias", "delete", "leaked")
+    world.mvc("approve", "HEAD")
+    world.mvc("approve", "v1")
+    before = [line.split("  ", 2)[2] for line in world.mvc("alias", "log", "production").out.splitlines()]
+    leak = world.head()
+    world.mvc("purge", "secret", "--yes")
+    assert world.run("rev-parse", leak).code == 4 or world.git("log", "--all", "--format=%H").find(leak) < 0
+    after = [line.split("  ", 2)[2] for line in world.mvc("alias", "log", "production").out.splitlines()]
+    assert len(before) == len(after) == 3 and at(world, "production") == at(world, "v2")
+    assert world.mvc("alias", "reviews", "production").out.count("approve") == 1, (
+        "what was rewritten is to be looked at"
+    )
+    assert not world.mvc("alias", "list").out.count("leaked")
+    world.mvc("fsck")
+
+
 def test_names_that_are_not_there(versions: World) -> None:
     for arguments in (("show", "x"), ("log", "x"), ("delete", "x"), ("rollback", "x")):
         assert "there is no alias 'x'" in versions.mvc("alias", *arguments, code=4).err
