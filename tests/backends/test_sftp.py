@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,6 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mvc.backends.base import Backend
 from mvc.backends.open import open_backend
@@ -75,6 +78,14 @@ def test_what_is_refused(url: str) -> None:
     with pytest.raises(UsageError) as error:
         open_backend(url, environment={})
     assert "secret" not in f"{error.value.message} {error.value.hint}"
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_place_or_refused(text: str) -> None:
+    with contextlib.suppress(UsageError):
+        place = parse(f"sftp://{text}", {}).place
+        assert not place.host.startswith("-") and not (place.user or "").startswith("-")
+        assert place.path[0] == "/" or place.path[:1] == "~"
 
 
 def test_without_asyncssh_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
