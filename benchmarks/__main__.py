@@ -20,9 +20,10 @@ from benchmarks.report import write_report
 from benchmarks.results import Results
 from benchmarks.sync_cases import sync
 from benchmarks.tools import PROJECT, tools
+from benchmarks.training import training
 
 HERE = Path(__file__).parent
-CASES = ("startup", "real", "synthetic", "small", "log", "hundred", "sync", "memory")
+CASES = ("startup", "real", "synthetic", "small", "log", "hundred", "sync", "training", "memory")
 
 
 def options() -> argparse.Namespace:
@@ -98,9 +99,10 @@ def measure(chosen: argparse.Namespace, results: Results) -> None:
                 synthetic_folder(chosen.synthetic, chosen.data, chosen.gib),
                 chosen.stores,
             ),
+            "training": lambda: training(bench, real_folder(chosen.real, chosen.data)),
             "memory": lambda: cases.memory(bench, chosen.large_gib),
         }
-        alone = {"startup", "log", "memory"}
+        alone = {"startup", "log", "training", "memory"}
         for case in chosen.cases:
             if case in alone and "mvc" not in wanted:
                 continue

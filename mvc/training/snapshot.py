@@ -25,6 +25,8 @@ from mvc.objects.paths import check_path
 from mvc.store.holder import this_process
 from mvc.training.tensors import HostTensors, copy_to_host, frozen, is_state_dict
 
+_KEPT = frozenset((".mvc", ".git"))
+
 Keep = Literal["copy", "link", "move"]
 """How a file is put aside: copied (shared by the file system where it can), linked, or taken."""
 
@@ -209,8 +211,10 @@ def _path(given: Any) -> Path:
 
 def _files_in(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     for place in sorted(folder.rglob("*")):
-        if place.is_file():
-            yield prefix + place.relative_to(folder).as_posix(), place
+        inner = place.relative_to(folder)
+        # A folder that was restored, or cloned, holds what mvc or Git keep there: no part of the checkpoint.
+        if place.is_file() and not _KEPT.intersection(inner.parts):
+            yield prefix + inner.as_posix(), place
 
 
 def _object(path: str, value: Any) -> Write:

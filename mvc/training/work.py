@@ -76,7 +76,7 @@ class Work:
         with self._lock:
             before = [known for known in self._steps if known <= step] or list(self._steps)
             like = self._steps[max(before)] if before else None
-        repo = self._place.open()
+        repo = self._place.open_beside()
         try:
             done = commit_checkpoint(
                 repo,
@@ -125,7 +125,7 @@ class Work:
 
     def push(self, remote: str, refs: Sequence[str]) -> None:
         """Push refs, those that are still here. Raises what a push raises."""
-        repo = self._place.open()
+        repo = self._place.open_beside()
         specs = [f"+{ref}:{ref}" for ref in refs if repo.refs.read(ref) is not None]
         if not specs:
             return

@@ -17,6 +17,8 @@ pytest.importorskip("torch")
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
 import mvc
 from mvc.errors import UsageError
@@ -30,9 +32,6 @@ ROWS = 512
 
 def state(step: int, *, blank: bool = False) -> dict[str, Any]:
     """A sharded tensor, one that each rank has whole, and what is no tensor."""
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.tensor import Shard, distribute_tensor
-
     whole = torch.randn(ROWS, 256, generator=torch.Generator().manual_seed(0)) + step * 1e-6
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     shards = distribute_tensor(torch.zeros_like(whole) if blank else whole, mesh, [Shard(0)])

@@ -144,7 +144,7 @@ def test_what_makes_no_sense_is_told_at_once(repo: Repository) -> None:
             ("nowhere", NotFound),
             ({"x.bin": "nowhere"}, NotFound),
             ({}, UsageError),
-            ({"x.bin": 3}, UsageError),
+            ({"x.xyz": 3}, UsageError),
             ({"m.safetensors": {"a": "text"}}, UsageError),
             ({"m.safetensors": {"a": np.array(["text"])}}, UsageError),
             ({"../x": b""}, UnsafePath),
