@@ -3,7 +3,7 @@
 `add` has done the looking (`mvc.repo.bases`): a chunk that it coded as a difference names the chunk that it differs
 from. Here is found which file of which commit that belongs to. A difference was taken only where it is smaller than
 the tensor by itself, so a model of the same architecture that was trained from scratch leaves no such trace.
-Weights are not read: manifests, and the heads of some records.
+Manifests and the heads of some records are read, and of weights a few pieces where several versions come into question.
 """
 
 from __future__ import annotations
@@ -12,22 +12,33 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from mvc.codecs.base import Base as CodecBase
+from mvc.codecs.encode import estimate
 from mvc.errors import MvcError
+from mvc.formats.base import Tensor
 from mvc.metadata.model import Base
 from mvc.objects import trees
 from mvc.objects.manifest import Manifest, ManifestSegment, is_manifest, parse
 from mvc.objects.model import TreeItem, is_file
 from mvc.objects.reader import ObjectReader
 from mvc.objects.walk import Selection, walk
+from mvc.repo.bases import Candidate
 from mvc.repo.chunks import open_chunks
 from mvc.repo.repository import Repository
 from mvc.repo.tensors import ChunkSource, chunk_refs
+from mvc.settings import PIECE
 
 MOST_FILES = 64
 """Of one commit that are looked into."""
 
 _SAMPLES = 128
 """Tensors of a file that are asked about: the largest."""
+
+_PIECES = 4
+_PIECE = 64 * 1024
+_LONGEST = 4
+_MOST_ASKED = 16
+_MOST_RIVALS = 4
 
 _LEAST = 0.25
 """Of the sampled bytes that have to come from a file for it to count as a base."""
@@ -53,6 +64,7 @@ class _Model(NamedTuple):
     """The commit that brought it, or in which it stands; None: the one that is being made."""
     path: str
     names: frozenset[bytes]
+    tensors: Candidate
     standing: bool = False
     """Whether it stands in a parent, so that the commit that brought it has to be looked for."""
 
@@ -104,8 +116,69 @@ class _Finder:
             best, weight = self._best(path, samples)
             if best is None or weight < _LEAST * total:
                 return
-            yield Base(self._commit_of(best), None, best.path, path, True)
-            samples = [sample for sample in samples if not _told(sample, best.names)]
+            nearest = self._nearest(path, best)
+            yield Base(self._commit_of(nearest), None, nearest.path, path, True)
+            samples = [sample for sample in samples if not _told(sample, best.names | nearest.names)]
+
+    def _nearest(self, path: str, best: _Model) -> _Model:
+        """The model that a new one is nearest to: `best`, or one between the two.
+
+        A chunk may rest on what its predecessor rests on, since `add` keeps chains short: of a series of
+        checkpoints the third may be a difference from the first. So those that rest on `best`, too, are held
+        against it, on a few pieces of weights.
+        """
+        rivals = [
+            model for model in self._pool if model is not best and not (model.commit is None and model.path == path)
+        ]
+        rivals.sort(key=lambda model: (model.path != path, not model.standing))
+        asked = [model for model in rivals[:_MOST_ASKED] if self._rests_on(model, best)][:_MOST_RIVALS]
+        nearest, lowest = best, 1.0
+        for model in asked:
+            pieces = self._pieces(self._new[path], (best, model))
+            if pieces and (share := self._cost(pieces, model) / max(1, self._cost(pieces, best))) < lowest:
+                nearest, lowest = model, share
+        return nearest
+
+    def _rests_on(self, model: _Model, best: _Model) -> bool:
+        """Whether a model's records are differences from `best`, at once or by others between."""
+        segments = _largest(model.tensors.manifest)[:_PIECES]
+        return 2 * sum(self._is_upon(segment, best) for segment in segments) > len(segments)
+
+    def _is_upon(self, segment: ManifestSegment, best: _Model) -> bool:
+        names = [ref.name for ref in segment.chunks[:1]]
+        for _ in range(_LONGEST):
+            place = self._chunks.find(names[0]) if names else None
+            names = [] if place is None else list(place.bases)
+            if best.names.intersection(names):
+                return True
+        return False
+
+    def _pieces(self, manifest: Manifest, models: Sequence[_Model]) -> list[tuple[Tensor, int, bytes]]:
+        """From the middle of the first chunks of a few tensors that all have in the same dtype: what `add` samples."""
+        found: list[tuple[Tensor, int, bytes]] = []
+        for segment in _largest(manifest):
+            tensor = segment.tensor
+            if tensor is None or not segment.chunks or len(found) == _PIECES:
+                continue
+            matches = [model.tensors.find(tensor) for model in models]
+            if all(match is not None and match[0] == "same" and match[1].chunks for match in matches):
+                # The middle of the first piece, as `add` samples: the first rows of an embedding are often padding.
+                start = min(segment.length, PIECE) // 2 // 64 * 64
+                found.append((tensor, start, self._piece(segment, start)))
+        return found
+
+    def _piece(self, segment: ManifestSegment, start: int) -> bytes:
+        return bytes(memoryview(self._chunks.read(segment.chunks[0].name))[start : start + _PIECE])
+
+    def _cost(self, pieces: Sequence[tuple[Tensor, int, bytes]], model: _Model) -> int:
+        """Bytes that the pieces would take as differences from a model."""
+        total = 0
+        for tensor, start, piece in pieces:
+            match = model.tensors.find(tensor)
+            assert match is not None  # `_pieces` has asked
+            raw = self._piece(match[1], start)[: len(piece)]
+            total += estimate(piece, tensor.dtype, CodecBase("same", raw)) if len(raw) == len(piece) else len(piece)
+        return total
 
     def _best(self, path: str, samples: list[_Sample]) -> tuple[_Model | None, int]:
         best, most, weight = None, 0.0, 0
@@ -131,7 +204,7 @@ class _Finder:
             tree = self._repo.objects.commit(parent).tree
             yield from self._parsed(parent, trees.flatten(self._repo.objects, tree).items(), standing=True)
         for path, manifest in self._new.items():
-            yield _Model(None, path, _first_chunks(self._chunks, manifest))
+            yield _Model(None, path, _first_chunks(self._chunks, manifest), Candidate(manifest))
 
     def _history(self) -> Iterator[_Model]:
         tips = {*self._repo.refs.list("refs/heads/").values(), *self._repo.refs.list("refs/tags/").values()}
@@ -152,7 +225,7 @@ class _Finder:
             manifest = _manifest(self._objects, item)
             if manifest is not None:
                 self._seen.add(item.id)
-                yield _Model(commit, path, _first_chunks(self._chunks, manifest), standing)
+                yield _Model(commit, path, _first_chunks(self._chunks, manifest), Candidate(manifest), standing)
 
     def _commit_of(self, model: _Model) -> str | None:
         """The commit that brought a file to where it stands."""

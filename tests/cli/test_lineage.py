@@ -1,0 +1,172 @@
+"""`lineage`: bases that the tensors tell of, named ones, those of cards; up and down, from datasets."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mvc.ops.found_bases import find_bases
+from mvc.ops.lineage_index import CACHE, read_links
+from mvc.repo.repository import Repository
+from tests.cli.world import Mvc
+from tests.models import fine_tuned, layers, to_bf16, write_model
+
+
+@pytest.fixture
+def family(mvc: Mvc, repo: Path) -> Path:
+    """A base, a fine-tune of it, an export of that, one with frozen layers and more rows, and an unrelated model."""
+    base = layers(0)
+    tuned = fine_tuned(base)
+    frozen = {name: array if "layer.0" in name or "layer.1" in name else tuned[name] for name, array in base.items()}
+    extended = {name: np.concatenate([array, array[:7]]) if array.ndim == 2 else array for name, array in tuned.items()}
+    models = {
+        "base": base,
+        "tuned": tuned,
+        "export": {name: to_bf16(array) for name, array in tuned.items()},
+        "frozen": frozen,
+        "extended": extended,
+        "other": layers(99),
+    }
+    for name, tensors in models.items():
+        write_model(repo / name / "model.safetensors", tensors)
+        add(mvc, repo, name)
+    return repo
+
+
+def add(mvc: Mvc, repo: Path, name: str, *arguments: str) -> None:
+    mvc("add", ".", cwd=repo)
+    mvc("commit", "-m", name, "--no-environment", *arguments, cwd=repo)
+    mvc("tag", name.replace(" ", "-"), cwd=repo)
+
+
+def tree(mvc: Mvc, repo: Path, *arguments: str) -> Any:
+    """Summaries, nested."""
+    document = json.loads(mvc("lineage", "--json", *arguments, cwd=repo).out)
+    below = "made_into" if document["down"] else "made_from"
+
+    def short(node: dict[str, Any]) -> Any:
+        name = node["summary"] or node["location"]
+        # Commits of one second have no order.
+        return {name: sorted((short(one) for one in node[below]), key=str)} if node[below] else name
+
+    found = [short(node) for node in document["nodes"]]
+    return found[0] if document["dataset"] is None else found
+
+
+def test_bases_are_seen_in_the_tensors(mvc: Mvc, family: Path) -> None:
+    assert tree(mvc, family, "base") == "base" and tree(mvc, family, "other") == "other"
+    assert tree(mvc, family, "tuned") == {"tuned": ["base"]}
+    assert tree(mvc, family, "export") == {"export": [{"tuned": ["base"]}]}
+    assert tree(mvc, family, "extended") == {"extended": [{"tuned": ["base"]}]}
+    assert tree(mvc, family, "HEAD:export/model.safetensors") == {"export": [{"tuned": ["base"]}]}
+    assert tree(mvc, family, "HEAD:base/model.safetensors") == "base"
+    (frozen,) = tree(mvc, family, "frozen")["frozen"]
+    assert frozen == "base" or frozen == {"tuned": ["base"]}
+    down = tree(mvc, family, "--down", "base")["base"]
+    assert {"tuned": ["export", "extended"]} in down or {"tuned": ["export", "extended", "frozen"]} in down
+    text = mvc("lineage", "export", cwd=family).out
+    assert re.search(r"(?m)^└── [0-9a-f]{7} .*tuned.* tuned/model.safetensors \(seen in the tensors\)$", text)
+
+
+def test_versions_at_one_path_and_a_copy(mvc: Mvc, family: Path) -> None:
+    weights = layers(99)
+    for number in range(3):
+        weights = fine_tuned(weights, seed=number)
+        write_model(family / "other" / "model.safetensors", weights)
+        add(mvc, family, f"step {number}")
+    assert tree(mvc, family) == {"step 2": [{"step 1": [{"step 0": ["other"]}]}]}
+    assert tree(mvc, family, "--depth", "1") == {"step 2": ["step 1"]}
+    assert "... more: --depth" in mvc("lineage", "--depth", "1", cwd=family).out
+    (family / "copy").mkdir()
+    shutil.copy(family / "base" / "model.safetensors", family / "copy" / "model.safetensors")
+    add(mvc, family, "copied")
+    assert tree(mvc, family) == {"copied": ["base"]}
+    write_model(family / "other" / "model.safetensors", layers(1234))
+    add(mvc, family, "from scratch")
+    assert tree(mvc, family) == "from scratch"
+
+
+def test_a_base_that_comes_in_the_same_commit(mvc: Mvc, repo: Path) -> None:
+    write_model(repo / "base.safetensors", layers(0))
+    write_model(repo / "tuned.safetensors", fine_tuned(layers(0)))
+    add(mvc, repo, "both")
+    document = json.loads(mvc("lineage", "--json", "HEAD:tuned.safetensors", cwd=repo).out)["nodes"][0]
+    paths = [document["path"], *(one["path"] for one in document["made_from"])]
+    assert paths in (["tuned.safetensors", "base.safetensors"], ["tuned.safetensors"])
+    assert mvc("lineage", cwd=repo).out
+
+
+def test_what_is_named_and_what_cards_say(mvc: Mvc, family: Path) -> None:
+    (family / "README.md").write_text("---\nbase_model: org/bert\ndatasets: [glue]\n---\n# x\n")
+    (family / "data").mkdir()
+    (family / "data" / "a").write_text("1")
+    write_model(family / "adapter" / "model.safetensors", layers(7, count=1))
+    add(mvc, family, "adapter", "--base", "base", "--base", "https://hub/team/m@" + "a" * 40, "--dataset", "d=data")
+    document = json.loads(mvc("lineage", "--json", cwd=family).out)["nodes"][0]
+    found = [(one["how"], one["location"] or one["summary"]) for one in document["made_from"]]
+    assert found == [("named", "base"), ("named", "https://hub/team/m"), ("card", "hf://org/bert")]
+    assert document["made_from"][1]["commit"] == "a" * 40
+    assert [one["location"] for one in document["datasets"]] == ["data", "hf://datasets/glue"]
+    digest = document["datasets"][0]["digest"]
+    for wanted in ("d", "data", digest, digest[:20], digest.removeprefix("blake3:")[:12], "glue", "hf://datasets/glue"):
+        assert tree(mvc, family, "--dataset", wanted) == ["adapter"], wanted
+    assert tree(mvc, family, "--down", "org/bert") == {"hf://org/bert": ["adapter"]} or tree(
+        mvc, family, "--down", "org/bert"
+    ) == {"org/bert": ["adapter"]}
+    assert "adapter" in str(tree(mvc, family, "--down", "base"))
+    mvc("lineage", "--dataset", "gone", cwd=family, code=4)
+    mvc("lineage", "gone", cwd=family, code=4)
+    mvc("lineage", "--dataset", "d", "HEAD", cwd=family, code=2)
+    mvc("lineage", "--dot", "--json", cwd=family, code=2)
+
+
+def test_a_graph_for_graphviz(mvc: Mvc, family: Path) -> None:
+    (family / "x").write_text("1")
+    mvc("add", ".", cwd=family)
+    mvc("commit", "-m", 'quotes " and \\ and\nmore', "--dataset", 'a"b=x', "--base", "hf://a", cwd=family)
+    text = mvc("lineage", "--dot", "--down", "base", cwd=family).out + mvc("lineage", "--dot", cwd=family).out
+    assert text.count("digraph lineage {") == 2 and "->" in text
+    assert not re.search(r'[^\\]"[^];\[, >=]*"[^];,\[ ]', text.replace('\\"', ""))
+    if shutil.which("dot"):
+        graph = mvc("lineage", "--dot", cwd=family).raw
+        assert b"<svg" in subprocess.run(["dot", "-Tsvg"], input=graph, capture_output=True, check=True).stdout
+
+
+def test_the_index_can_be_lost(mvc: Mvc, family: Path) -> None:
+    cache = family / ".mvc" / CACHE
+    expected = tree(mvc, family, "--down", "base")
+    whole = cache.read_bytes()
+    for damaged in (b"", b"x" * 100, whole[:-5], whole.replace(b"true", b"null")):
+        cache.write_bytes(damaged)
+        assert tree(mvc, family, "--down", "base") == expected
+    cache.write_bytes(whole)
+    before = cache.stat().st_mtime_ns
+    assert tree(mvc, family, "--down", "base") == expected and cache.stat().st_mtime_ns == before
+    assert len(read_links(Repository.discover(family)).of_commit("0" * 40)) == 0
+
+
+def test_a_clone_without_chunks_knows_it_too(mvc: Mvc, family: Path) -> None:
+    mvc("remote", "add", "origin", "../hub", cwd=family)
+    mvc("push", "--all", "origin", cwd=family)
+    other = family.parent / "other"
+    mvc("clone", "--no-checkout", str(family.parent / "hub"), str(other), cwd=family.parent)
+    assert tree(mvc, other, "HEAD:export/model.safetensors") == {"export": [{"tuned": ["base"]}]}
+    shallow = family.parent / "shallow"
+    mvc("clone", "--depth", "1", "--no-checkout", str(family.parent / "hub"), str(shallow), cwd=family.parent)
+    assert mvc("lineage", cwd=shallow).out and mvc("lineage", "--down", cwd=shallow).out
+
+
+def test_bases_of_nothing(mvc: Mvc, family: Path) -> None:
+    repository = Repository.discover(family)
+    assert find_bases(repository, repository.objects, {}, []) == ()
+    empty = family.parent / "empty"
+    empty.mkdir()
+    mvc("init", cwd=empty)
+    assert mvc("lineage", cwd=empty, code=4).err
