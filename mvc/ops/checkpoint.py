@@ -21,6 +21,9 @@ MAX_POINTS = 20_000
 MAX_SERIES = 8 * 1024 * 1024
 """Bytes that a series may take, by which it is thinned likewise."""
 
+MAX_METRICS = 3 * 1024 * 1024
+"""Bytes that the metrics of a commit may take, at the most that their names can."""
+
 STATUS = "run.status"
 
 
@@ -35,7 +38,7 @@ class RunKnown:
     def said(self, metrics: Mapping[str, Any], series: Sequence[Point], **tags: Any) -> CommitMetadata:
         """The metadata of one of its commits."""
         known = {**self.metadata.tags, "run.name": self.run, **tags}
-        return self.metadata._replace(metrics=dict(metrics), series=thinned(series), tags=known)
+        return self.metadata._replace(metrics=_fitting(metrics), series=thinned(series), tags=known)
 
 
 def commit_checkpoint(
@@ -75,6 +78,18 @@ def commit_summary(
     options = CommitFilesOptions(metadata=metadata, orphan=True, allow_empty=True)
     text = f"{known.run}: {status}" + (f"\n\n{note}" if note else "")
     return commit_files(repo, summary_ref(known.run), {}, text, options, caller=caller)
+
+
+def _fitting(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """As many as a file holds, in their order: a checkpoint is not lost for a metric too many."""
+    found: dict[str, Any] = {}
+    left = MAX_METRICS
+    for name, value in metrics.items():
+        left -= 8 * len(name) + 64
+        if left < 0:
+            break
+        found[name] = value
+    return found
 
 
 def thinned(series: Sequence[Point]) -> tuple[Point, ...]:

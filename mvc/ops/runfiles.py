@@ -24,6 +24,7 @@ SPOOL = "spool"
 LOCK = "run.lock"
 
 MAX_STEP = 2**63 - 1
+_MOST_WHOLE = 2**64
 _NAME = re.compile(r"\w[\w.+-]{0,99}\Z")
 _STEP = re.compile(r"0|[1-9][0-9]{0,18}\Z")
 _NUMBERS: Mapping[str, float] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -169,9 +170,23 @@ def _row(line: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(row, dict):
         return None
-    if _is_step(row.get("back")) or (_is_step(row.get("step")) and isinstance(row.get("values"), dict)):
+    values = row.get("values")
+    if _is_step(row.get("back")):
         return row
-    return None
+    return (
+        row if _is_step(row.get("step")) and isinstance(values, dict) and all(map(_is_metric, values.items())) else None
+    )
+
+
+def _is_metric(item: tuple[str, Any]) -> bool:
+    name, value = item
+    if isinstance(value, int):
+        return name.isprintable() and name != "" and -_MOST_WHOLE < value < _MOST_WHOLE and not isinstance(value, bool)
+    return (
+        name.isprintable()
+        and name != ""
+        and (isinstance(value, float) or (isinstance(value, str) and value in _NUMBERS))
+    )
 
 
 def _is_step(value: Any) -> bool:

@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mvc.errors import MvcError, NotFound, Refused
+from mvc.metadata.canonical import dumps
 from mvc.metadata.datasets import describe_dataset
 from mvc.metadata.model import NOTHING, Base, CommitMetadata, Dataset, Point
 from mvc.metadata.secrets import without_credentials
 from mvc.metadata.tree import read_metadata
-from mvc.metadata.values import flatten
+from mvc.metadata.values import flatten, nest
 from mvc.objects.revparse import resolve_commit
 from mvc.ops.checkpoint import RunKnown
 from mvc.ops.connect import find_remote
 from mvc.ops.runfiles import RUNS, SPOOL, check_name, read_state, run_folder, runs_of
 from mvc.repo.repository import Repository
 from mvc.training.place import Place
+from mvc.training.values import plain
 from mvc.training.work import bring_run, series_of
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -62,7 +64,8 @@ def begin(
     run = check_name(name) if name is not None else _new_name(repo)
     if remote is not None:
         find_remote(repo, remote, place.outside())
-    params, tags = flatten(dict(about.params)), flatten(dict(about.tags))
+    params, tags = flatten(plain(about.params)), flatten(plain(about.tags))
+    dumps(nest(params))  # what cannot be recorded is told now
     base = _base(repo, about.base)
     for text in about.datasets.values():
         _check_dataset(place, text)

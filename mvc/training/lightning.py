@@ -53,7 +53,7 @@ class MvcLogger(_loggers.Logger):  # type: ignore[misc]
     def log_hyperparams(self, params: Mapping[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Params of the run."""
         given = vars(params) if isinstance(params, Namespace) else dict(params)
-        self.experiment.update({str(name): _plain(value) for name, value in given.items()})
+        self.experiment.update(given)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log. Lightning's "epoch" is a metric as the others are."""
@@ -91,13 +91,3 @@ class MvcCheckpointIO(_io.TorchCheckpointIO):  # type: ignore[misc]
                 while data := source.read(1 << 22):
                     out.write(data)
             return super().load_checkpoint(target, *args, **kwargs)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return str(value)

@@ -29,7 +29,7 @@ from mvc.training.place import Place
 from mvc.training.restore import restore
 from mvc.training.snapshot import Given, Job, Keep, left_over, take
 from mvc.training.state import write_state
-from mvc.training.values import numbers, whole_step
+from mvc.training.values import Names, numbers, plain, whole_step
 from mvc.training.work import Checkpoint, Work
 
 _say = logging.getLogger("mvc.training")
@@ -83,6 +83,7 @@ class Run:
         self._lock = threading.Lock()
         self._ended = beginning is None
         self._summary: dict[str, Any] = {}
+        self._names = Names()
         self._log = RunLog()
         self._step = -1
         if beginning is not None:
@@ -105,6 +106,8 @@ class Run:
                 self._log.add(point.step, point.values)
                 self._file.append(point_line(point.step, time.time(), point.values))
             self._step = max(self._log.points, default=-1)
+            for values in self._log.points.values():
+                self._names.fit(values)
             self._work = Work(self._place, beginning.repo, self.name, beginning.describe)
             self._storing = Storing(self._announce, self._store, self._file.sync, self.problems)
             self._pushing = Pushing(lambda refs: self._work.push(self._remote or "", refs), self.problems)
@@ -137,6 +140,7 @@ class Run:
             return
         at = None if step is None else whole_step(step)
         with self._lock:
+            found = self._fit(found)
             at = self._step + 1 if at is None else at
             self._step = max(self._step, at)
             self._log.add(at, found)
@@ -165,8 +169,9 @@ class Run:
             return
         at = whole_step(step)
         begun = time.perf_counter()
+        given = numbers(metrics or {})
         with self._lock:
-            known = {**self._log.at(at), **numbers(metrics or {})}
+            known = {**self._log.at(at), **self._fit(given)}
             self._step = max(self._step, at)
         self._storing.wait_for_room()
         try:
@@ -196,12 +201,14 @@ class Run:
     def summarize(self, values: Mapping[str, Any] | None = None, /, **metrics: Any) -> None:
         """Final metrics, beside the last values of what was logged: `run.summarize(test_acc=.93)`."""
         if not self._is_idle():
-            self._summary |= numbers({**(values or {}), **metrics})
+            found = numbers({**(values or {}), **metrics})
+            with self._lock:
+                self._summary |= self._fit(found)
 
     def update(self, params: Mapping[str, Any] | None = None, *, tags: Mapping[str, Any] | None = None) -> None:
         """Params and tags that were not known at the beginning; checkpoints stored from now on have them, too."""
         if not self._is_idle():
-            self._work.add(flatten(dict(params or {})), flatten(dict(tags or {})))
+            self._work.add(flatten(plain(params or {})), flatten(plain(tags or {})))
 
     def wait(self) -> bool:
         """Wait until all checkpoints are stored; False where one could not be."""
@@ -301,6 +308,13 @@ class Run:
         if self._ended and not quiet:
             raise UsageError(f"the run '{self.name}' has ended")
         return self._ended
+
+    def _fit(self, found: dict[str, int | float]) -> dict[str, int | float]:
+        before = len(self._names.renamed)
+        fitting = self._names.fit(found)
+        for line in self._names.renamed[before:]:
+            self.problems.add(line)
+        return fitting
 
     def _tell(self) -> None:
         for problem in self.problems.take():

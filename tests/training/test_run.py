@@ -11,28 +11,37 @@ import pickle
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mvc
 from mvc import fsio
-from mvc.errors import Locked, NotFound, Refused, UnsafePath, UsageError
+from mvc.errors import Locked, NotFound, ParseError, Refused, UnsafePath, UsageError
 from mvc.metadata.model import Point
-from mvc.metadata.series import dump_series
+from mvc.metadata.series import dump_point, dump_series
 from mvc.metadata.tree import SERIES, read_metadata
 from mvc.objects import trees
 from mvc.ops.checkpoint import thinned
-from mvc.ops.runfiles import load_log, run_folder
+from mvc.ops.runfiles import load_log, point_line, read_log, run_folder
 from mvc.ops.runs import list_runs
 from mvc.repo.repository import Repository
 from mvc.training.run import Run
 from tests.training.weights import Weights, assert_sound, read_safetensors, steps_of
 
 At = Callable[[int], Weights]
+LINES = [
+    b'{"step":1,"at":0,"values":{"a":1}}', b'{"step":2,"values":{"a":"NaN","b":1.5}}', b'{"back":1}', b'{"back":-1}',
+    b'{"step":1,"values":{"":1}}', b'{"step":1,"values":{"a":true}}', b'{"step":1,"values":{"a":[1]}}', b"[" * 50,
+    b'{"step":true,"values":{}}', b'{"step":1,"values":{"\\ud800":1}}', b'{"step":1e400,"values":{"a":1}}',
+    b'{"step":3,"values":{"a":1e999,"b":-0.0}}', b'{"step":3,"values":{"a":' + b"9" * 5000 + b"}}", b"null", b"",
+]  # fmt: skip
 
 
 def metadata(repo: Repository, ref: str, *files: str) -> Any:
@@ -192,6 +201,56 @@ def test_metrics_of_every_kind(repo: Repository) -> None:
     }  # fmt: skip
     assert load_log(repo, "a").points[3]["inf"] == math.inf
     assert math.isnan(metadata(repo, "a/3").metrics["nan"])
+
+
+def test_names_that_cannot_stand_together(repo: Repository) -> None:
+    """Nobody loses a checkpoint for the name of a metric."""
+    with mvc.start_run(name="a", repo="repo") as run:
+        run.log(step=1, loss=1, **{"loss.val": 2, "acc.top1": 3, "..": 4, "x.": 5})
+        run.log(step=1, acc=6)
+        run.log(step=2, **{"loss.val": 7, "acc": 8})
+        run.checkpoint(1, {"x": b""})
+    said = {"loss": 1, "loss/val": 2, "acc.top1": 3, "//": 4, "x/": 5, "acc/value": 6}
+    assert metadata(repo, "a/1").metrics == said and steps_of(repo, "a") == [1]
+    assert load_log(repo, "a").points[2] == {"loss/val": 7, "acc/value": 8}
+    assert any("'loss.val' is kept as 'loss/val'" in text for text in run.problems.all)
+    for name in ("\ud800", "a\nb", "\0", "x" * 501):
+        with pytest.raises(UsageError), mvc.start_run(repo="repo") as run:
+            run.log({name: 1})
+
+
+def test_params_of_every_kind(repo: Repository) -> None:
+    @dataclass
+    class Config:
+        width: int = 3
+        path: Path = Path("x")
+
+    params = {
+        "a": np.float32(0.5), "b": Path("p"), "c": Config(), "d": (1, {2}), "e": None, "f": 10**400, "g": "\ud800",
+        "h": {1: {"x": np.int64(2)}}, "i": print, "j": math.nan,
+    }  # fmt: skip
+    with mvc.start_run(params, name="a", repo="repo") as run:
+        run.update({"k": np.bool_(True)}, tags={"t": np.str_("x")})
+        run.checkpoint(1, {"x": b""})
+    said = dict(metadata(repo, "a/1").params)
+    assert run.problems.all == [] and math.isnan(said.pop("j")) and said.pop("i").startswith("<built-in")
+    assert said.pop("f").startswith("1000") and said == {
+        "a": 0.5, "b": "p", "c.width": 3, "c.path": "x", "d": [1, [2]], "e": None, "g": "?", "h.1.x": 2, "k": True,
+    }  # fmt: skip
+    for bad in ({"a": 1, "a.b": 2}, {f"p{n}": n for n in range(30_000)}):
+        with pytest.raises(ParseError):
+            mvc.start_run(bad, name="b", repo="repo")
+    assert [one.name for one in list_runs(repo)] == ["a"]
+
+
+@given(st.lists(st.binary(max_size=60) | st.sampled_from(LINES), max_size=8))
+def test_any_log_is_read(parts: list[bytes]) -> None:
+    data = b"\n".join(parts)
+    log = read_log(data)
+    for step, values in log.series():
+        dump_point(Point(step, values))
+    again = read_log(b"".join(point_line(step, 0.0, values) for step, values in log.series()))
+    assert repr(again.series()) == repr(log.series()) and not again.skipped
 
 
 def test_steps_go_on_by_themselves(repo: Repository) -> None:
