@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 
 from mvc.catalogue.facts import FactReader
+from mvc.catalogue.gather import gathered
 from mvc.catalogue.refresh import Refreshed, Stale
 from mvc.catalogue.schema import get, put
 from mvc.catalogue.scopes import Parents, Ref, moved, numbers, packed, ref_of, unpacked
@@ -16,11 +17,11 @@ from mvc.metadata.annotations import read_annotations
 from mvc.metadata.model import NOTES
 from mvc.objects import trees
 from mvc.objects.aliases import target_of
-from mvc.objects.model import Commit
 from mvc.progress import Progress
 from mvc.repo.repository import Repository
 
-_RECENT = 1024
+_FEW = 1024
+"""So few commits that go are always taken out one by one."""
 _MOST_MISSING = 100
 """Commits that cannot be read, and are looked for again."""
 
@@ -103,36 +104,29 @@ class Changes:
         order = self._discover([tip for tip in tips if self._number(tip) is None])
         if not order:
             return 0
-        reader = FactReader(self._objects, read_annotations(self._objects, self._repo.refs), self._noted_tags())
-        recent: dict[str, tuple[Commit, int | None]] = {}
+        cards = FactReader(self._objects, read_annotations(self._objects, self._repo.refs), {})
+        sizes: dict[int, int | None] = {}
         self._progress.begin("Cataloguing", len(order), "commits")
         try:
-            for commit_id in order:
-                commit = self._objects.commit(commit_id)
+            for commit, facts in gathered(self._objects, self._repo.refs, order, self._noted_tags()):
                 parents = [no for one in commit.parents if (no := self._number(one)) is not None]
-                parent, size = self._parent(commit, recent)
-                facts = reader.read(commit, parent, size)
-                card = None if facts.card is None else self._card(facts.card, reader)
+                first = self._number(commit.parents[0]) if commit.parents else None
+                before = 0 if first is None else self._size(first, sizes)
+                card = None if facts.card is None else self._card(facts.card, cards)
                 no, self._next = self._next, self._next + 1
-                self._writer.add(no, commit, parents, facts, card)
-                self._numbers[commit_id] = no
-                if len(recent) >= _RECENT:
-                    recent.clear()
-                recent[commit_id] = commit, facts.size
+                size = sizes[no] = None if facts.grown is None or before is None else before + facts.grown
+                self._writer.add(no, commit, parents, facts, size, card)
+                self._numbers[commit.id] = no
                 self._progress.advance(1)
         finally:
             self._progress.end()
         return len(order)
 
-    def _parent(self, commit: Commit, recent: dict[str, tuple[Commit, int | None]]) -> tuple[Commit | None, int | None]:
-        """The first parent, and its size."""
-        first = commit.parents[0] if commit.parents else None
-        if first is None or (number := self._number(first)) is None:
-            return None, None
-        if first in recent:
-            return recent[first]
-        size = self._db.execute("SELECT size FROM entry WHERE no = ?", (number,)).fetchone()[0]
-        return self._objects.commit(first), size
+    def _size(self, no: int, sizes: dict[int, int | None]) -> int | None:
+        """The bytes of a commit that is catalogued."""
+        if no not in sizes:
+            sizes[no] = self._db.execute("SELECT size FROM entry WHERE no = ?", (no,)).fetchone()[0]
+        return sizes[no]
 
     def _card(self, blob: str, reader: FactReader) -> int:
         row = self._db.execute("SELECT id FROM card WHERE blob = ?", (blob,)).fetchone()
@@ -200,7 +194,7 @@ class Changes:
         if not lost:
             return 0
         count = lost.bit_count()
-        if 2 * count > self._db.execute("SELECT count(*) FROM entry").fetchone()[0] and count > _RECENT:
+        if 2 * count > self._db.execute("SELECT count(*) FROM entry").fetchone()[0] and count > _FEW:
             raise Stale("most commits went")
         self._writer.remove(numbers(lost))
         return count

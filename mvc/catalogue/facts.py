@@ -27,11 +27,12 @@ _NO_MANIFEST = 110
 
 
 class Facts(NamedTuple):
-    """Of one commit. `labels` are (field, text); `size` is None where a file cannot be read."""
+    """Of one commit. `labels` are (field, text)."""
 
     metadata: CommitMetadata
     labels: tuple[tuple[str, str], ...]
-    size: int | None
+    grown: int | None
+    """Bytes of its files beyond those of its first parent; None where a file cannot be read."""
     card: str | None
     """The blob of its card."""
     problem: str | None
@@ -48,24 +49,23 @@ class FactReader:
         self._reader = MetadataReader(objects)
         self._sizes: dict[str, int] = {}
 
-    def read(self, commit: Commit, parent: Commit | None, parent_size: int | None) -> Facts:
-        """`parent`: the first one, with the size that was found of it."""
+    def read(self, commit: Commit, base: str | None) -> Facts:
+        """`base`: the tree of its first parent."""
         metadata, problem = self.metadata(commit)
         card: str | None = None
         paths: list[str] = []
-        base = parent.tree if parent is not None else None
-        size = parent_size if parent is not None else 0
+        grown = 0
+        unsized = False
         try:
             for path, old, new in trees.diff(self._objects, base, commit.tree):
                 if len(paths) < MOST_PATHS:
                     paths.append(path)
-                if size is not None:
-                    size += self._size(new) - self._size(old)
+                grown += self._size(new) - self._size(old)
             found = trees.entry_at(self._objects, commit.tree, _CARD)
             card = found.id if found is not None and is_file(found.mode) else None
         except MvcError as error:
-            size, problem = None, problem or error.message
-        return Facts(metadata, tuple(_labels(metadata, paths)), size, card, problem)
+            unsized, problem = True, problem or error.message
+        return Facts(metadata, tuple(_labels(metadata, paths)), None if unsized else grown, card, problem)
 
     def metadata(self, commit: Commit) -> tuple[CommitMetadata, str | None]:
         """What a commit says, and what was said of it since; and why it could not be read."""

@@ -59,6 +59,8 @@ WITHOUT_FTS5 = (
 
 BUSY_SECONDS = 10.0
 _CACHE_KIB = 64 * 1024
+_SORTERS = 2
+"""Threads beside that sort for an index."""
 
 
 def connect(path: Path | None, *, read_only: bool = False) -> sqlite3.Connection:
@@ -71,6 +73,7 @@ def connect(path: Path | None, *, read_only: bool = False) -> sqlite3.Connection
     db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     db.execute("PRAGMA synchronous=NORMAL")
     db.execute("PRAGMA trusted_schema=OFF")
+    db.execute(f"PRAGMA threads={_SORTERS}")
     db.create_function(
         "number_text", 1, lambda number: None if number is None else number_text(number), deterministic=True
     )

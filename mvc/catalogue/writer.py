@@ -42,7 +42,9 @@ class Writer:
         self._rows: list[Any] = []
         self._plain = words.indexed if get(db, "full_text") == "1" else words.plain_text
 
-    def add(self, no: int, commit: Commit, parents: Sequence[int], facts: Facts, card: int | None) -> None:
+    def add(
+        self, no: int, commit: Commit, parents: Sequence[int], facts: Facts, size: int | None, card: int | None
+    ) -> None:
         """A commit that is new, under the number `no`; `parents`: their numbers."""
         message = values.clean(commit.message.strip("\n"))
         subject = values.clean(commit.summary)
@@ -57,7 +59,7 @@ class Writer:
                 parents[0] if parents else None,
                 " ".join(map(str, parents[1:])) or None,
                 len(parents),
-                facts.size,
+                size,
                 card,
                 subject,
                 message if message != subject else None,

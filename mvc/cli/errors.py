@@ -103,7 +103,7 @@ def _mvc_error(error: errors.MvcError, session: Session) -> int:
     if hint is None and isinstance(error, errors.NotARepository):
         hint = "mvc init"
     _line(session, error.message, None, code)
-    if isinstance(error, errors.QueryError):
+    if isinstance(error, errors.QueryError) and error.query:
         query, blanks, marks = load(_POINTED)(error.query, error.at, error.length, session.width)
         session.err.write(f"         {query}\n         {blanks}{session.paint_err(marks, 'red bold')}\n")
     if isinstance(error, errors.WouldOverwrite):

@@ -61,7 +61,7 @@ def catalogue(samples: list[Sample], *, full_text: bool | None = None) -> sqlite
         if one.card is not None and one.card not in cards:
             cards[one.card] = writer.card(str(len(cards)), one.card, None)
         facts = Facts(CommitMetadata(one.params, one.metrics, tags=one.tags), one.labels, one.size, one.card, None)
-        writer.add(one.no, commit, one.parents, facts, None if one.card is None else cards[one.card])
+        writer.add(one.no, commit, one.parents, facts, one.size, None if one.card is None else cards[one.card])
         for index, (kind, short) in enumerate(one.refs):
             row = (f"refs/{kind}/{short}/{one.no}/{index}", one.id, kind, short, short.casefold(), one.no)
             db.execute("INSERT INTO ref VALUES (?,?,?,?,?,?)", row)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mvc.metadata.annotations import NOTES as NOTES_REF
+from mvc.catalogue import gather
+from mvc.metadata.model import NOTES as NOTES_REF
 from mvc.objects.aliases import write_step
 from mvc.objects.model import Signature
 from mvc.objects.refs import RefChange
@@ -212,3 +213,24 @@ def test_after_any_moves_of_refs_it_is_as_made_anew(
                 git(folder, "update-ref", name, rng.choice(commits))
         find()
         find("branch = a or metrics.kind = 'a'", sort=("metrics.acc:desc",))
+
+
+def test_processes_that_read_find_the_same(
+    folder: Path, home: Path, history: History, find: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last: tuple[int, ...] = ()
+    for number in range(450):
+        meta = values(metrics=f"acc: 0.{number}\nodd: .nan\n", params=f"big: {2**70 + number}\nlist: [1, a]\n")
+        files = {"a": "x" * number, "README.md": f"# 卡片 {number // 100}\n", "caf\udce9": "", **meta}
+        last = (history.commit(f"c{number} caf\udce9\n", files, parents=last),)
+    history.write()
+    monkeypatch.setattr(gather, "MANY", 1)
+    beside = rows(folder, None)
+    monkeypatch.setattr(gather, "MANY", 10_000)
+    assert len(beside) == 450
+    assert list(map(repr, beside)) == list(map(repr, rows(folder, None)))
+    monkeypatch.setattr(gather, "MANY", 1)
+    monkeypatch.setattr(gather, "_PROGRAM", gather._PROGRAM.replace("serve()", "serve.__globals__['_BATCH']; exit()"))
+    assert list(map(repr, beside)) == list(map(repr, rows(folder, None)))
+    monkeypatch.setattr(gather, "_PROGRAM", "import os; os.kill(os.getpid(), 9)")
+    assert list(map(repr, beside)) == list(map(repr, rows(folder, None)))

@@ -147,6 +147,17 @@ def _texts() -> dict[str, list[bytes]]:
         ],
         "mvclock": [lock, b"remote " + b"[" * 100_000, b'remote "https://u@x/y"\n' + lock],
         "patterns": [b"*.pt\n!/a/**/[a-c]?\n/a/x/b1/abcdefg", b"a/*/**/[[:digit:]!]x/a/a/b/c/1x/hijkl"],
+        "query": [
+            b"metrics.acc > 0.92 and params.lr < 1e-4 and tags.task = 'ner' or name ~ 'bert*'",
+            '训练 "warmup" or text ~ \'a "模 b" c*\' and not card is null'.encode(),
+            b"metrics.`acc@m.safetensors` not in (1, 'a', nan, true) and (branch = main or date >= 2026-01)",
+            b"size <= 1.5GiB and author not ilike '%ann_' and params.n is not nan and attributes.run_id = '9e37'",
+            b"params.opt ~ '[!a-c]*[' and path like 'a%' and base != 'abcd' and parents > 1 and tag < 'v2'",
+            b"(" * 500,
+            b"not " * 2000 + b"a",
+        ],
+        "gate": [b"a >= 0.92", b"delta(b) <= 5% and not (size > 100MB or `n` in ('x', null))"],
+        "step": [b"Target: " + b"2" * 40, b"Review: p\nVerdict: approve\nTarget: " + b"2" * 40],
         "revision": [
             b"HEAD~2^{tree}",
             b"HEAD~" + b"9" * 5000,

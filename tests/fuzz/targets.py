@@ -30,7 +30,7 @@ from mvc.formats.cover import check_tensors
 from mvc.formats.limits import Budget
 from mvc.objects import chunklist, configtext, encoding, manifest, packentry, paths
 from mvc.objects.delta import apply_delta, result_size
-from tests.fuzz import stored, texts, wire
+from tests.fuzz import query, stored, texts, wire
 
 
 def _reader(data: bytes) -> ReadAt:
@@ -193,6 +193,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "mvclock": texts.mvc_lock,
     "patterns": texts.patterns,
     "revision": texts.revision,
+    "query": query.query,
     "entry": wire.entry,
     "located": wire.located,
     "gitpack": wire.git_pack,
