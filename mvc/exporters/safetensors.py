@@ -31,6 +31,7 @@ from mvc.exporters.tensors import (
 )
 from mvc.formats.base import ReadAt
 from mvc.formats.beside import Beside
+from mvc.formats.distcp import METADATA, item_names
 from mvc.formats.dtypes import BITS
 from mvc.formats.registry import detect
 from mvc.objects.manifest import is_manifest
@@ -39,7 +40,7 @@ from mvc.progress import Progress
 from mvc.repo.describing import ChunkedFile, VersionFiles
 from mvc.repo.repository import Repository
 
-_BLOCK = 8 * 1024 * 1024
+_BLOCK = 2 * 1024 * 1024
 _MAX_HEADER = 100_000_000
 """safetensors' own limit."""
 _ROOMY = 1 << 30
@@ -106,6 +107,19 @@ class _Files:
                 self._open = (path, lambda offset, length, /: blob[offset : offset + length], len(blob))
         return self._open[1], self._open[2]
 
+    def require_shards(self, folder: str, paths: Sequence[str]) -> None:
+        """Raise Refused unless the `.metadata` of a distributed checkpoint is there, and all files that it names."""
+        path = f"{folder}/{METADATA}" if folder else METADATA
+        if path not in self._items:
+            raise Refused(f"the shards in '{folder or '.'}' lack their {METADATA}, which names their tensors")
+        read_at, size = self.open(path)
+        try:
+            named = {f"{folder}/{name}" if folder else name for name in item_names(read_at, size)}
+        except ParseError as error:
+            raise Refused(f"'{path}' cannot be read: {error.message}") from error
+        if lacking := sorted(named.difference(paths)):
+            raise Refused(f"of the checkpoint in '{folder or '.'}' is lacking: {', '.join(lacking[:10])}")
+
     def beside(self, path: str) -> Beside:
         folder = path.rpartition("/")[0]
         prefix = f"{folder}/" if folder else ""
@@ -161,6 +175,7 @@ def _jobs(chosen: Mapping[str, TreeItem], files: _Files) -> list[_Job]:
             if tensors:
                 jobs.append(_Job(path, f"{stem}{SUFFIX}", sum(one.size for one in tensors), tensors))
     for folder, paths in shards.items():
+        files.require_shards(folder, paths)
         views = [row for path in sorted(paths) for row in _shards(path, files)]
         tensors = assembled(views)
         name = f"{folder}/model{SUFFIX}" if folder else f"model{SUFFIX}"
@@ -184,7 +199,7 @@ def _tensors(path: str, files: _Files) -> list[Whole]:
         if layout.format == "pytorch":
             found = plain(pytorch_views(path, read_at, size))
         else:
-            found = plain(layout_views(path, layout, read_at))
+            found = plain(layout_views(path, layout, read_at, size))
     except ParseError as error:
         raise Refused(f"'{path}' cannot be converted: {error.message}") from error
     for one in found:

@@ -102,7 +102,7 @@ def pytorch_views(path: str, read_at: ReadAt, size: int) -> list[tuple[str, View
     return made
 
 
-def layout_views(path: str, layout: Layout, read_at: ReadAt) -> list[tuple[str, View]]:
+def layout_views(path: str, layout: Layout, read_at: ReadAt, size: int) -> list[tuple[str, View]]:
     """All tensors of a file whose layout tells them one by one: GGUF, .npy, .npz."""
     made: list[tuple[str, View]] = []
     before = None
@@ -116,7 +116,7 @@ def layout_views(path: str, layout: Layout, read_at: ReadAt) -> list[tuple[str, 
                 shape, strides = shape[::-1], strides[::-1]
             made.append((tensor.name, View(path, tensor.dtype, shape, strides, segment.offset)))
         before = segment
-    if layout.format == "npz" and any(segment.kind == "opaque" for segment in layout.segments):
+    if layout.format == "npz" and len(made) != len(read_archive(read_at, size).entries):
         raise Refused(f"'{path}' holds arrays that are compressed, or of no numbers")
     return made
 
