@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import Any, NamedTuple
 
 from mvc.errors import MissingObject, MvcError, NetworkError, NotFound
@@ -35,7 +36,6 @@ class Work:
     def __init__(self, place: Place, repo: Repository, run: str, describe: Callable[[Repository], RunKnown]) -> None:
         self._place, self._repo, self._run, self._describe = place, repo, run, describe
         self._known: RunKnown | None = None
-        self._steps = dict(_steps(repo, run))
         self._params: dict[str, Any] = {}
         self._tags: dict[str, Any] = {}
         self._knowing = threading.Lock()
@@ -73,27 +73,28 @@ class Work:
         message: str | None,
     ) -> str:
         """Commit files as a checkpoint, as differences from that before; returns the ref. For any thread."""
-        with self._lock:
-            before = [known for known in self._steps if known <= step] or list(self._steps)
-            like = self._steps[max(before)] if before else None
         repo = self._place.open_beside()
         try:
-            done = commit_checkpoint(
-                repo,
-                self.known(),
-                step,
-                files,
-                metrics=metrics,
-                series=_points(series, step),
-                message=message,
-                like=like,
-                caller=self._place.caller(repo),
-            )
+            steps = _steps(repo, self._run)
+            before = [known for known in steps if known <= step] or list(steps)
+            likes = [steps[max(before)], None] if before else [None]
+            for like in likes:
+                # A checkpoint that is forgotten at this moment, and freed, is no base any more.
+                with suppress(MissingObject, NotFound) if like is not None else nullcontext():
+                    return commit_checkpoint(
+                        repo,
+                        self.known(),
+                        step,
+                        files,
+                        metrics=metrics,
+                        series=_points(series, step),
+                        message=message,
+                        like=like,
+                        caller=self._place.caller(repo),
+                    ).ref
+            raise AssertionError("the last try returns or raises")
         finally:
             repo.objects.close()
-        with self._lock:
-            self._steps[step] = done.id
-        return done.ref
 
     def summarise(
         self, status: str, series: Sequence[tuple[int, Mapping[str, Any]]], extra: Mapping[str, Any], note: str = ""
