@@ -67,8 +67,10 @@ def install(session: Session, force: bool, as_json: bool) -> None:
         session.warn(f"{printable_path(str(hooks.folder))} (core.hooksPath) serves other repositories, too")
     kept = [one.name for one in hooks.files if one.before is not None]
     more = f"; before {', '.join(kept)} the hook runs that stood there" if kept else ""
-    if written or changed:
+    if written:
         session.note(f"hooks installed in {printable_path(str(hooks.folder))}{more}")
+    elif changed:
+        session.note("the merge driver for mvc.lock is installed; the hooks were already")
     else:
         session.note("all hooks are installed already")
 

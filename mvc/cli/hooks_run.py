@@ -76,7 +76,7 @@ def _bring(session: Session, project: Project, name: str) -> None:
             if repo is None:
                 raise NotFound("the models of this Git commit are not here", hint="mvc hooks sync brings them")
             options, caller = load(LATE["options"])(branch=branch), session.caller(commits=False)
-            done = load(LATE["bring"])(repo, options, outside=load(LATE["outside"])(session), caller=caller)
+            done = load(LATE["bring"])(repo, options, outside=lambda: load(LATE["outside"])(session), caller=caller)
             if done is not None and done.moved:
                 session.note(f"mvc: {load(LATE['line'])(done)}")
         except Exception as error:
@@ -112,10 +112,11 @@ def _push(session: Session, project: Project, arguments: Sequence[str]) -> None:
 def _pushed_refs(session: Session, project: Project, arguments: Sequence[str]) -> tuple[str, list[object]]:
     """Git's name of the remote, and what goes there: from Git's stdin, or from what pre-commit makes of it."""
     environment = session.environment
-    if "PRE_COMMIT_TO_REF" in environment:
+    if remote := environment.get("PRE_COMMIT_REMOTE_NAME"):
         there = environment.get("PRE_COMMIT_REMOTE_BRANCH", "")
-        remote = environment.get("PRE_COMMIT_REMOTE_NAME", "origin")
-        new = ask(project.folder, "rev-parse", environment["PRE_COMMIT_TO_REF"]) or b""
+        # All of a new branch down to the root has no TO_REF.
+        pushed = environment.get("PRE_COMMIT_TO_REF") or environment.get("PRE_COMMIT_LOCAL_BRANCH", "HEAD")
+        new = ask(project.folder, "rev-parse", "--verify", "-q", "--end-of-options", pushed) or b""
         old = environment.get("PRE_COMMIT_FROM_REF", "")
         old = old if len(old) == len(new.strip()) else _ZERO
         text = f"HEAD {new.decode().strip()} {there} {old}\n" if new else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mvc.cli.outside import outside
+from typing import TYPE_CHECKING
+
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted
 from mvc.cli.text import printable, printable_path
@@ -10,9 +11,20 @@ from mvc.errors import NotFound
 from mvc.gitlink.lockfile import Lock
 from mvc.gitlink.outer import Project, find_project, lock_folders
 from mvc.gitlink.pushedlocks import locked_commit
-from mvc.ops.bring import BringOptions, Brought, bring, fetch_commit, has_commit
-from mvc.ops.bring_new import fill, find_repository, link_worktree, make_repository
+from mvc.lazy import load
+from mvc.ops.bring import BringOptions, Brought, bring, fetch_commit, find_repository, has_commit
 from mvc.repo.repository import Repository
+
+if TYPE_CHECKING:
+    from mvc.ops.connect import Outside
+
+LATE = {
+    "outside": "mvc.cli.outside:outside",
+    "fill": "mvc.ops.bring_new:fill",
+    "link": "mvc.ops.bring_new:link_worktree",
+    "make": "mvc.ops.bring_new:make_repository",
+}
+"""Loaded in a fresh clone or worktree, or where a remote is asked."""
 
 
 def sync(
@@ -28,23 +40,23 @@ def sync(
     for folder in folders:
         repo = opened(session, project, folder)
         if repo is None:
-            made = make_repository(
+            made = load(LATE["make"])(
                 project,
                 folder,
                 remote,
-                outside=outside(session),
+                outside=outside_of(session),
                 caller=session.caller(commits=False),
                 global_configs=session.global_configs,
             )
             repo = session.equipped(made)
         options = BringOptions(force=force, files=not history)
-        found = bring(repo, options, outside=outside(session), caller=session.caller(commits=False))
+        found = bring(repo, options, outside=lambda: outside_of(session), caller=session.caller(commits=False))
         if found is not None:
             done.append(found)
         for commit in filter(None, (locked_commit(project.require_top(), one, folder) for one in also)):
             if not has_commit(repo, commit):
                 caller = session.caller(commits=False)
-                fetch_commit(repo, Lock(commit, ()), outside=outside(session), caller=caller)
+                fetch_commit(repo, Lock(commit, ()), outside=outside_of(session), caller=caller)
     if as_json:
         rows = [
             {
@@ -63,20 +75,26 @@ def sync(
     return None
 
 
+def outside_of(session: Session) -> Outside:
+    """What lies outside of the repository."""
+    found: Outside = load(LATE["outside"])(session)
+    return found
+
+
 def opened(session: Session, project: Project, folder: str) -> Repository | None:
     """The repository there; in a new worktree of Git's one that is linked to the main one. None: there is none."""
     repo = find_repository(project, folder, global_configs=session.global_configs)
     if repo is None and project.is_linked:
-        repo = link_worktree(
+        repo = load(LATE["link"])(
             project,
             folder,
-            outside=outside(session),
+            outside=outside_of(session),
             caller=session.caller(commits=False),
             global_configs=session.global_configs,
         )
         if repo is not None:
             repo = session.equipped(repo)
-            session.note(f"mvc: {brought_line(fill(repo, caller=session.caller(commits=False)))}")
+            session.note(f"mvc: {brought_line(load(LATE['fill'])(repo, caller=session.caller(commits=False)))}")
             return repo
     return session.equipped(repo) if repo is not None else None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from mvc import fsio
 from mvc.gitlink.hookscripts import Program, merge_driver
 from mvc.gitlink.outer import Project, ask, git_path, run
-from mvc.repo.unversioned import LOCK_FILE
+from mvc.objects.outergit import LOCK_FILE
 
 _SECTION = "merge.mvc-lock"
 _NAME = "the newer of two mvc commits, else mvc merge"

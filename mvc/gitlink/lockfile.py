@@ -18,10 +18,10 @@ from urllib.parse import urlsplit, urlunsplit
 from mvc.errors import MvcError, ParseError, UnsupportedFormat
 from mvc.fsio import write_atomic
 from mvc.objects.model import EXEC, FILE, LINK
+from mvc.objects.outergit import LOCK_FILE
 from mvc.objects.paths import check_path
 from mvc.repo.repository import Repository
 from mvc.repo.stage import Stage, StageEntry
-from mvc.repo.unversioned import LOCK_FILE
 
 MAGIC = "mvc-lock"
 VERSION = 1

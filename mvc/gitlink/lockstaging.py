@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from mvc.errors import MvcError
 from mvc.gitlink.outer import ask
+from mvc.objects.outergit import LOCK_FILE
 from mvc.repo.repository import Repository
-from mvc.repo.unversioned import LOCK_FILE
 
 
 def stage_lock(repo: Repository) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvc.errors import NotARepository, Refused
-from mvc.repo.unversioned import LOCK_FILE
+from mvc.objects.outergit import LOCK_FILE
 
 
 @dataclass(frozen=True, slots=True)

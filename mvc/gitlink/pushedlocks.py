@@ -11,7 +11,7 @@ from typing import NamedTuple
 from mvc.errors import MvcError, ParseError
 from mvc.gitlink.lockfile import parse
 from mvc.gitlink.outer import ask, run
-from mvc.repo.unversioned import LOCK_FILE
+from mvc.objects.outergit import LOCK_FILE
 
 _HEADS = "refs/heads/"
 

@@ -29,6 +29,9 @@ _EXPANSION = 16
 """Names take at most so many bytes, or so many times the index's own size. In version 4 each tells only where it
 differs from the one before, so their sum may grow with the square of the index."""
 
+LOCK_FILE = "mvc.lock"
+"""In a Git project: which mvc commit goes with a Git commit. For Git to track, not for mvc."""
+
 RUN_GIT = {"run": "subprocess:run"}
 """Loaded only where git itself has to be asked."""
 

@@ -6,21 +6,35 @@ something else holds what would be left behind. Uncommitted work is never overwr
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mvc.errors import MvcError, NotFound, Refused
 from mvc.gitlink.branches import branches
 from mvc.gitlink.lockfile import Lock, read_lock
+from mvc.gitlink.outer import Project
+from mvc.lazy import load
 from mvc.objects.ancestry import is_ancestor, only_in
 from mvc.objects.refs import Head, RefChange
 from mvc.objects.upstream import HEADS, remote_names
 from mvc.ops.caller import Caller
-from mvc.ops.connect import Outside
-from mvc.ops.fetch import FetchOptions, fetch
-from mvc.ops.switch import Destination, switch
-from mvc.repo.repository import Repository
+from mvc.repo.repository import MVC_DIR, Repository
+
+if TYPE_CHECKING:
+    from mvc.ops.connect import Outside
+    from mvc.ops.switch import Destination
+
+LATE = {
+    "fetch": "mvc.ops.fetch:fetch",
+    "fetch_options": "mvc.ops.fetch:FetchOptions",
+    "switch": "mvc.ops.switch:switch",
+    "destination": "mvc.ops.switch:Destination",
+}
+"""Loaded where something is to be done: most of Git's checkouts change no model, and Git waits."""
 
 LOCKED = "refs/locked/"
 """On a remote: mvc commits that Git commits name, and that no branch of mvc's holds. By their id."""
@@ -52,7 +66,15 @@ class Brought:
     summary: str = ""
 
 
-def bring(repo: Repository, options: BringOptions, *, outside: Outside, caller: Caller) -> Brought | None:
+def find_repository(project: Project, folder: str, *, global_configs: Sequence[Path] = ()) -> Repository | None:
+    """The mvc repository of the project's folder ("" is the top), if it is there."""
+    top = project.require_top() / folder
+    if not os.path.lexists(top / MVC_DIR):
+        return None
+    return Repository.open(top, global_configs=global_configs)
+
+
+def bring(repo: Repository, options: BringOptions, *, outside: Callable[[], Outside], caller: Caller) -> Brought | None:
     """Go to the commit that `mvc.lock` names, on the branch that Git is on; None where there is no lock.
 
     Raises ParseError for a lock that cannot be read (a conflict of Git's), WouldOverwrite for uncommitted work in
@@ -69,10 +91,10 @@ def bring(repo: Repository, options: BringOptions, *, outside: Outside, caller: 
         return Brought(top, lock.commit, head.short, False)
     fetched = not has_commit(repo, lock.commit)
     if fetched:
-        fetch_commit(repo, lock, outside=outside, caller=caller)
+        fetch_commit(repo, lock, outside=outside(), caller=caller)
     destination = _destination(repo, lock.commit, branch, force=options.force)
     if options.files:
-        done = switch(repo, destination, force=options.force, caller=caller)
+        done: Any = load(LATE["switch"])(repo, destination, force=options.force, caller=caller)
         return Brought(top, lock.commit, done.now.short, True, fetched, done.carried, done.summary)
     _point(repo, destination, head, caller)
     return Brought(top, lock.commit, branch, True, fetched, (), repo.objects.commit(lock.commit).summary)
@@ -91,25 +113,28 @@ def fetch_commit(repo: Repository, lock: Lock, *, outside: Outside, caller: Call
     if not remote_names(repo.config):
         hint = f"mvc remote add origin {lock.remote or 'URL'}, then: mvc hooks sync"
         raise NotFound(f"the models of this Git commit ({short}) are not here, and there is no remote", hint=hint)
+    fetch = load(LATE["fetch"])
     fetch(repo, None, (), outside=outside, caller=caller)
     if has_commit(repo, lock.commit):
         return
     with suppress(NotFound):
-        fetch(repo, None, (LOCKED + lock.commit,), FetchOptions(tags="none"), outside=outside, caller=caller)
+        options = load(LATE["fetch_options"])(tags="none")
+        fetch(repo, None, (LOCKED + lock.commit,), options, outside=outside, caller=caller)
     if not has_commit(repo, lock.commit):
         hint = "whoever made that Git commit has to push them: mvc push"
         raise NotFound(f"the models of this Git commit ({short}) are not here, nor on the remote", hint=hint)
 
 
 def _destination(repo: Repository, commit: str, branch: str | None, *, force: bool) -> Destination:
+    make: type[Destination] = load(LATE["destination"])
     if branch is None:
-        return Destination(commit)
+        return make(commit)
     ref = HEADS + branch
     tip = repo.refs.read(ref)
     if tip is None:
-        return Destination(commit, ref, create=True)
+        return make(commit, ref, create=True)
     if tip == commit:
-        return Destination(commit, ref)
+        return make(commit, ref)
     if not force and not is_ancestor(repo.objects, tip, commit) and (lost := _lost(repo, ref, tip, commit)):
         one = repo.objects.commit(tip)
         more = "it" if lost == 1 else f"the last of {lost} commits"
@@ -118,7 +143,7 @@ def _destination(repo: Repository, commit: str, branch: str | None, *, force: bo
             f"'{one.summary[:40]}', {more}",
             hint=f"mvc branch NAME {tip[:10]} keeps it; then mvc hooks sync --force goes to what mvc.lock names",
         )
-    return Destination(commit, ref, create=True, reset=True, start=commit, track=False)
+    return make(commit, ref, create=True, reset=True, start=commit, track=False)
 
 
 def _lost(repo: Repository, ref: str, tip: str, commit: str) -> int:

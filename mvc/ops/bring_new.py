@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,14 +20,6 @@ from mvc.repo.locking import edit_stage
 from mvc.repo.materialize import switch_tree
 from mvc.repo.repository import MVC_DIR, Repository
 from mvc.repo.worktrees import add_worktree, checked_out
-
-
-def find_repository(project: Project, folder: str, *, global_configs: Sequence[Path] = ()) -> Repository | None:
-    """The mvc repository of the project's folder ("" is the top), if it is there."""
-    top = project.require_top() / folder
-    if not os.path.lexists(top / MVC_DIR):
-        return None
-    return Repository.open(top, global_configs=global_configs)
 
 
 def link_worktree(

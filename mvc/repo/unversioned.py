@@ -8,7 +8,7 @@ from enum import Enum
 from functools import cached_property
 
 from mvc.errors import UnsafePath
-from mvc.objects.outergit import GitTracked, git_tracked
+from mvc.objects.outergit import LOCK_FILE, GitTracked, git_tracked
 from mvc.objects.paths import check_name, folds_alike
 from mvc.repo.folders import Folders
 from mvc.repo.ignore import Ignore
@@ -19,9 +19,6 @@ from mvc.repo.stage import Stage
 
 GIT_OWN = frozenset((".gitignore", ".gitattributes", ".gitmodules"))
 """Files that belong to Git in a Git project, whether it tracks them yet or not."""
-LOCK_FILE = "mvc.lock"
-"""In a Git project: which mvc commit goes with a Git commit. For Git to track, not for mvc."""
-
 
 _VERSIONED = (modes.S_IFREG, modes.S_IFLNK)
 

@@ -117,7 +117,7 @@ def test_each_step_of_githubs(tmp_path: Path, forge: Forge) -> None:
     assert (tmp_path / "summary").read_text() == comment["body"]
     # A worse model: the gate fails, the report says so in the same comment.
     runner.outer.write(mvc__yaml="gates: [accuracy >= 0.99]\n")
-    again = {name: runner.run(step["run"], **given) for name, step in scripts(text)}
+    again = {name: runner.run(step["run"], **given) for name, step in scripts(text)[-3:]}
     failed = {name for name, one in again.items() if one.returncode}
     assert failed == {"Gate"} and again["Gate"].returncode == 1, again
     assert (
@@ -179,7 +179,7 @@ def test_a_base_without_models_and_a_folder(tmp_path: Path) -> None:
     folder = job["defaults"]["run"]["working-directory"]
     runner = Runner(tmp_path, outer)
     given = {"BASE_SHA": base, "MVC_REMOTE": job["env"]["MVC_REMOTE"], "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
-    steps = [(name, step) for name, step in scripts(text) if name != "Comment"]
+    steps = [(name, step) for name, step in scripts(text) if name not in ("Install mvc", "Comment")]
     done = {name: runner.run(step["run"], folder, **given) for name, step in steps}
     bad = {name for name, one in done.items() if one.returncode}
     assert bad <= {"Gate"} and "tensors" in done["Gate"].stdout, done
