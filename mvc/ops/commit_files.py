@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mvc import fsio
 from mvc.errors import MissingObject, NotFound, RefChanged, Refused, UsageError
+from mvc.metadata.layers import with_bases
 from mvc.metadata.model import NOTHING, CommitMetadata
 from mvc.metadata.tree import write_tree
 from mvc.objects import trees
 from mvc.objects.batch import ObjectBatch
 from mvc.objects.manifest import is_manifest
-from mvc.objects.model import FILE, Commit, Signature, TreeItem
+from mvc.objects.model import FILE, LINK, Commit, Signature, TreeItem
 from mvc.objects.paths import check_path
 from mvc.objects.refnames import branch_ref, check
 from mvc.objects.refs import RefChange
 from mvc.objects.revparse import resolve_commit
 from mvc.ops.caller import Caller
+from mvc.ops.found_bases import find_bases
 from mvc.ops.messages import clean
 from mvc.repo.chunks import open_chunks
 from mvc.repo.describing import VersionFiles
@@ -110,6 +112,7 @@ def commit_files(
             near = _near(repo, options.like) if options.like is not None else _tip(repo, full, options)
             taken = _store(repo, writer, batch, files, near, options, caller)
             batch.seal()
+        options = replace(options, metadata=_with_bases(repo, options.metadata, taken, near))
         with hold(repo.locks_dir / "commit-files.lock", what="commit files", wait=_TURN):
             for attempt in range(_ATTEMPTS):
                 try:
@@ -137,6 +140,12 @@ def store_files(
         taken = _store(repo, writer, batch, files, _near(repo, like), options, caller)
         batch.seal()
     return {path: item for path, item in taken.changes.items() if item is not None}
+
+
+def _with_bases(repo: Repository, metadata: CommitMetadata, taken: _Taken, near: Commit | None) -> CommitMetadata:
+    """The metadata with what the files were made from, as their tensors tell."""
+    files = {path: item for path, item in taken.changes.items() if item is not None and item.mode != LINK}
+    return with_bases(metadata, find_bases(repo, repo.objects, files, [near.id] if near is not None else []))
 
 
 def _near(repo: Repository, commit_id: str | None) -> Commit | None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mvc.errors import Locked, RefChanged
+from mvc.errors import Locked, RefChanged, Refused
 from mvc.metadata.annotations import Annotations, note_path, union
 from mvc.metadata.model import NOTES
+from mvc.metadata.values import MAX_BYTES
 from mvc.objects import trees
 from mvc.objects.ancestry import is_ancestor
 from mvc.objects.batch import ObjectBatch
@@ -74,6 +75,9 @@ def _appended(batch: ObjectBatch, tip: str | None, lines: Mapping[str, bytes], w
         standing = b"".join(batch.reader.blob(blob) for _, blob in places)
         if standing and not standing.endswith(b"\n"):
             standing += b"\n"
+        if len(standing) + len(line) >= MAX_BYTES:
+            hint = "a series of figures by step: mvc commit --series"
+            raise Refused(f"the note of {object_id[:7]} would be larger than {MAX_BYTES >> 20} MiB", hint=hint)
         _put(batch, changes, object_id, places, standing + line + b"\n")
     return batch.commit(trees.update(batch, base, changes), [tip] if tip else [], who, who, message)
 

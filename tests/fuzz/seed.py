@@ -145,6 +145,11 @@ def _texts() -> dict[str, list[bytes]]:
             b"lr=1e-5",
             b"x: &a {y: 1}\nz:\n  <<: *a\n",
         ],
+        "groups": [b"a:\n  location: x\n", b"bases: [{location: x}]\n", b"t: {columns: [a], rows: [[1]]}\n"],
+        "series": [b'{"step":1,"metrics":{"a":"NaN"}}\n', b"step,a\n1,2\n", b'{"log_history":[{"step":1,"loss":0.5}]}'],
+        "notes": [b'{"id":"a","at":1,"metrics":{"a":{"float":"nan"}}}\n\n{"id":"b","removed":["metrics.a"]}\nhello\n'],
+        "card": [b"license: mit\ntags: [a]\nmodel-index:\n- name: x\n  results: []\n", b"\xef\xbb\xbf---\na: 1\n---\n"],
+        "project": [b"params: [a]\ndatasets: {a: {path: x}}\ntags: {a: 1}\nzz: 1\n"],
         "mvclock": [lock, b"remote " + b"[" * 100_000, b'remote "https://u@x/y"\n' + lock],
         "patterns": [b"*.pt\n!/a/**/[a-c]?\n/a/x/b1/abcdefg", b"a/*/**/[[:digit:]!]x/a/a/b/c/1x/hijkl"],
         "query": [

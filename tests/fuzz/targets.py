@@ -30,7 +30,7 @@ from mvc.formats.cover import check_tensors
 from mvc.formats.limits import Budget
 from mvc.objects import chunklist, configtext, encoding, manifest, packentry, paths
 from mvc.objects.delta import apply_delta, result_size
-from tests.fuzz import query, stored, texts, wire
+from tests.fuzz import query, records, stored, texts, wire
 
 
 def _reader(data: bytes) -> ReadAt:
@@ -190,6 +190,11 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "refs": stored.refs,
     "outerindex": stored.outer_index,
     "values": texts.values,
+    "groups": records.groups,
+    "series": records.series,
+    "notes": records.notes,
+    "card": records.card,
+    "project": records.project,
     "mvclock": texts.mvc_lock,
     "patterns": texts.patterns,
     "revision": texts.revision,
