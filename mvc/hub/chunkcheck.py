@@ -28,6 +28,8 @@ from mvc.sync.remoteindex import RemoteIndex
 
 VERIFIED = "server/verified/"
 _CACHE = 16 * 1024 * 1024
+_SCRATCH = 4 * 1024 * 1024
+"""A chunk of so many bytes is decoded into memory that is used again: fresh memory costs as much as decoding."""
 _PLAIN = "naming plain"
 _OLD_SECONDS = 7 * 86400.0
 """By a clock that may be hours off: what is lost is looked at again."""
@@ -54,6 +56,7 @@ class Decoding:
         self._served, self._index = served, index
         self._parts = {part.pack_id: part for part in beside}
         self._named = served.naming() == _PLAIN
+        self._scratch = bytearray()
         self._reader = ChunkReader(self._copies, self._fetch, lambda: False, digest, RawCache(_CACHE))
 
     def add(self, part: Part) -> None:
@@ -62,8 +65,13 @@ class Decoding:
 
     def check(self, name: bytes, place: Location, record: Buffer) -> bool:
         """False if a base is not there (yet). Raises IntegrityError for a record that is not what it must be."""
+        out = None
+        if place.raw_size <= _SCRATCH:
+            if len(self._scratch) < place.raw_size:
+                self._scratch = bytearray(place.raw_size)
+            out = memoryview(self._scratch)[: place.raw_size]
         try:
-            raw = self._reader.decode(name, place, record)
+            raw = self._reader.decode(name, place, record, out)
         except MissingObject:
             return False
         except ParseError as error:

@@ -82,47 +82,74 @@ class PassingPack:
         self._pack_id, self._most, self._naming, self._take = pack_id, most, naming, take
         self._end = size - TRAILER_SIZE
         self._size = size
-        self._buffer = bytearray()
         self._at = 0
+        """Where in the pack that begins which is not whole yet: the header, a record, or the trailer."""
+        self._held = bytearray()
+        """What came of it, where it came in several pieces. The memory is used again for the next."""
+        self._have = 0
         self._header: PackHeader | None = None
+        self._trailer = b""
         self._identity = PackId()
         self._count = 0
 
     def feed(self, data: Buffer) -> None:
         """The next bytes."""
-        self._buffer += data
-        if self._at + len(self._buffer) > self._size:
+        view = memoryview(data).cast("B")
+        if self._at + self._have + len(view) > self._size:
             raise IntegrityError("the pack is longer than it was said to be")
-        if self._header is None:
-            if len(self._buffer) < HEADER_SIZE:
-                return
-            self._header = parse_header(self._buffer)
-            if self._header.naming != self._naming:
-                raise IntegrityError("the pack's chunks are named in another way than the repository's")
-            self._at = HEADER_SIZE
-            del self._buffer[:HEADER_SIZE]
-        done = 0
-        with memoryview(self._buffer) as view:
-            while (length := self._next(view, done)) is not None:
-                with view[done : done + length] as record:
-                    self._record(record)
-                done += length
-                self._at += length
-        if done:
-            del self._buffer[:done]
+        while len(view):
+            if not self._have:
+                length = self._length(view)
+                if len(view) >= length:
+                    self._take_part(view[:length])
+                    view = view[length:]
+                    continue
+            view = self._gather(view)
 
-    def _next(self, view: memoryview, done: int) -> int | None:
-        """The length of the record at `done`, if all of it is there. `self._at` is where that lies in the pack."""
+    def _gather(self, view: memoryview) -> memoryview:
+        """Add to what is held up to what is needed next; what is left comes back."""
+        length = self._length(memoryview(self._held)[: self._have])
+        part = view[: length - self._have]
+        have = self._have + len(part)
+        if have > len(self._held):
+            self._held.extend(bytes(have - len(self._held)))
+        self._held[self._have : have] = part
+        self._have = have
+        if have == length and have == self._length(memoryview(self._held)[:have]):
+            self._have = 0
+            self._take_part(memoryview(self._held)[:length])
+        return view[len(part) :]
+
+    def _length(self, view: memoryview) -> int:
+        """Bytes of what begins with these; of a record whose head did not come yet, those of the head."""
+        if self._header is None:
+            return HEADER_SIZE
         left = self._end - self._at
-        if left == 0 or len(view) - done < HEAD_SIZE:
-            if 0 < left < HEAD_SIZE:
-                raise IntegrityError("the last record of the pack is cut short")
-            return None
-        stored, _, _, bases, params = _SIZES.unpack_from(view, done)
+        if left <= 0:
+            return TRAILER_SIZE
+        if left < HEAD_SIZE:
+            raise IntegrityError("the last record of the pack is cut short")
+        if len(view) < HEAD_SIZE:
+            return HEAD_SIZE
+        stored, _, _, bases, params = _SIZES.unpack_from(view)
         length = int(HEAD_SIZE + NAME_SIZE * bases + params + stored)
         if bases > MAX_BASES or stored > MAX_RAW or length > left:
             raise IntegrityError("a record of the pack is longer than it can be")
-        return length if len(view) - done >= length else None
+        return length
+
+    def _take_part(self, part: memoryview) -> None:
+        """The header, a record, or the trailer, whole."""
+        if self._header is None:
+            self._header = parse_header(part)
+            if self._header.naming != self._naming:
+                raise IntegrityError("the pack's chunks are named in another way than the repository's")
+            self._at = HEADER_SIZE
+        elif self._at >= self._end:
+            self._trailer = bytes(part)
+            self._at = self._size
+        else:
+            self._record(part)
+            self._at += len(part)
 
     def _record(self, record: memoryview) -> None:
         header = parse_lead(record)
@@ -136,10 +163,10 @@ class PassingPack:
 
     def finish(self) -> None:
         """All came. Raises IntegrityError unless it is what its id stands for."""
-        if self._header is None or self._at != self._end or len(self._buffer) != TRAILER_SIZE:
+        if self._header is None or self._at != self._size:
             raise IntegrityError("the pack is cut short")
         if not self._count:
             raise IntegrityError("the pack holds nothing")
         found = self._identity.digest(self._header)
-        if found != self._pack_id or parse_trailer(bytes(self._buffer)) != (self._count, found):
+        if found != self._pack_id or parse_trailer(self._trailer) != (self._count, found):
             raise IntegrityError("the pack's records are not those that its name stands for")

@@ -16,6 +16,7 @@ from blake3 import blake3
 
 from mvc import fsio
 from mvc.errors import IntegrityError, MvcError, NotFound, ParseError, Refused, UsageError
+from mvc.fsio import Buffer
 from mvc.hub.chunkcheck import Decoding, Part, pending, reader_of, write_note
 from mvc.hub.gitcheck import index_of
 from mvc.hub.messages import Request, Response
@@ -26,8 +27,11 @@ from mvc.store.idx import HEADER, ID_SIZE, MAGIC, MAX_FAN_BITS, VERSION, section
 from mvc.store.records import Location
 from mvc.sync import keys
 from mvc.sync.remotelog import format_of
+from mvc.writeback import start_writeback
 
 _BLOCK = 1024 * 1024
+_BEHIND = 8 * 1024 * 1024
+"""Bytes after which the kernel is told to begin writing, so that the sync at the end waits for little."""
 _CHUNKS = re.compile(r"packs/([0-9a-f]{2})/(\1[0-9a-f]{62})\.pack")
 _IDX = re.compile(r"idx/([0-9a-f]{64})\.idx")
 _GIT = re.compile(r"git/([0-9a-f]{40})\.(pack|idx)")
@@ -118,7 +122,7 @@ def _chunk_pack(served: Served, request: Request, key: str, pack_id: str) -> Non
     with _landing(served, key) as landing, _Verifying(served, rows, landing.path) as verifying:
         naming = 0 if served.naming() == "naming plain" else 1
         passing = PassingPack(rows.pack_id, size, served.limits.records, naming, verifying.take)
-        for block in _blocks(request):
+        for block in _pieces(request):
             landing.write(block)
             passing.feed(block)
         passing.finish()
@@ -233,7 +237,12 @@ def _limited(request: Request, most: int) -> None:
 
 
 def _blocks(request: Request) -> Iterator[bytes]:
-    """The body. Raises Status if it is not as long as it was said to be, or does not come to its end."""
+    """The body. Raises as `_pieces`."""
+    return (bytes(block) for block in _pieces(request))
+
+
+def _pieces(request: Request) -> Iterator[Buffer]:
+    """The body as it comes. Raises Status if it is not as long as it was said to be, or does not come to its end."""
     left = request.length or 0
     while left:
         try:
@@ -243,7 +252,7 @@ def _blocks(request: Request) -> Iterator[bytes]:
         if not block or len(block) > left:
             raise Status(400, "the body has not the length that it was said to have")
         left -= len(block)
-        yield bytes(block)
+        yield block
 
 
 def _whole(request: Request) -> bytes:
@@ -259,6 +268,7 @@ class _Landing:
 
     def __init__(self, served: Served, key: str) -> None:
         self._served, self._key = served, key
+        self._told = 0
         folder = served.storage.folder
         self._out = folder.incoming(key) if folder is not None else fsio.DurableFile(served.own("tmp"))
 
@@ -272,8 +282,11 @@ class _Landing:
     def path(self) -> Path:
         return self._out.path
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         self._out.write(data)
+        if self._out.size - self._told >= _BEHIND:
+            start_writeback(self._out.fileno(), self._told, self._out.size - self._told)
+            self._told = self._out.size
 
     def land(self) -> None:
         """Give it its key."""
