@@ -75,6 +75,8 @@ def rejection(pushed: Pushed) -> MvcError:
     hint = None
     if "non-fast-forward" in reasons:
         hint = _BEHIND if any(row.source == pushed.head for row in rejected) else _OTHER
+    elif any(" is protected" in reason for reason in reasons):
+        hint = "mvc approve REVISION --for ALIAS, by somebody else, and mvc gate; then push again"
     else:
         hint = next((text for reason, text in _HINTS.items() if reason in reasons), None)
     return NotFastForward(f"failed to push some refs to '{pushed.url}'", hint=hint)
@@ -117,7 +119,7 @@ def _row(session: Session, one: PushRow, verbose: bool) -> Row | None:
     if ref.status == "up-to-date":
         return Row("=", "[up to date]", one.shown, ref.target) if verbose else None
     if ref.status == "rejected":
-        return Row("!", "[rejected]", one.shown, ref.target, ref.reason)
+        return Row("!", "[rejected]", one.shown, ref.target, printable(ref.reason))
     if ref.status == "deleted":
         return Row("-", "[deleted]", "", ref.target)
     if ref.status == "new" or ref.old is None:

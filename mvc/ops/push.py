@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mvc.errors import NotFound
+from mvc.errors import NotFound, Refused
 from mvc.lazy import load
 from mvc.metadata.model import NOTES
 from mvc.objects.refnames import ALIASES, REVIEWS, short
@@ -30,6 +30,7 @@ _ALONG = "mvc.ops.push_names:along"
 _SEND_NOTES = "mvc.ops.carry_notes:send_notes"
 """Loaded where there are annotations that the remote lacks."""
 
+_RESULT, _TOGETHER = "mvc.sync.push:PushResult", "mvc.sync.push:together"
 _ENGINE = "mvc.sync.push:push"
 """Loaded when there is something to push: it takes numpy."""
 
@@ -84,9 +85,13 @@ def push(
         there = _refs_there(remote)
         planned = plan(repo, name, expand_tags(specs), options, there)
         more: Along | None = None
+        later: list[Planned] = []
         if goes_along(repo, specs, options):
             more = load(_ALONG)(repo, config.name, planned, there)
-            planned += more.planned
+            # An alias that a server refuses must not hold up what it would be approved by.
+            at_once = options.atomic or options.dry_run
+            later = [] if at_once else [one for one in more.planned if one.update.target.startswith(ALIASES)]
+            planned += [one for one in more.planned if one not in later]
         for one in planned:
             if one.update.source is None and one.update.target not in there:
                 raise NotFound(f"unable to delete '{short(one.update.target)}': remote ref does not exist")
@@ -111,10 +116,29 @@ def push(
         notes = False
         if not options.dry_run and repo.refs.read(NOTES) != there.get(NOTES) and _goes(refs):
             notes = load(_SEND_NOTES)(remote, there, caller, jobs=options.jobs)
+        for one in later:
+            done = _push_alias(remote, one, options, caller)
+            result = done if result is None else load(_TOGETHER)(result, done)
+            planned.append(one)
+            refs += done.refs
     rows = tuple(PushRow(one.source, ref, one.shown) for one, ref in zip(planned, refs, strict=True))
     wanted = options.set_upstream or (not specs and sets_up(repo) and _lacks_upstream(repo, head.branch))
     followed = _follow(repo, config, rows, dry_run=options.dry_run) if wanted else ()
     return Pushed(url, rows, result, followed, head.branch, more.stay if more is not None else (), notes=notes)
+
+
+def _push_alias(remote: Remote, one: Planned, options: PushOptions, caller: Caller) -> PushResult:
+    """Push one alias, last of all. One that the remote refuses, as it is protected there, is rejected."""
+    try:
+        done: PushResult = load(_ENGINE)(
+            remote, [one.update], who=caller.who, jobs=options.jobs, progress=caller.progress
+        )
+    except Refused as error:
+        reason = error.message.partition(" does not take this: ")[2] or error.message
+        old = remote.state().refs.get(one.update.target)
+        rejected = PushedRef(one.update.target, old, one.update.source, "rejected", reason)
+        done = load(_RESULT)((rejected,))
+    return done
 
 
 def goes_along(repo: Repository, specs: Sequence[str], options: PushOptions) -> bool:

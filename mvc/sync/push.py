@@ -68,6 +68,19 @@ class PushResult:
         return any(ref.status == "rejected" for ref in self.refs)
 
 
+def together(one: PushResult, other: PushResult) -> PushResult:
+    """What two pushes did, the second after the first."""
+    return PushResult(
+        one.refs + other.refs,
+        one.objects + other.objects,
+        one.chunks + other.chunks,
+        one.bytes_sent + other.bytes_sent,
+        one.bytes_of_model + other.bytes_of_model,
+        one.files + other.files,
+        max(one.seq, other.seq),
+    )
+
+
 def push(
     remote: Remote,
     updates: Sequence[RefUpdate],

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from mvc.errors import IntegrityError, MvcError, NetworkError, NotFound
+from mvc.errors import IntegrityError, MissingObject, MvcError, NetworkError, NotFound
 from mvc.objects.manifest import is_manifest, parse
 from mvc.objects.model import is_file
 from mvc.objects.packindex import dump_index
@@ -27,6 +27,7 @@ from mvc.sync.remotelog import RemoteLog
 from mvc.sync.remotes import Remote
 from mvc.sync.remotesweep import listed_keys
 from mvc.sync.state import GitPack, State
+from mvc.sync.stepped import STEPPED, stepped
 
 _NAMED = 5
 
@@ -220,10 +221,20 @@ class _Fsck:
             # Only now it matters which ref needs what: each history is followed by itself.
             for ref, tip in sorted(found.state.refs.items()):
                 self._walk(ref, [tip], sound, bad, source)
+        self._names(found)
         for what, message, name in self._pending:
             found.tell(what, message, list(dict.fromkeys(self._touched.get(name, ()))))
         for name in sorted(found.lacking - bad):
             found.tell(f"chunk {name.hex()}", "is missing", list(dict.fromkeys(self._touched[name])))
+
+    def _names(self, found: RemoteFsck) -> None:
+        """That aliases and reviews keep their rules. (Of one of which an object lacks it was told already.)"""
+        for ref, tip in sorted(found.state.refs.items()):
+            if ref.startswith(STEPPED):
+                with contextlib.suppress(MissingObject):
+                    status, reason = stepped(self._git.objects, ref, None, tip)
+                    if status == "rejected":
+                        found.tell(ref, reason)
 
     def _walk(self, ref: str, tips: list[str], sound: dict[bytes, int], bad: set[bytes], source: RemoteChunks) -> None:
         """Follow refs: one by its name, or (with "") all at once."""

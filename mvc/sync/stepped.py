@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mvc.errors import IntegrityError
+from mvc.errors import IntegrityError, MissingObject
 from mvc.objects.aliases import check_chain, contains, history
 from mvc.objects.reader import ObjectReader
 from mvc.objects.refnames import ALIASES, REVIEWS
@@ -39,6 +39,8 @@ def stepped(objects: ObjectReader, ref: str, old: str | None, new: str) -> tuple
             check_review(objects, ref, new)
             return ("new", "") if old is None else ("rejected", "a review is never changed")
         return _alias(objects, ref.removeprefix(ALIASES), old, new)
+    except MissingObject:
+        raise
     except IntegrityError as error:
         return "rejected", error.message
 

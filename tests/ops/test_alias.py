@@ -189,6 +189,7 @@ def test_a_remote_whose_chain_lies_is_not_believed(versions: World, tmp_path: Pa
     repo.refs.update([RefChange("refs/aliases/production", tip, lie)], message="m", author=WHO)
     assert "refs/aliases/production" in world.mvc("fsck", code=6).out
     world.mvc("push", "origin", "refs/aliases/production")
+    assert "refs/aliases/production" in world.mvc("remote", "fsck", "origin", code=6).out
     ran = two.run("fetch")
     assert "[rejected]" in ran.err and "the target that it claims is not its last parent" in ran.err
     assert at(two, "production") == v1
