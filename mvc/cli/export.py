@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mvc.cli.command import json_flag, noun, quiet_flag
+from mvc.cli.outside import at
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
 from mvc.cli.text import printable, printable_path
@@ -61,7 +62,7 @@ def hf_cache(session: Session, dest: Path, revisions: tuple[str, ...], name: str
 
     DEST is the cache's folder (as HF_HUB_CACHE). REV are branches, tags or commits, HEAD if none is named.
     """
-    done = export_hub_cache(session.repo(), session.cwd / dest, name, revisions, caller=session.caller(commits=False))
+    done = export_hub_cache(session.repo(), at(session, dest), name, revisions, caller=session.caller(commits=False))
     if as_json:
         document = {"folder": str(done.folder), "refs": dict(done.snapshots), "contents": done.contents}
         session.emit_json("export", {**document, "bytes": done.size})
@@ -87,7 +88,7 @@ def safetensors(
     """
     done = export_safetensors(
         session.repo(),
-        session.cwd / dest,
+        at(session, dest),
         revision,
         paths,
         drop_shared=drop_shared,
@@ -107,7 +108,7 @@ def safetensors(
 
 
 def _git(session: Session, kind: str, dest: Path, revisions: tuple[str, ...], as_json: bool, then: str) -> None:
-    done = export_git(session.repo(), kind, session.cwd / dest, revisions, caller=session.caller(commits=False))
+    done = export_git(session.repo(), kind, at(session, dest), revisions, caller=session.caller(commits=False))
     if as_json:
         refs = [{"ref": ref, "old": old, "new": new} for ref, old, new in done.refs]
         document = {"commits": dict(done.commits), "new": done.new, "contents": done.contents, "bytes": done.size}

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from mvc.cli.command import dry_run_flag, json_flag, noun, quiet_flag
+from mvc.cli.outside import at
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes, stored_line
 from mvc.cli.text import printable, printable_path
@@ -77,7 +78,7 @@ def dvc(
     """
     only = _models_only(session, files)
     opened = load(SOURCES["dvc"])(
-        session.cwd / source,
+        at(session, source),
         session.environment,
         remote=remote,
         models_only=only,
@@ -94,7 +95,7 @@ def dvc(
 def git_lfs(session: Session, source: Path, files: str | None, remote_branches: bool, **common: Any) -> None:
     """A Git repository with Git LFS: pointers become files."""
     only = _models_only(session, files)
-    opened = load(SOURCES["git-lfs"])(session.cwd / source, models_only=only, remotes=remote_branches)
+    opened = load(SOURCES["git-lfs"])(at(session, source), models_only=only, remotes=remote_branches)
     _run(session, opened, variant="models" if only else "", **common)
 
 
@@ -111,8 +112,8 @@ def mlflow(session: Session, source: Path, artifacts: Path | None, branches: boo
     SOURCE is a folder mlruns or a SQLite database; MLflow itself is not needed. A registered model's versions become
     tags, its aliases and stages aliases.
     """
-    where = session.cwd / artifacts if artifacts is not None else None
-    opened = load(SOURCES["mlflow"])(session.cwd / source, artifacts=where, branches=branches)
+    where = at(session, artifacts) if artifacts is not None else None
+    opened = load(SOURCES["mlflow"])(at(session, source), artifacts=where, branches=branches)
     _run(session, opened, variant="branches" if branches else "", **common)
 
 
@@ -127,7 +128,7 @@ def hf_cache(session: Session, source: Path | None, names: tuple[str, ...], **co
 
     SOURCE is the cache's folder, or that of one repository in it. [HF_HUB_CACHE, else ~/.cache/huggingface/hub]
     """
-    where = session.cwd / source if source is not None else _hub_cache(session)
+    where = at(session, source) if source is not None else _hub_cache(session)
     _run(session, load(SOURCES["hf-cache"])(where, session.caller().who, names=names), variant="", **common)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -18,6 +20,11 @@ def outside(session: Session) -> Outside:
     """The environment, for credentials, and the current folder; how fast, and how much at once."""
     rates = parse_rates(session.limit_rate) if session.limit_rate is not None else UNLIMITED
     return Outside(session.environment, session.cwd, rates, session.jobs)
+
+
+def at(session: Session, path: Path) -> Path:
+    """A path of the command line, absolute, without dots."""
+    return Path(os.path.normpath(session.cwd / path))
 
 
 def transfer_flags(function: F) -> F:
