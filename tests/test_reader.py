@@ -121,6 +121,23 @@ def test_restores_after_git_packed_everything(made: tuple[Path, list[Files]], tm
     check(tmp_path / "out", said[0])
 
 
+def test_restores_what_came_and_was_not_decoded_yet(made: tuple[Path, list[Files]], tmp_path: Path) -> None:
+    """A clone whose chunks still lie apart (received.md)."""
+    top, said = made
+
+    def run(*arguments: str) -> None:
+        home = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(READER.parents[2])}
+        subprocess.run([sys.executable, "-m", "mvc", *arguments], cwd=top, env=home, check=True, capture_output=True)
+
+    run("config", "--global", "core.decodeBelow", "0")
+    run("push", str(tmp_path / "hub"), "main")
+    run("clone", "--no-checkout", "--all-data", str(tmp_path / "hub"), str(tmp_path / "clone"))
+    assert list((tmp_path / "clone").glob(".mvc/received/packs/*/*.pack"))
+    done = read(tmp_path / "clone", "main", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    check(tmp_path / "out", said[2])
+
+
 def test_a_flipped_bit_is_refused(made: tuple[Path, list[Files]], tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(made[0] / ".mvc", copy)

@@ -160,10 +160,11 @@ def files(objects: Objects, tree: str, prefix: str = "") -> Iterator[tuple[str, 
 class Chunks:
     """The chunks of a repository by name (32 bytes): pack.md. Every pack is gone through from front to back."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, git: Path) -> None:
         self.where: dict[bytes, tuple[memoryview, int]] = {}
         self.plain = True
-        for path in sorted(folder.glob("packs/*/*.pack")):
+        # The repository's own come last, and hold where both have a chunk: received.md.
+        for path in (*git.glob("received/packs/*/*.pack"), *git.glob("chunks/packs/*/*.pack")):
             pack = mapped(path)
             magic, version, cipher, naming, _ = struct.unpack_from("<8sHBBI", pack)
             demand((magic, version, cipher) == (b"mvcpack\0", 1, 0), f"{path.name} is of an unknown version")
@@ -275,7 +276,7 @@ def content(blob: bytes, chunks: Chunks) -> Iterator[bytes]:
 
 def main(repository: str, revision: str, folder: str) -> None:
     git = Path(repository) / ".mvc" if (Path(repository) / ".mvc").is_dir() else Path(repository)
-    objects, chunks = Objects(git / "objects"), Chunks(git / "chunks")
+    objects, chunks = Objects(git / "objects"), Chunks(git)
     demand(not os.path.exists(folder) or not os.listdir(folder), f"{folder} is not empty")
     links: list[tuple[Path, bytes]] = []
     for path, mode, name in files(objects, header(objects, resolve(git, objects, revision), "tree")):
