@@ -30,7 +30,7 @@ from mvc.formats.cover import check_tensors
 from mvc.formats.limits import Budget
 from mvc.objects import chunklist, configtext, encoding, manifest, packentry, paths
 from mvc.objects.delta import apply_delta, result_size
-from tests.fuzz import query, records, stored, texts, wire
+from tests.fuzz import gate, query, records, stored, texts, wire
 
 
 def _reader(data: bytes) -> ReadAt:
@@ -199,6 +199,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "patterns": texts.patterns,
     "revision": texts.revision,
     "query": query.query,
+    "gate": gate.gate,
+    "step": gate.step,
     "entry": wire.entry,
     "located": wire.located,
     "gitpack": wire.git_pack,
