@@ -10,17 +10,19 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from mvc.backends.base import Backend
+from mvc.backends.base import Backend, Streamed
 from mvc.backends.probe import probe, require
-from mvc.errors import NotFound, Unsupported, UsageError
+from mvc.errors import IntegrityError, NotFound, Unsupported, UsageError
+from mvc.fsio import Buffer
 
 At = Callable[[str], str]
+_BLOCK = 50_000
 NO_KEYS = [
     "",
     "/",
@@ -46,6 +48,26 @@ NO_KEYS = [
 def pattern(size: int) -> bytes:
     """Bytes that differ at every place of note: a range that is off by one is seen."""
     return bytes(range(251)) * (size // 251) + bytes(range(size % 251))
+
+
+class Stream(Streamed):
+    """Gives its bytes by blocks, each in the same memory; and fails behind `breaks`."""
+
+    def __init__(self, data: bytes, breaks: int | None = None) -> None:
+        self.data, self._breaks = data, breaks
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def blocks(self) -> Iterator[Buffer]:
+        memory = bytearray(_BLOCK)
+        for start in range(0, len(self.data), _BLOCK):
+            block = self.data[start : start + _BLOCK]
+            if self._breaks is not None and start + len(block) > self._breaks:
+                raise IntegrityError("broken here")
+            memory[: len(block)] = block
+            yield memoryview(memory)[: len(block)]
 
 
 class Contract:
@@ -82,6 +104,26 @@ class Contract:
         (tmp_path / "empty").touch()
         backend.put(at("empty"), tmp_path / "empty")
         assert backend.get(at("empty")) == b"" and backend.size(at("empty")) == 0
+
+    @pytest.mark.parametrize("size", [0, 1, 70_001, None])
+    def test_streams_use_their_memory_again(self, backend: Backend, at: At, size: int | None) -> None:
+        stream = Stream(pattern(2 * backend.capabilities.part + 1 if size is None else size))
+        told: list[int] = []
+        backend.put(at("stream"), stream, progress=told.append)
+        assert sum(told) == stream.size == backend.size(at("stream"))
+        assert backend.get(at("stream")) == stream.data
+
+    @pytest.mark.parametrize("parts", [0.1, 2.5])
+    def test_a_stream_that_fails_leaves_nothing(self, backend: Backend, at: At, parts: float) -> None:
+        if not backend.capabilities.atomic_put:
+            pytest.skip("it cannot take back what it has written")
+        size = int(parts * backend.capabilities.part)
+        for before in (None, b"before"):
+            if before is not None:
+                backend.put(at("broken"), before)
+            with pytest.raises(IntegrityError, match="broken here"):
+                backend.put(at("broken"), Stream(pattern(size), size - 1))
+            assert backend.size(at("broken")) == (None if before is None else len(before))
 
     def test_large_bytes(self, backend: Backend, at: At) -> None:
         data = pattern(backend.capabilities.part + 1)

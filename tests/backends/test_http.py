@@ -96,6 +96,9 @@ class Open(http.server.BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         data = self.body()
+        if len(data) != int(self.headers.get("Content-Length", 0)):
+            self.close_connection = True  # the client broke off
+            return
         if self.headers.get("If-None-Match") == "*":
             self.answer(201 if self.store.put_if_absent(self.key(), data) else 412)
         else:
