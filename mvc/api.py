@@ -32,6 +32,7 @@ from mvc.objects.walk import Selection, walk
 from mvc.ops import alias as alias_ops
 from mvc.ops.add import AddResult, add
 from mvc.ops.alias import Span
+from mvc.ops.annotate import Said, annotate
 from mvc.ops.caller import Caller
 from mvc.ops.commit import CommitOptions, commit
 from mvc.ops.commit_files import CommitFilesOptions, commit_files
@@ -39,6 +40,7 @@ from mvc.ops.connect import Outside, supply
 from mvc.ops.gate import GateResult, gate
 from mvc.ops.gather import from_values
 from mvc.ops.known import Known
+from mvc.ops.lineage import DEPTH, Node, lineage, made_from
 from mvc.ops.model_file import Buffer, ModelFile, read_file, segment_of
 from mvc.ops.status import StatusResult, status
 from mvc.ops.switch import find_destination, switch
@@ -285,6 +287,29 @@ class Repo:
             options,
             caller=self._caller(author),
         ).id
+
+    def annotate(
+        self,
+        revision: str = "HEAD",
+        *,
+        params: Nested | None = None,
+        metrics: Nested | None = None,
+        tags: Mapping[str, str] | None = None,
+        remove: Sequence[str] = (),
+        note: str | None = None,
+        author: Signature | None = None,
+    ) -> str:
+        """Add what became known of a commit, or an annotated tag, only later; returns the annotation's id.
+
+        `show`, `log` and `search` count it in. `remove`: names that hold no longer, as "metrics.acc". Several processes
+        may annotate at once; none is lost.
+        """
+        said = Said(flatten(params or {}), flatten(metrics or {}), tags or {}, tuple(remove), note)
+        return annotate(self._repo, revision, said, caller=self._caller(author)).annotation.id
+
+    def lineage(self, revision: str = "HEAD", *, down: bool = False, depth: int = DEPTH) -> Node:
+        """What the model of "REV" or "REV:PATH" was made from, as a tree of `nodes`; with `down` what from it."""
+        return (made_from if down else lineage)(self._repo, revision, depth=depth)
 
     def checkout(self, revision: str, *, force: bool = False) -> None:
         """Go to a branch, or detach HEAD at a revision. Raises WouldOverwrite where uncommitted work is in the way."""
