@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -27,14 +27,15 @@ class PushedRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """What one Git ref needs. `branch`: the branch that it goes to there, None for a tag or anything else."""
+    """What one Git ref needs, or with `tip` None the commits behind all of them."""
 
     branch: str | None
+    """The branch that it goes to there; None for a tag or anything else."""
     tip: str | None
-    """The mvc commit of the last Git commit; None: that one has no lock."""
-    older: tuple[str, ...]
-    """Those of the other Git commits that are pushed, newest first."""
-    forced: bool
+    """The mvc commit of the last Git commit."""
+    older: tuple[str, ...] = ()
+    """Those of other Git commits that are pushed, newest first."""
+    forced: bool = False
     """Git's ref there does not come before this one: history is rewritten."""
 
 
@@ -51,37 +52,56 @@ def parse_refs(text: str) -> list[PushedRef]:
 
 
 def needed(top: Path, folders: Sequence[str], refs: Sequence[PushedRef], remote: str) -> Mapping[str, list[Needed]]:
-    """For each folder with a lock: what each ref needs. `remote`: Git's name of it, or a URL.
+    """For each folder with a lock: what the refs need. `remote`: Git's name of it, or a URL.
 
     Commits that Git's remote-tracking branches hold already are taken to have been looked at when they were pushed,
-    but for the last one of each ref.
+    but for the last one of each ref. However many refs there are, git is asked a few times.
     """
-    found: dict[str, list[Needed]] = {folder: [] for folder in folders}
-    for ref in refs:
-        commits = _pushed(top, ref, remote)
-        forced = bool(ref.old.strip("0")) and ask(top, "merge-base", "--is-ancestor", ref.old, ref.new) is None
-        branch = ref.remote.removeprefix(_HEADS) if ref.remote.startswith(_HEADS) else None
-        for folder in folders:
-            locks = _locks(top, commits, f"{folder}/{LOCK_FILE}" if folder else LOCK_FILE)
-            tip = locks.get(commits[0]) if commits else None
-            older = tuple(dict.fromkeys(lock for lock in locks.values() if lock != tip))
-            if tip is not None or older:
-                found[folder].append(Needed(branch, tip, older, forced))
+    known = _commits(top, [name for ref in refs for name in (ref.new, ref.old) if name.strip("0")])
+    tips = {ref: known[ref.new] for ref in refs if ref.new in known}  # a tag may be of a tree
+    commits = _pushed(top, dict.fromkeys(tips.values()), [ref.old for ref in refs if ref.old in known], remote)
+    found: dict[str, list[Needed]] = {}
+    for folder in folders:
+        locks = _locks(top, commits, f"{folder}/{LOCK_FILE}" if folder else LOCK_FILE)
+        needs = [
+            Needed(_branch(ref), locks[tip], forced=_is_forced(top, ref, known))
+            for ref, tip in tips.items()
+            if tip in locks
+        ]
+        last = {need.tip for need in needs}
+        older = tuple(dict.fromkeys(lock for lock in locks.values() if lock not in last))
+        found[folder] = [*needs, Needed(None, None, older)] if older else needs
     return found
 
 
-def _pushed(top: Path, ref: PushedRef, remote: str) -> list[str]:
-    """The Git commits that this push brings, newest first; at least the last one."""
-    last = ask(top, "rev-parse", "-q", "--verify", f"{ref.new}^{{commit}}")
-    if last is None:
-        return []  # a tag of a tree, say
-    tip = last.decode().strip()
-    known = ref.old.strip("0") and ask(top, "cat-file", "-e", ref.old) is not None
+def _branch(ref: PushedRef) -> str | None:
+    return ref.remote.removeprefix(_HEADS) if ref.remote.startswith(_HEADS) else None
+
+
+def _is_forced(top: Path, ref: PushedRef, known: Mapping[str, str]) -> bool:
+    if not ref.old.strip("0"):
+        return False
+    return ref.old not in known or ask(top, "merge-base", "--is-ancestor", ref.old, ref.new) is None
+
+
+def _commits(top: Path, names: Sequence[str]) -> dict[str, str]:
+    """Object -> the commit that it is, or is a tag of; of those that are here."""
+    unique = list(dict.fromkeys(names))
+    questions = "".join(f"{name}^{{commit}}\n" for name in unique)
+    rows = run(top, "cat-file", "--batch-check", data=questions.encode()).decode().splitlines()
+    answers = zip(unique, map(str.split, rows), strict=False)
+    return {name: words[0] for name, words in answers if len(words) == 3 and words[1] == "commit"}
+
+
+def _pushed(top: Path, tips: Iterable[str], there: Sequence[str], remote: str) -> list[str]:
+    """The Git commits that this push brings, newest first behind `tips` themselves."""
+    tips = list(tips)
     # Names with what is special in a pattern are not looked for.
-    tracked = [f"--remotes={remote}"] if remote.replace("-", "").replace("_", "").replace(".", "").isalnum() else []
-    exclude = [f"^{ref.old}"] if known else []
-    rows = run(top, "rev-list", tip, *exclude, "--not", *tracked).decode().split()
-    return list(dict.fromkeys([tip, *rows]))
+    plain = remote.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    given = "".join(f"{name}\n" for name in (*tips, *(f"^{name}" for name in there)))
+    exclude = ["--not", f"--remotes={remote}"] if plain else []
+    rows = run(top, "rev-list", "--stdin", *exclude, data=given.encode()).decode().split() if tips else []
+    return list(dict.fromkeys([*tips, *rows]))
 
 
 def _locks(top: Path, commits: Sequence[str], path: str) -> dict[str, str]:

@@ -105,6 +105,13 @@ def test_a_rebase_is_followed_at_its_end(outer: Outer) -> None:
     outer.git("rebase", "tuned")
     assert (outer.read(), outer.branch()) == ("b", "main"), "a rebase that goes forward only"
     assert outer.git("symbolic-ref", "--short", "HEAD").out == "main\n" and clean(outer)
+    # git-am's way leaves no trace by which such a one could be told: the next commit is on Git's branch again.
+    outer.models("n")
+    outer.git("checkout", "-q", "tuned")
+    outer.git("rebase", "-q", "--apply", "main")
+    assert (outer.read(), outer.branch()) == ("n", None)
+    outer.models("o")
+    assert outer.branch() == "tuned" and clean(outer)
 
 
 def test_a_rebase_that_stops_at_the_lock(outer: Outer) -> None:
