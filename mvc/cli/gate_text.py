@@ -16,6 +16,9 @@ from mvc.ops.gate import GateResult
 from mvc.ops.gate_check import Figure, Outcome, Part, Seen
 from mvc.ops.gate_facts import Dtypes
 
+MARKS = {True: "✅ pass", False: "❌ fail"}
+"""In Markdown: the words for who cannot see or tell the signs."""
+
 _WORDS = {True: "pass", False: "FAIL"}
 _BYTES = ("size", "tensors.bytes")
 _MOST_COLUMN = 60
@@ -55,7 +58,7 @@ def gate_markdown(result: GateResult) -> list[str]:
     """A table for a pull request."""
     lines = [f"**{_verdict(result)}** {escaped(summary(result))}", "", "| | gate | found |", "|---|---|---|"]
     for one in result.outcomes:
-        mark = "✅" if one.passed else "❌"
+        mark = MARKS[one.passed]
         lines.append(f"| {mark} | {code(one.text)} | {'<br>'.join(escaped(line) for line in told(one))} |")
     return lines
 

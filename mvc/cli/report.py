@@ -48,9 +48,11 @@ def command(
         (session.cwd / output).write_text(text, encoding="utf-8", errors="backslashreplace")
     if as_json:
         session.emit_json("report", report_document(found))
+    elif output is not None:
+        pass
     elif markdown:
         session.emit_text(report_markdown(found, max_length), end="")
-    elif output is None:
+    else:
         with session.pager():
             session.emit_text("\n".join(report_lines(session, found)))
     return 1 if exit_code and found.passed is False else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from mvc.cli.gate_text import summary, told, value_text
+from mvc.cli.gate_text import MARKS, summary, told, value_text
 from mvc.cli.markdown import code, escaped
 from mvc.cli.report_text import bytes_text, change_text, changes, file_rows, new_text, old_text
 from mvc.cli.sizes import counted
@@ -21,7 +21,6 @@ MARK = "<!-- mvc report -->"
 _CAPS = (1000, 300, 100, 50, 20, 8, 3, 0)
 _CELL = 300
 _LINK = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'*+,;=%-]+\Z")
-_ICONS = {True: "✅", False: "❌", None: ""}
 
 
 @dataclass(slots=True)
@@ -57,7 +56,7 @@ def _sections(found: Report) -> list[_Section]:
     made = [_Section([MARK, f"## {_title(found)}"])]
     if found.gates is not None:
         rows = [
-            _row(_ICONS[one.passed], code(_cut(one.text)), "<br>".join(escaped(_cut(line)) for line in told(one)))
+            _row(MARKS[one.passed], code(_cut(one.text)), "<br>".join(escaped(_cut(line)) for line in told(one)))
             for one in sorted(found.gates.outcomes, key=lambda one: one.passed)
         ]
         head = [f"**{escaped(summary(found.gates))}**", "", "| | gate | found |", "|---|---|---|"]

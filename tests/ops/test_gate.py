@@ -291,7 +291,7 @@ def test_a_report(models: World) -> None:
     text = world.mvc("report", "v1..v2", "--md", "--gate", "acc > 0.92", "--gate", "tensors.nan = 0").out
     for part in (
         "## ❌ Failed: `v1` → `v2`",
-        "| ❌ | `tensors.nan = 0` | 2 |",
+        "| ❌ fail | `tensors.nan = 0` | 2 |",
         "| `acc` | 0.9 | **0.95** | 🟢 +0.05 (+5.56 %) |",
         "| `ms` | 10 | **10.4** | 🔴 +0.4 (+4 %) |",
         "| `human` |  | **0.7** |  |",
