@@ -25,6 +25,8 @@ LOCK = "run.lock"
 
 MAX_STEP = 2**63 - 1
 _MOST_WHOLE = 2**64
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""Made once: `json.dumps` makes one a call."""
 _NAME = re.compile(r"\w[\w.+-]{0,99}\Z")
 _STEP = re.compile(r"0|[1-9][0-9]{0,18}\Z")
 _NUMBERS: Mapping[str, float] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -120,16 +122,16 @@ def point_line(step: int, at: float, values: Mapping[str, Any]) -> bytes:
     """A line of the log. JSON has no NaN: such numbers are strings."""
     row = {"step": step, "at": round(at, 3), "values": values}
     try:
-        text = json.dumps(row, separators=(",", ":"), allow_nan=False)
+        text = _encode(row)
     except ValueError:
         row["values"] = {name: _spelt(value) for name, value in values.items()}
-        text = json.dumps(row, separators=(",", ":"), allow_nan=False)
+        text = _encode(row)
     return text.encode() + b"\n"
 
 
 def back_line(step: int, at: float) -> bytes:
     """The line that says that training goes on behind `step`."""
-    return json.dumps({"back": step, "at": round(at, 3)}, separators=(",", ":")).encode() + b"\n"
+    return _encode({"back": step, "at": round(at, 3)}).encode() + b"\n"
 
 
 def read_log(data: bytes) -> RunLog:

@@ -29,6 +29,7 @@ from mvc.training.place import Place
 from mvc.training.restore import restore
 from mvc.training.snapshot import Given, Job, Keep, left_over, take
 from mvc.training.state import write_state
+from mvc.training.tensors import Buffers
 from mvc.training.values import Names, numbers, plain, whole_step
 from mvc.training.work import Checkpoint, Work
 
@@ -84,6 +85,7 @@ class Run:
         self._ended = beginning is None
         self._summary: dict[str, Any] = {}
         self._names = Names()
+        self._buffers = Buffers()
         self._log = RunLog()
         self._step = -1
         if beginning is not None:
@@ -175,7 +177,7 @@ class Run:
             self._step = max(self._step, at)
         self._storing.wait_for_room()
         try:
-            job = take(self._folder / SPOOL, at, files, known, keep, message)
+            job = take(self._folder / SPOOL, at, files, known, keep, message, self._buffers)
         except FileNotFoundError as error:
             raise NotFound(f"'{error.filename}' went away while it was put aside") from error
         except OSError as error:

@@ -23,9 +23,12 @@ from mvc import fsio
 from mvc.errors import FileChanged, NotFound, UsageError
 from mvc.objects.paths import check_path
 from mvc.store.holder import this_process
-from mvc.training.tensors import HostTensors, copy_to_host, frozen, is_state_dict
+from mvc.training.tensors import Buffers, HostTensors, copy_to_host, frozen, is_state_dict
 
 _KEPT = frozenset((".mvc", ".git"))
+
+if sys.platform == "linux":
+    import fcntl
 
 Keep = Literal["copy", "link", "move"]
 """How a file is put aside: copied (shared by the file system where it can), linked, or taken."""
@@ -95,13 +98,21 @@ class Job:
         remove(self.folder)
 
 
-def take(spool: Path, step: int, given: Given, metrics: Mapping[str, Any], keep: Keep, message: str | None) -> Job:
+def take(
+    spool: Path,
+    step: int,
+    given: Given,
+    metrics: Mapping[str, Any],
+    keep: Keep,
+    message: str | None,
+    buffers: Buffers | None = None,
+) -> Job:
     """Put the files of a checkpoint aside.
 
     Raises NotFound, UsageError, UnsafePath before anything is written; OSError where the disk does not take it: then
     nothing is left of it.
     """
-    wanted = dict(_wanted(given))
+    wanted = dict(_wanted(given, buffers or Buffers()))
     if not wanted:
         raise UsageError("a checkpoint without files", hint="name files, a folder, or tree paths with state dicts")
     for path in wanted:
@@ -173,19 +184,19 @@ def _is_whole(text: str) -> bool:
 # What was handed over -----------------------------------------------------------------------
 
 
-def _wanted(given: Given) -> Iterator[tuple[str, Path | Write]]:
+def _wanted(given: Given, buffers: Buffers) -> Iterator[tuple[str, Path | Write]]:
     if isinstance(given, Mapping):
         for path, source in given.items():
-            yield from _under(str(path).rstrip("/"), source)
+            yield from _under(str(path).rstrip("/"), source, buffers)
     elif isinstance(given, (list, tuple)):
         for each in given:
-            yield from _under(_path(each).name, each)
+            yield from _under(_path(each).name, each, buffers)
     else:
         top = _path(given)
-        yield from _files_in(top, "") if top.is_dir() else _under(top.name, top)
+        yield from _files_in(top, "") if top.is_dir() else _under(top.name, top, buffers)
 
 
-def _under(path: str, source: Any) -> Iterator[tuple[str, Path | Write]]:
+def _under(path: str, source: Any, buffers: Buffers) -> Iterator[tuple[str, Path | Write]]:
     if isinstance(source, (str, os.PathLike)):
         place = _path(source)
         if place.is_dir():
@@ -197,7 +208,7 @@ def _under(path: str, source: Any) -> Iterator[tuple[str, Path | Write]]:
     elif isinstance(source, (bytes, bytearray, memoryview)):
         yield path, _bytes_writer(bytes(source))
     else:
-        yield path, _object(path, source)
+        yield path, _object(path, source, buffers)
 
 
 def _path(given: Any) -> Path:
@@ -217,11 +228,11 @@ def _files_in(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
             yield prefix + inner.as_posix(), place
 
 
-def _object(path: str, value: Any) -> Write:
+def _object(path: str, value: Any, buffers: Buffers) -> Write:
     if path.endswith(".json"):
         return _bytes_writer(json.dumps(value, indent=2).encode() + b"\n")
     if path.endswith(".safetensors") and is_state_dict(value):
-        host: HostTensors = copy_to_host(path, value)
+        host: HostTensors = copy_to_host(path, value, buffers)
         return host.write
     if path.endswith(_PICKLED) and "torch" in sys.modules:
         torch: Any = sys.modules["torch"]
@@ -299,12 +310,7 @@ def _copied(old: int, new: int) -> None:
         except OSError as error:
             if offset or error.errno == errno.ENOSPC:
                 raise
-    while data := os.pread(old, 1 << 22, offset):
+    while data := os.read(old, 1 << 22):
         view = memoryview(data)
         while view:
             view = view[os.write(new, view) :]
-        offset += len(data)
-
-
-if sys.platform == "linux":
-    import fcntl

@@ -7,8 +7,10 @@ is, a header in JSON, the tensors' bytes. Written here, so that it needs neither
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,14 +46,10 @@ class HostTensors:
     """Copies of the tensors of a state dict."""
 
     tensors: Mapping[str, HostTensor]
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file, but for its header."""
-        return sum(one.data.nbytes for one in self.tensors.values())
+    buffers: Buffers
 
     def write(self, path: Path) -> None:
-        """Write them as a safetensors file."""
+        """Write them as a safetensors file. Then their memory is free for others."""
         header: dict[str, Any] = {}
         offset = 0
         # As safetensors itself orders them: the widest elements first, so that all are aligned.
@@ -70,6 +68,7 @@ class HostTensors:
             _write_all(file, len(text).to_bytes(8, "little") + text)
             for name in order:
                 _write_all(file, self.tensors[name].data.data)
+        self.buffers.give(one.data for one in self.tensors.values())
 
 
 def is_state_dict(value: Any) -> bool:
@@ -81,24 +80,53 @@ def is_state_dict(value: Any) -> bool:
     )
 
 
-def copy_to_host(path: str, values: Mapping[str, Any]) -> HostTensors:
+class Buffers:
+    """Memory for copies, used again: what the system has to find and clear for each anew takes longer than to copy.
+
+    Thread-safe. Keeps as much as the largest checkpoint took.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free: dict[int, list[np.ndarray[Any, Any]]] = {}
+
+    def take(self, size: int) -> np.ndarray[Any, Any]:
+        """So many bytes, of any content."""
+        with self._lock:
+            free = self._free.get(size)
+            if free:
+                return free.pop()
+        return np.empty(size, np.uint8)
+
+    def give(self, buffers: Iterable[np.ndarray[Any, Any]]) -> None:
+        """They are free again; what was free before and not used since is let go."""
+        free: dict[int, list[np.ndarray[Any, Any]]] = {}
+        for one in buffers:
+            free.setdefault(one.nbytes, []).append(one)
+        with self._lock:
+            self._free = free
+
+
+def copy_to_host(path: str, values: Mapping[str, Any], buffers: Buffers) -> HostTensors:
     """Copy the tensors: from then on training may change them. Raises UsageError for a dtype that no file can hold."""
-    return HostTensors({name: _copied(path, name, value) for name, value in values.items()})
+    return HostTensors({name: _copied(path, name, value, buffers) for name, value in values.items()}, buffers)
 
 
-def _copied(path: str, name: str, value: Any) -> HostTensor:
+def _copied(path: str, name: str, value: Any, buffers: Buffers) -> HostTensor:
     dtype = _dtype(value)
     if not dtype:
         raise UsageError(f"{path}: '{name}' is {value.dtype}, which safetensors files cannot hold")
     shape = tuple(int(length) for length in value.shape)
-    array = np.array(value, order="C", copy=True) if isinstance(value, np.ndarray) else _of_torch(value)
-    return HostTensor(dtype, shape, array.reshape(-1).view(np.uint8))
-
-
-def _of_torch(value: Any) -> np.ndarray[Any, Any]:
-    torch: Any = sys.modules["torch"]  # whoever has a tensor has loaded it
-    host = host_copy(value).contiguous().reshape(-1)
-    return np.asarray(host.view(torch.uint8).numpy())
+    out = buffers.take(math.prod(shape) * value.dtype.itemsize)
+    if isinstance(value, np.ndarray):
+        np.copyto(out.view(value.dtype).reshape(shape), value)
+    elif out.nbytes:
+        torch: Any = sys.modules["torch"]  # whoever has a tensor has loaded it
+        value = value.detach()
+        if hasattr(value, "full_tensor"):
+            value = value.full_tensor()
+        torch.from_numpy(out).view(value.dtype).reshape(shape).copy_(value)
+    return HostTensor(dtype, shape, out)
 
 
 def host_copy(value: Any) -> Any:

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+import torch._dynamo  # what is loaded here is not loaded by each rank
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.device_mesh import init_device_mesh
