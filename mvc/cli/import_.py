@@ -60,7 +60,11 @@ def command(session: Session) -> None:
 @command.verb
 @click.argument("source", default=".", type=click.Path(path_type=Path))
 @_git
-@click.option("--remote", metavar="NAME|URL", help="DVC's remote, for what its cache lacks; '' for none. [its default]")
+@click.option(
+    "--remote",
+    metavar="NAME|URL",
+    help="DVC's remote, for what its cache lacks; '' for none. [the default, if a folder]",
+)
 @click.option("--experiments", is_flag=True, help="Also those of 'dvc exp', as branches exp/NAME.")
 @_common
 def dvc(

@@ -91,7 +91,7 @@ def _rule(line: str) -> list[tuple[Rule, bool | None]]:
     if not said:
         return []
     pattern = re.sub(r"\\(.)", r"\1", match[1][1:-1]) if match[1].startswith('"') else match[1]
-    pattern = pattern.replace("[[:space:]]", " ")
+    pattern = pattern.replace("[[:space:]]", "\\ ")
     wanted = said[-1][0] == "lfs" if said[-1][0] else None
     return [(rule, wanted) for rule in parse_rules(pattern)]
 

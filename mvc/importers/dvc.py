@@ -95,6 +95,11 @@ class DvcSource:
         return BlobFile(self._git.objects.blob(digest)) if algorithm == "git" else self._store.open(entry.key)
 
     def warnings(self) -> Sequence[str]:
+        if self._store.unasked:
+            name = self._store.unasked
+            self._git.warn(
+                f"DVC's remote '{name}' is elsewhere, and was not asked for what is missing: --remote {name}"
+            )
         return self._git.warnings()
 
     def close(self) -> None:

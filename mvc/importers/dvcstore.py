@@ -32,7 +32,8 @@ _OPTIONS = {"endpointurl": "endpoint", "region": "region", "oss_endpoint": "endp
 class DvcStore:
     """The contents that the project with the folder `.dvc` at `folder` can get at.
 
-    `remote`: the name of one of its remotes, or a URL or path; "" for none, None for its default if it has one.
+    `remote`: the name of one of its remotes, or a URL or path; "" for none. None: its default, if that is a folder of
+    this machine, for a project that somebody handed over should not choose whom credentials are shown to.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str], remote: str | None = None) -> None:
@@ -41,6 +42,8 @@ class DvcStore:
         given = self.config.get(("cache", ""), {}).get("dir")
         self.cache = Path(os.path.normpath(folder / given)) if given else folder / "cache"
         self._sizes: dict[str, int | None] = {}
+        self.unasked = ""
+        """The remote that would have been asked, had it been named."""
 
     def size(self, key: str, *, folder: bool = False) -> int | None:
         """Bytes of a content (`folder`: of the manifest that a folder's key names); None if it is nowhere."""
@@ -70,6 +73,9 @@ class DvcStore:
         name = self._wanted
         if name is None:
             name = self.config.get(("core", ""), {}).get("remote", "")
+            if "://" in self.config.get(("remote", name), {}).get("url", ""):
+                self.unasked = name
+                return None
         if not name:
             return None
         section = self.config.get(("remote", name))

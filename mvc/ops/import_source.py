@@ -77,6 +77,9 @@ def import_source(
         plan = intake.plan(caller.progress)
         wanted = _renamed(source.refs(), options.prefix)
         ours = intake.ever()
+        if plan.missing and not options.allow_missing:
+            for text in source.warnings():
+                caller.progress.warn(text)
         _refuse_missing(plan, options)
         _refuse_diverged(repo, wanted, ours)
         if options.dry_run:

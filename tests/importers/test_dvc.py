@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
+from mvc.backends.open import open_backend
 from mvc.errors import IntegrityError, NotFound, Refused, UnsafePath, UsageError
 from mvc.importers.dvc import DvcSource
 from mvc.metadata.model import Dataset, Point
@@ -15,6 +17,7 @@ from mvc.objects.model import EXEC
 from mvc.repo.create import init
 from mvc.repo.locking import read_stage
 from mvc.repo.status import read_status
+from tests.backends import servers
 from tests.importers.importing import Target
 from tests.importers.making import DvcProject, git, md5, noise, put
 
@@ -273,5 +276,31 @@ def test_a_remote_that_there_is_no_way_to(project: DvcProject, target: Target) -
     digest = project.add("model.bin", noise(1))
     project.cache(digest, b"").unlink()
     project.commit("one")
-    with pytest.raises(UsageError, match="no way to a DVC remote of gdrive://"):
+    with pytest.raises(Refused):  # not asked, unless it is named
         target.take(source(project))
+    assert any("--remote g" in one for one in target.heard.warnings)
+    with pytest.raises(UsageError, match="no way to a DVC remote of gdrive://"):
+        target.take(source(project, remote="g"))
+
+
+@pytest.mark.skipif(servers.program("rclone") is None, reason="rclone is not installed")
+def test_a_remote_in_a_bucket(project: DvcProject, target: Target, tmp_path: Path) -> None:
+    data = noise(1, 20_000_000)
+    digest = project.add("model.bin", data)
+    place = project.cache(digest, b"")
+    place.unlink()
+    (tmp_path / "s3").mkdir()
+    with servers.rclone(tmp_path / "s3") as server:
+        bucket, _, query = server.url.partition("?")
+        endpoint = parse_qs(query)["endpoint"][0]
+        store = open_backend(server.url, environment=server.environment)
+        store.put(place.relative_to(project.path / ".dvc/cache").as_posix(), data)
+        store.close()
+        lines = f"[core]\n remote = s\n['remote \"s\"']\n url = {bucket}\n endpointurl = {endpoint}\n"
+        put(project.path / ".dvc/config", lines)
+        project.commit("one")
+        with pytest.raises(Refused):
+            target.take(source(project))
+        target.take(DvcSource(project.path, server.environment, remote="s"))
+    assert target.files("main")["model.bin"] == data
+    target.check()
