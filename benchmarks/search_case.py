@@ -126,7 +126,7 @@ def searching(bench: Bench, count: int = COMMITS, repository: Path | None = None
         _put(bench, f"query {name}", {**sorted(runs, key=lambda one: one["cpu"])[len(runs) // 2], "rows": found})
     _put(bench, "one more commit", _after_one(repo, home))
     env = {"MVC_HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[1])}
-    step = Step((sys.executable, "-m", "mvc", "search", "metrics.acc > 0.92", "--json"), folder, env)
+    step = Step((sys.executable, "-m", "mvc", "search", "metrics.acc > 0.92", "--json", "-n", "50"), folder, env)
     _put(bench, "whole command", median([run([step], bench.work / "log") for _ in range(5)]).as_json())
 
 

@@ -18,6 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from mvc.catalogue.home import home_of
+from mvc.catalogue.rows import Row
+from mvc.catalogue.search import SearchOptions, search
 from mvc.codecs.values import as_array
 from mvc.errors import NotFound, UsageError
 from mvc.formats.base import Tensor
@@ -138,7 +141,8 @@ class Repo:
         self, repository: Repository, progress: Progress = SILENT, *, environment: Mapping[str, str] | None = None
     ) -> None:
         """`environment`: where credentials for remotes are looked for, by default the process's own."""
-        outside = Outside(os.environ if environment is None else environment, Path.cwd())
+        self._environment = os.environ if environment is None else environment
+        outside = Outside(self._environment, Path.cwd())
         self._remotes = supply(repository, outside, progress)
         has_remotes = any(key.startswith("remote.") for key, _ in repository.config.items())
         if has_remotes:
@@ -325,6 +329,24 @@ class Repo:
         known = Known(self._repo)
         for found in walk(self._repo.objects, Selection(include=[start], paths=tuple(paths), max_count=max_count)):
             yield self._info(found, known)
+
+    def search(
+        self,
+        query: str = "",
+        *,
+        sort: str | Sequence[str] = (),
+        limit: int | None = None,
+        branches: Sequence[str] = (),
+    ) -> list[Row]:
+        """The commits of all branches, tags, aliases, runs and fetched remotes that fulfil a query, the newest first.
+
+        docs/commands/search.md has the language: "metrics.acc > 0.92 and tags.task = 'ner'". `sort`: fields as
+        "metrics.acc:desc". `branches`: globs; only commits that such a branch holds. Raises mvc.errors.QueryError.
+        """
+        fields = (sort,) if isinstance(sort, str) else tuple(sort)
+        options = SearchOptions(fields, limit, tuple(branches))
+        home = home_of(self._environment)
+        return list(search(self._repo, query, options, home=home, progress=self._progress).rows)
 
     def show(self, revision: str = "HEAD") -> CommitInfo:
         """One commit with its metadata."""

@@ -41,9 +41,9 @@ Tags = dict[str, list[str]]
 def gathered(objects: ObjectReader, refs: RefFiles, order: Sequence[str], tags: Tags) -> Iterator[tuple[Commit, Facts]]:
     """The commits, in this order. Raises what reading an object raises."""
     done = 0
-    processes = min((os.cpu_count() or 1) - 1, MOST_PROCESSES)
-    if len(order) >= MANY and processes > 0:
-        for row in _beside(refs.common_dir, order, tags, processes):
+    processors = os.cpu_count() or 1
+    if len(order) >= MANY and processors > 1:
+        for row in _beside(refs.common_dir, order, tags, min(processors, MOST_PROCESSES)):
             done += 1
             yield row
     if done < len(order):

@@ -7,17 +7,22 @@ metric, until there are enough.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mvc.catalogue.compile import Compiler, Parameter, Sql, Term, all_of, any_of
-from mvc.catalogue.schema import SHIFT
+from mvc.catalogue.schema import SHIFT, get
 from mvc.catalogue.syntax import And, Compare, Field, Not, Or, Query, Words
-from mvc.catalogue.values import FIRST_WORDS, NULL
+from mvc.catalogue.values import FIRST_WORDS
 
 COMMON = 30_000
 """A term that so many commits fulfil is not counted on."""
+_UNSURE = 3
+"""A walk must look so many times shorter to be tried."""
+_PATIENCE, _STEPS = 20, 100_000
+"""A walk that is tried takes at most so many times so many steps of SQLite's machine: some 30 ms."""
 _WORTH = 4
 """To find all for another term costs about as much as to ask a quarter as many commits for it one by one."""
 
@@ -41,50 +46,76 @@ class Planner:
         """The numbers of the commits, in order; those without what is sorted by come last, the newest before older."""
         parts = () if query is None else query.parts if isinstance(query, And) else (query,)
         terms = [self._term(part) for part in parts]
-        keys = [_Key(one, self._compiler) for one in order]
-        counts = [self._count(term.find) for term in terms]
-        rarest = min(range(len(terms)), key=lambda i: counts[i], default=None)
-        if rarest is not None and counts[rarest] < COMMON:
-            most = _WORTH * max(counts[rarest], 1)
-            tests = [
-                _found(term) if term.find is not None and counts[i] <= most else term.test
-                for i, term in enumerate(terms)
-                if i != rarest
-            ]
-            find = terms[rarest].find
-            assert find is not None
-            start = Sql(f"({find.text}) d CROSS JOIN entry c ON c.no = d.no", find.params)
-            return self._select(start, tests, keys, limit)
-        if limit is None:
-            tests = [_found(term) if term.find is not None else term.test for term in terms]
-            return self._select(Sql("entry c"), tests, keys, None)
-        return self._walk([term.test for term in terms], keys, limit)
+        keys = [_Key(one, self._compiler, f"s{index}") for index, one in enumerate(order)]
+        counts = [self._count(term.count or term.find) for term in terms]
+        fewest = min(counts, default=COMMON)
+        if limit is not None and (not keys or keys[0].name is not None) and self._is_short(counts, limit):
+            probes = [term.probe or term.test for term in terms]
+            found = self._walk(probes, keys, limit, _PATIENCE if fewest < COMMON else None)
+            if found is not None:
+                return found
+        if fewest < COMMON:
+            return self._from_rarest(terms, counts, keys, limit)
+        tests = [_found(term) if term.find is not None else term.test for term in terms]
+        return self._select(Sql("entry c"), tests, keys, limit)
 
-    def _walk(self, tests: list[Sql], keys: list[_Key], limit: int) -> list[int]:
+    def _is_short(self, counts: list[int], limit: int) -> bool:
+        """Whether a walk should have met enough commits before the rarest term has found all of its own."""
+        if min(counts, default=COMMON) >= COMMON:
+            return True
+        every = max(int(get(self._db, "count") or 0), 1)
+        share = math.prod(min(count / every, 1.0) for count in counts)
+        return share > 0 and _UNSURE * limit / share < min(counts)
+
+    def _from_rarest(self, terms: list[Term], counts: list[int], keys: list[_Key], limit: int | None) -> list[int]:
+        rarest = counts.index(min(counts))
+        most = _WORTH * max(counts[rarest], 1)
+        tests = [
+            _found(term) if term.find is not None and counts[i] <= most else term.test
+            for i, term in enumerate(terms)
+            if i != rarest
+        ]
+        find = terms[rarest].find
+        assert find is not None
+        return self._select(Sql(f"({find.text}) d CROSS JOIN entry c ON c.no = d.no", find.params), tests, keys, limit)
+
+    def _walk(self, tests: list[Sql], keys: list[_Key], limit: int, patience: int | None) -> list[int] | None:
+        """Commits in the wanted order, until there are enough. None where that took more than `patience` steps of
+        SQLite's: what was thought to be common is rare where the walk begins."""
+        if patience is None:
+            return self._walked(tests, keys, limit)
+        self._db.set_progress_handler(_Patience(patience), _STEPS)
+        try:
+            return self._walked(tests, keys, limit)
+        except sqlite3.OperationalError as error:
+            if "interrupted" not in str(error):
+                raise
+            return None
+        finally:
+            self._db.set_progress_handler(None, 0)
+
+    def _walked(self, tests: list[Sql], keys: list[_Key], limit: int) -> list[int]:
         if keys and keys[0].name is not None:
-            start = Sql(f"value s CROSS JOIN entry c ON c.no = s.key >> {SHIFT}")
-            first = Sql("s.name = ? AND s.num IS NOT NULL", (keys[0].name,))
-            ordered = [f"s.num {keys[0].direction}", *(key.sql for key in keys[1:]), _NEWEST]
-            params = tuple(param for key in keys[1:] for param in key.params)
-            text = (
-                f"SELECT c.no FROM {start.text} WHERE {_and([first, *tests]).text}"
-                f" ORDER BY {', '.join(ordered)} LIMIT ?"
-            )
-            found = self._run(text, (*_and([first, *tests]).params, *params, limit))
+            first = keys[0]
+            start = Sql(f"value {first.alias} CROSS JOIN entry c ON c.no = {first.alias}.key >> {SHIFT}")
+            own = Sql(f"{first.alias}.name = ? AND {first.alias}.num IS NOT NULL", (first.name,))
+            found = self._select(start, [own, *tests], keys, limit, walked=first)
             if len(found) >= limit:
                 return found
         start = Sql("entry c" if keys else "entry c INDEXED BY entry_by_time")
         return self._select(start, tests, keys, limit)
 
-    def _select(self, start: Sql, tests: list[Sql], keys: list[_Key], limit: int | None) -> list[int]:
+    def _select(
+        self, start: Sql, tests: list[Sql], keys: list[_Key], limit: int | None, walked: _Key | None = None
+    ) -> list[int]:
+        """`walked`: the key whose values `start` goes along."""
+        joins = [key.join for key in keys if key is not walked and key.join is not None]
         where = _and(tests)
-        params: list[Parameter] = [*start.params, *where.params]
-        for key in keys:
-            params += key.params
-        text = (
-            f"SELECT c.no FROM {start.text} WHERE {where.text}"
-            f" ORDER BY {', '.join([*(key.sql for key in keys), _NEWEST])}"
-        )
+        order = [f"{walked.alias}.num {walked.direction}"] if walked is not None else []
+        order += [key.sql for key in keys if key is not walked]
+        joined = " ".join([start.text, *(join.text for join in joins)])
+        text = f"SELECT c.no FROM {joined} WHERE {where.text} ORDER BY {', '.join([*order, _NEWEST])}"
+        params = [*start.params, *(param for join in joins for param in join.params), *where.params]
         if limit is not None:
             text += " LIMIT ?"
             params.append(limit)
@@ -126,28 +157,37 @@ class Planner:
 _NEWEST = "c.time DESC, c.no DESC"
 
 
-class _Key:
-    """A field as terms of ORDER BY. Numbers come before words, and NaN and what is missing last, either way."""
+class _Patience:
+    """Tells SQLite to stop when it was asked so many times."""
 
-    def __init__(self, order: Order, compiler: Compiler) -> None:
+    def __init__(self, times: int) -> None:
+        self._left = times
+
+    def __call__(self) -> int:
+        self._left -= 1
+        return int(self._left <= 0)
+
+
+class _Key:
+    """A field as a term of ORDER BY. Numbers come before words, and NaN and what is missing last, either way."""
+
+    def __init__(self, order: Order, compiler: Compiler, alias: str) -> None:
+        self.alias = alias
         self.direction = "DESC" if order.descending else "ASC"
         self.name: int | None = None
-        self.params: tuple[Parameter, ...] = ()
+        self.join: Sql | None = None
         field = order.field
         if field.section is None:
-            column = _COLUMNS[field.name]
-            self.sql = f"{column} IS NULL, {column} {self.direction}"
+            self.sql = f"{_COLUMNS[field.name]} {self.direction} NULLS LAST"
             return
         self.name = compiler.name_id(field)
         if self.name is None:
-            self.sql = "c.no IS NULL"
+            self.sql = "c.no IS NULL"  # a constant that is no column's number
             return
-        at = f"FROM value WHERE key = (c.no << {SHIFT} | ?)"
-        number = f"(SELECT num {at})"
-        word = f"(SELECT t.text {at.replace('FROM value', 'FROM value JOIN text t ON t.id = value.text')}"
-        word += f" AND value.text >= {FIRST_WORDS} AND value.text IS NOT {NULL})"
-        self.sql = f"{number} IS NULL, {number} {self.direction}, {word} IS NULL, {word} {self.direction}"
-        self.params = (self.name,) * 4
+        self.join = Sql(f"LEFT JOIN value {alias} ON {alias}.key = (c.no << {SHIFT} | ?)", (self.name,))
+        word = f"(SELECT t.text FROM text t WHERE t.id = {alias}.text AND t.id >= {FIRST_WORDS})"
+        word = f"CASE WHEN {alias}.num IS NULL THEN {word} END"
+        self.sql = f"{alias}.num {self.direction} NULLS LAST, {word} {self.direction} NULLS LAST"
 
 
 _COLUMNS = {
