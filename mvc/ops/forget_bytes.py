@@ -47,10 +47,16 @@ def weigh(repo: Repository, judged: Sequence[Judged]) -> list[Judged]:
 
 
 def weigh_there(remote: Remote, state: State, there: Readable, judged: Sequence[Judged]) -> list[Judged]:
-    """The same for a remote, at most: what other refs than the run's need there is not looked at."""
+    """The same for a remote, at most: what other refs there need is not looked at."""
     index, _ = RemoteIndex.of(remote, state)
     files = {one.commit: _files(there, one.commit) for one in judged}
     stays = {name for one in judged if one.reasons for name in _direct(files[one.commit][1])}
+    pending = list(stays)
+    index.prepare(stays)
+    while pending:
+        for place in index.copies(pending.pop())[:1]:
+            pending += [base for base in place.bases if base not in stays]
+            stays.update(place.bases)
     weighed = []
     for one in judged:
         mine = set() if one.reasons else set(_direct(files[one.commit][1])) - stays
