@@ -10,12 +10,13 @@ from mvc.cli.command import json_flag, verb
 from mvc.cli.session import Session
 from mvc.cli.tables import table
 from mvc.cli.text import printable, printable_path
-from mvc.errors import NotFound, UsageError
+from mvc.errors import NotFound, Refused, UsageError
 from mvc.lazy import load
 
 LATE = {
     "read": "mvc.hub.promotion:read_protections",
     "write": "mvc.hub.promotion:write_protections",
+    "shadow": "mvc.hub.promotion:shadow_of",
     "parse": "mvc.ops.protection:parse_protection",
     "document": "mvc.ops.protection:document",
     "storage": "mvc.hub.storage:repositories_in",
@@ -54,6 +55,8 @@ def protect(
                 if not any(fields.values()):
                     raise UsageError("what does it take?", hint="--approvals N, --gate GATE, --checker NAME")
                 known[name] = load(LATE["parse"])(name, fields, "mvc serve protect")
+                if (shadow := load(LATE["shadow"])(backend, name)) is not None:
+                    raise Refused(f"'{printable(shadow)}' there goes before the alias", hint="delete it, or rename it")
             load(LATE["write"])(backend, known)
         documents = {alias: load(LATE["document"])(one) for alias, one in sorted(known.items())}
     finally:

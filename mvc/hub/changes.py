@@ -38,8 +38,10 @@ class Changes:
 
     @property
     def touches_names(self) -> bool:
-        """Whether an alias or a review comes or moves (mvc.hub.promotion)."""
-        return any(name.startswith((ALIASES, REVIEWS)) for name in (*self.new_refs, *self.moved_refs))
+        """Whether an alias or a review comes or moves, or a branch or tag comes, which goes before an alias of its name
+        (mvc.hub.promotion)."""
+        moved = any(name.startswith((ALIASES, REVIEWS)) for name in self.moved_refs)
+        return moved or any(name.startswith((ALIASES, REVIEWS, HEADS, TAGS)) for name in self.new_refs)
 
     def least_right(self) -> Right:
         """What is needed if all refs move forward."""

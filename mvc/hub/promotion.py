@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mvc.backends.base import Backend
 from mvc.errors import IntegrityError, NotFound, Refused, UsageError
-from mvc.hub.changes import Changes
+from mvc.hub.changes import HEADS, TAGS, Changes
 from mvc.hub.messages import Identity, Right
 from mvc.hub.replies import Status
 from mvc.hub.served import Served
@@ -29,6 +29,7 @@ from mvc.ops.gate_check import Outcome
 from mvc.ops.gate_grammar import Gate
 from mvc.ops.protection import Protection, document, lacking, parse_protections, person, standing
 from mvc.settings import Settings
+from mvc.sync.remotelog import RemoteLog
 from mvc.sync.state import State
 
 PROTECTED = "server/aliases"
@@ -69,10 +70,20 @@ def check_names(objects: ObjectReader, changes: Changes, right: Right) -> dict[s
 
 
 def check_protected(
-    served: Served, objects: ObjectReader, before: State, after: State, fresh: dict[str, list[Step]], who: Identity
+    served: Served,
+    objects: ObjectReader,
+    before: State,
+    after: State,
+    changes: Changes,
+    fresh: dict[str, list[Step]],
+    who: Identity,
 ) -> None:
-    """Raises Status where a protected alias is to move, and something that it asks for lacks."""
-    protections = read_protections(served.backend) if fresh else {}
+    """Raises Status where a protected alias is to move, and something that it asks for lacks; and for a new branch or
+    tag of its name, which would stand before it."""
+    comers = {ref.partition("/")[2].partition("/")[2]: ref for ref in changes.new_refs if ref.startswith((HEADS, TAGS))}
+    protections = read_protections(served.backend) if fresh or comers else {}
+    for name in sorted(protections.keys() & comers.keys()):
+        raise Status(422, f"'{comers[name]}' would stand before the alias '{name}', which is protected here")
     for name in sorted(protections.keys() & fresh.keys()):
         move = _Move(served, objects, after, name, protections[name], who)
         move.check(before.refs.get(ALIASES + name), list(reversed(fresh[name])))
@@ -115,6 +126,15 @@ def read_protections(backend: Backend) -> dict[str, Protection]:
         raise IntegrityError(
             "what protects the aliases here cannot be read; an administrator must repair it"
         ) from error
+
+
+def shadow_of(backend: Backend, name: str) -> str | None:
+    """The branch or tag of a repository that goes before an alias of this name; None: there is none."""
+    try:
+        refs = RemoteLog(backend, None, None).latest().refs
+    except NotFound:
+        return None
+    return next((ref for ref in (TAGS + name, HEADS + name) if ref in refs), None)
 
 
 def write_protections(backend: Backend, protections: dict[str, Protection]) -> None:

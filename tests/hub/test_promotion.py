@@ -199,6 +199,8 @@ def test_the_server_runs_gates_itself(team: Team) -> None:
     ann("push", "origin", "main")
     ann("alias", "set", "production", worse)
     assert "there is no metric 'accuracy'" in ann("push", code=5).err
+    ann("annotate", worse, "--metric", "accuracy=0.99")
+    assert ann("push").code == 0, "what was said of it since counts, and goes first"
 
 
 def test_a_gate_that_ci_recorded(team: Team) -> None:
@@ -273,6 +275,17 @@ def test_chains_that_lie_are_refused(team: Team, lie: str) -> None:
     assert (found.code == 6 and "refs/aliases/production" in found.out + found.err) or lie == "cut"
     bob("fetch")
     assert bob("rev-parse", "production").out.strip() == v1
+
+
+def test_no_branch_or_tag_comes_before_a_protected_alias(team: Team) -> None:
+    ann = team["ann"]
+    team.protect("--approvals", "1")
+    for ref in ("refs/heads/production", "refs/tags/production"):
+        told = ann("push", "origin", f"v1:{ref}", code=5).err
+        assert "would stand before the alias 'production', which is protected here" in told
+    ann("push", "origin", "v1:refs/heads/staging")
+    told = ann("serve", "protect", team.place, team.name, "staging", "--approvals", "1", code=5).err
+    assert "'refs/heads/staging' there goes before the alias" in told
 
 
 def test_protection_is_listed_lifted_and_refused_where_it_makes_no_sense(team: Team) -> None:
