@@ -16,6 +16,7 @@ from mvc.lazy import load
 LATE = {
     "read": "mvc.hub.promotion:read_protections",
     "write": "mvc.hub.promotion:write_protections",
+    "stands": "mvc.hub.promotion:stands",
     "shadow": "mvc.hub.promotion:shadow_of",
     "parse": "mvc.ops.protection:parse_protection",
     "document": "mvc.ops.protection:document",
@@ -74,7 +75,11 @@ def _backend(session: Session, place: str, repository: str) -> Any:
     if load(LATE["local"])(place) and "://" not in place:
         place = str(session.cwd / place)
     storage = load(LATE["storage"])(place, environment=session.environment, memory=session.home / "serve")
-    return storage(repository).backend
+    backend = storage(repository).backend
+    if not load(LATE["stands"])(backend):
+        backend.close()
+        raise NotFound(f"there is no repository '{printable(repository)}' here", hint="its first push makes it")
+    return backend
 
 
 def _text(fields: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ from mvc.ops.gate_check import Outcome
 from mvc.ops.gate_grammar import Gate
 from mvc.ops.protection import Protection, document, lacking, parse_protections, person, standing
 from mvc.settings import Settings
+from mvc.sync import keys
 from mvc.sync.remotelog import RemoteLog
 from mvc.sync.state import State
 
@@ -126,6 +127,14 @@ def read_protections(backend: Backend) -> dict[str, Protection]:
         raise IntegrityError(
             "what protects the aliases here cannot be read; an administrator must repair it"
         ) from error
+
+
+def stands(backend: Backend) -> bool:
+    """Whether there is a repository."""
+    try:
+        return backend.size(keys.FORMAT) is not None
+    except NotFound:
+        return False
 
 
 def shadow_of(backend: Backend, name: str) -> str | None:

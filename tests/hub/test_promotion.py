@@ -120,6 +120,8 @@ def test_two_who_set_at_once_and_nothing_is_lost(team: Team) -> None:
     ]
     at = bob("rev-parse", "production").out
     assert team["ci"]("fetch").code == 0 and team["ci"]("rev-parse", "production").out == at
+    ann("get", f"{team.url}@production", "-o", "served")
+    assert (ann.top / "served/model.safetensors").read_bytes() == safetensors_bytes(layers(2))
 
 
 def test_a_protected_alias_takes_approval_by_others(team: Team) -> None:
@@ -299,6 +301,7 @@ def test_protection_is_listed_lifted_and_refused_where_it_makes_no_sense(team: T
     assert not ann("serve", "protect", team.place, team.name).out
     ann("serve", "protect", team.place, team.name, "production", "--remove", code=4)
     ann("serve", "protect", team.place, "../x", code=2)
+    ann("serve", "protect", team.place, "team/other", "production", "--approvals", "1", code=4)
 
 
 def test_what_protects_and_cannot_be_read_lets_nothing_move(team: Team) -> None:
