@@ -142,6 +142,8 @@ class _Run:
         self._contents, self._batch, self._progress = contents, batch, progress
         self._recent: dict[str, dict[str, TreeItem]] = {}
         self._large: dict[str, bool] = {}
+        self._done: set[str] = set()
+        """Small files that are there."""
         self._saved_at = time.monotonic()
         self.written = self.size = 0
 
@@ -208,8 +210,10 @@ class _Run:
     def _blob(self, content: bytes | str) -> str:
         if isinstance(content, bytes):
             return self._batch.blob(content)
-        if not self._project.objects.contains(content) and self._batch.written(bytes.fromhex(content)) is None:
-            self._batch.blob(self._repo.objects.blob(content))
+        if content not in self._done:
+            self._done.add(content)
+            if not self._project.objects.contains(content):
+                self._batch.blob(self._repo.objects.blob(content))
         return content
 
     def file(self, path: str, item: TreeItem) -> Written:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from mvc.errors import IntegrityError, MvcError, NotFound, ParseError
@@ -75,13 +75,7 @@ class DvcSource:
         return self._snapshot(commit_id)
 
     def refs(self) -> Sequence[SourceRef]:
-        found = self._git.refs()
-        if self._experiments:
-            for name, value in self._git.others(_EXPERIMENTS).items():
-                parts = name.removeprefix(_EXPERIMENTS).split("/", 2)
-                if len(parts) == 3 and not name.startswith(_NO_EXPERIMENTS):  # AB/REST-OF-BASE/NAME
-                    found.append(SourceRef(f"refs/heads/exp/{parts[2]}", value))
-        return found
+        return self._refs
 
     def head(self) -> str | None:
         return self._git.head()
@@ -105,6 +99,16 @@ class DvcSource:
     def close(self) -> None:
         self._store.close()
         self._git.close()
+
+    @cached_property
+    def _refs(self) -> Sequence[SourceRef]:
+        found = list(self._git.refs)
+        if self._experiments:
+            for name, value in self._git.others(_EXPERIMENTS).items():
+                parts = name.removeprefix(_EXPERIMENTS).split("/", 2)
+                if len(parts) == 3 and not name.startswith(_NO_EXPERIMENTS):  # AB/REST-OF-BASE/NAME
+                    found.append(SourceRef(f"refs/heads/exp/{parts[2]}", value))
+        return found
 
     def _make_snapshot(self, commit_id: str) -> Snapshot:
         tree = self._git.files(commit_id)

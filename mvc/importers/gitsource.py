@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from mvc.errors import MvcError, NotFound, UnsupportedFormat
@@ -82,8 +82,9 @@ class GitSource:
         except MvcError:
             return None
 
-    def refs(self) -> list[SourceRef]:
-        """Branches and tags, but for tags of what is no commit."""
+    @cached_property
+    def refs(self) -> Sequence[SourceRef]:
+        """Branches and tags, but for tags of what is no commit; as they were at first, though others commit on."""
         found = [SourceRef(name, value) for name, value in self._refs.list(_HEADS).items()]
         if self._remotes:
             own = {ref.ref for ref in found}

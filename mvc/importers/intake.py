@@ -91,11 +91,12 @@ class Intake:
         new = [one for one in self._source.ids() if one not in self.record.commits]
         sizes: dict[str, int] = {}
         missing: dict[str, set[str]] = {}
+        checked: set[str] = set()
         progress.begin("looking", len(new), "commits")
         try:
             for commit_id in new:
                 files = self._source.snapshot(commit_id).files
-                check_paths(files, commit_id)
+                check_paths(files, commit_id, checked)
                 for path, entry in files.items():
                     if entry.key in sizes or entry.key in self.record.contents:
                         continue
@@ -185,15 +186,19 @@ class Intake:
             return ()
 
 
-def check_paths(files: Collection[str], version: str) -> None:
-    """Raise UnsafePath for a path that must not be in a tree, or that is a file and a folder."""
+def check_paths(files: Collection[str], version: str, checked: set[str]) -> None:
+    """Raise UnsafePath for a path that must not be in a tree, or that is a file and a folder. `checked`: those that
+    are known to be safe; it grows."""
     for path in files:
-        try:
-            check_path(path)
-        except UnsafePath as error:
-            raise UnsafePath(f"version {version[:40]}: {error.message}") from error
-        if any(parent in files for parent in parents(path)):
-            raise UnsafePath(f"version {version[:40]}: {path!r} lies in what is a file there")
+        if path not in checked:
+            try:
+                check_path(path)
+            except UnsafePath as error:
+                raise UnsafePath(f"version {version[:40]}: {error.message}") from error
+            checked.add(path)
+    for folder in {path.rpartition("/")[0] for path in files}:
+        if folder in files or any(parent in files for parent in parents(folder)):
+            raise UnsafePath(f"version {version[:40]}: {folder!r} is a file, or lies in one, and holds files")
 
 
 def _tips(repo: Repository) -> list[str]:

@@ -55,7 +55,7 @@ class LfsSource:
         return self._snapshot(commit_id)
 
     def refs(self) -> Sequence[SourceRef]:
-        return self._git.refs()
+        return self._git.refs
 
     def head(self) -> str | None:
         return self._git.head()

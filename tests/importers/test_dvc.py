@@ -304,3 +304,38 @@ def test_a_remote_in_a_bucket(project: DvcProject, target: Target, tmp_path: Pat
         target.take(DvcSource(project.path, server.environment, remote="s"))
     assert target.files("main")["model.bin"] == data
     target.check()
+
+
+def test_experiments(project: DvcProject, target: Target) -> None:
+    project.add("model.bin", noise(1))
+    base = project.commit("one")
+    git(project.path, "switch", "-qc", "tmp")
+    project.add("model.bin", noise(2))
+    trial = project.commit("trial")
+    git(project.path, "switch", "-q", "main")
+    git(project.path, "branch", "-qD", "tmp")
+    for name in (f"{base[:2]}/{base[2:]}/puny-smee", "exec/EXEC_HEAD", f"celery/{base}/x", "stash"):
+        git(project.path, "update-ref", f"refs/exps/{name}", trial)
+    assert target.take(source(project)).new == 1
+    done = target.take(source(project, experiments=True))
+    assert [one.ref for one in done.refs] == ["refs/heads/exp/puny-smee"]
+    assert target.files("exp/puny-smee")["model.bin"] == noise(2)
+
+
+def test_a_source_that_moves_on_meanwhile(project: DvcProject, target: Target) -> None:
+    project.add("model.bin", noise(1))
+    first = project.commit("one")
+    opened = source(project)
+    opened.ids()
+    project.add("model.bin", noise(2))
+    project.commit("two")
+    assert list(target.take(opened).commits) == [first]
+    assert target.take(source(project)).new == 1
+
+
+def test_a_file_that_is_a_folder_too(project: DvcProject, target: Target) -> None:
+    project.add("a", noise(1))
+    put(project.path / "x.dvc", f"outs:\n- md5: {md5(noise(1))}\n  hash: md5\n  path: a/b/c\n")
+    project.commit("one")
+    with pytest.raises(UnsafePath, match="is a file, or lies in one"):
+        target.take(source(project))
