@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -333,6 +336,32 @@ def test_damage_on_the_disk_is_passed_over(story: Story) -> None:
     assert bob.read("m.safetensors") == NEXT["m.safetensors"]
     fsck(bob.repo)
     bob.check()
+
+
+def test_several_settle_at_once(story: Story) -> None:
+    """While others read: nobody misses a chunk."""
+    bob, alices = story.bob, store(story.alice)
+    names = sorted(alices.names())
+    for _ in range(4):
+        story.all_data()
+        stores = [store(bob) for _ in range(6)]
+        gate = threading.Barrier(len(stores))
+
+        def work(number: int) -> None:
+            gate.wait()  # noqa: B023
+            if number % 2:
+                assert not stores[number].settle()  # noqa: B023
+            else:
+                for name in names:
+                    assert stores[number].read(name) == alices.read(name)  # noqa: B023
+
+        with ThreadPoolExecutor(len(stores)) as pool:
+            list(pool.map(work, range(len(stores))))
+        assert not lying(bob)
+        assert bob.chunk_names() == set(names)
+        bob.check()
+        shutil.rmtree(bob.top / ".mvc" / "chunks")
+        shutil.rmtree(bob.top / ".mvc" / "received")
 
 
 def test_a_model_is_listed_by_what_lies_apart(story: Story) -> None:
