@@ -1,18 +1,20 @@
 """Which classes and functions a file of pickles would load, without unpickling: nothing is imported or called.
 
-The opcodes are decoded by the standard library's `pickletools`, which only reads, and run on a stack that holds
-strings, globals and unknowns. Every opcode does what `pickletools` says that it takes and leaves, so that no detour
-over POP, DUP or the memo hides what STACK_GLOBAL finds (the ways around picklescan: CVE-2025-1716, -1889, -46417).
-A pickle that ends in rubbish has run up to there when that is noticed: so it is with what is told here.
+The opcodes, by the tables of the standard library's `pickletools`, run on a stack that holds strings, globals and
+unknowns. Each does what the tables say that it takes and leaves, so that no detour over POP, DUP or the memo hides
+what STACK_GLOBAL finds. Arguments are not decoded where they need not be: what an unpickler might take and
+`pickletools` refuses (text that is not ASCII) ends nothing here. A pickle that ends in rubbish has run up to there
+when that is noticed: so it is with what is told here.
 """
 
 from __future__ import annotations
 
+import codecs
 import io
 import pickletools
 from typing import Any, NamedTuple
 
-from mvc.errors import MvcError
+from mvc.errors import MvcError, ParseError
 from mvc.formats.joblibs import JOBLIB, Arrays
 from mvc.formats.limits import Budget
 
@@ -21,20 +23,21 @@ UNKNOWN = "?"
 
 _MARK = object()
 _OTHER = object()
-_STRINGS = frozenset(
-    (
-        "STRING",
-        "BINSTRING",
-        "SHORT_BINSTRING",
-        "UNICODE",
-        "SHORT_BINUNICODE",
-        "BINUNICODE",
-        "BINUNICODE8",
-    )
-)
-_PUTS = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
-_GETS = frozenset(("GET", "BINGET", "LONG_BINGET"))
-_EXTENSIONS = frozenset(("EXT1", "EXT2", "EXT4"))
+_OPCODES = {ord(one.code): one for one in pickletools.opcodes}
+_COUNTED = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1,
+    pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}
+"""Bytes of the count before an argument."""
+_TEXTS = {"BINSTRING": 4, "SHORT_BINSTRING": 1, "SHORT_BINUNICODE": 1, "BINUNICODE": 4, "BINUNICODE8": 8}
+"""Bytes of the count before a string."""
+_GLOBALS = ("GLOBAL", "INST")
+_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+_GETS = ("GET", "BINGET", "LONG_BINGET")
+_EXTENSIONS = ("EXT1", "EXT2", "EXT4")
+_BROKEN = (MvcError, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 class Named(NamedTuple):
@@ -65,25 +68,25 @@ def scan(data: bytes, budget: Budget) -> Scanned:
     """
     found: dict[Named, None] = {}
     file = io.BytesIO(data)
-    pickles = 0
     arrays = Arrays(file) if JOBLIB in data else None
-    outer: list[_Machine] = []
+    machines = [_Machine()]
+    pickles = 0
     while file.tell() < len(data):
-        machine = outer.pop() if outer else _Machine()
+        budget.spend()
         try:
-            for opcode, argument, _ in pickletools.genops(file):
-                budget.spend()
-                if (named := machine.step(opcode, argument)) is not None:
-                    found.setdefault(named)
-                if arrays is not None and arrays.step(opcode.name, argument):
-                    outer += [machine, _Machine()]  # a pickle inside of this one
-                    break
-            else:
-                pickles += 1
-        except (MvcError, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            budget.spend(0)  # too many opcodes are told as such
+            opcode, argument = _next(data, file)
+            if (named := machines[-1].step(opcode.name, argument, opcode)) is not None:
+                found.setdefault(named)
+            if arrays is not None and arrays.step(opcode.name, _decoded(opcode, argument)):
+                machines.append(_Machine())  # a pickle inside of this one
+        except _BROKEN:
             return Scanned(tuple(found), pickles, False)
-    return Scanned(tuple(found), pickles, not outer)
+        if opcode.name == "STOP":
+            machines.pop()
+            pickles += not machines
+            machines = machines or [_Machine()]
+    whole = len(machines) == 1 and not machines[0].ran
+    return Scanned(tuple(found), pickles, whole)
 
 
 def may_be_pickle(head: bytes) -> bool:
@@ -91,65 +94,109 @@ def may_be_pickle(head: bytes) -> bool:
     return len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
+def _next(data: bytes, file: io.BytesIO) -> tuple[pickletools.OpcodeInfo, bytes]:
+    """The opcode at the file's place, and the bytes of its argument, counts and line ends included."""
+    at = file.tell()
+    opcode = _OPCODES[data[at]]
+    at += 1
+    if opcode.arg is None:
+        end = at
+    elif opcode.arg.n >= 0:
+        end = at + opcode.arg.n
+    elif opcode.arg.n == pickletools.UP_TO_NEWLINE:
+        end = data.index(b"\n", at) + 1
+        if opcode.name in _GLOBALS:
+            end = data.index(b"\n", end) + 1
+    else:
+        size = _COUNTED[opcode.arg.n]
+        end = at + size + int.from_bytes(data[at : at + size], "little")
+    if end > len(data):
+        raise ParseError("a pickle that ends too early")
+    file.seek(end)
+    return opcode, data[at:end]
+
+
+def _decoded(opcode: pickletools.OpcodeInfo, argument: bytes) -> Any:
+    return opcode.arg.reader(io.BytesIO(argument)) if opcode.arg is not None else None
+
+
 class _Machine:
     """The stack and the memo of a pickle, of which only strings and marks matter."""
 
-    __slots__ = ("memo", "stack")
+    __slots__ = ("memo", "ran", "stack")
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.ran = False
 
-    def step(self, opcode: pickletools.OpcodeInfo, argument: Any) -> Named | None:
+    def step(self, name: str, argument: bytes, opcode: pickletools.OpcodeInfo) -> Named | None:
         """Run an opcode; returns what it loads."""
-        name, stack = opcode.name, self.stack
-        if name in _STRINGS:
-            stack.append(argument if isinstance(argument, str) else _OTHER)
+        self.ran = True
+        stack = self.stack
+        if name in _TEXTS or name in ("UNICODE", "STRING"):
+            stack.append(_string(name, argument))
         elif name == "MARK":
             stack.append(_MARK)
         elif name == "MEMOIZE":
             self.memo[len(self.memo)] = stack[-1]
         elif name in _PUTS:
-            self.memo[int(argument)] = stack[-1]
+            self.memo[_index(name, argument)] = stack[-1]
         elif name in _GETS:
             # What was never put there stops a real unpickler, too.
-            stack.append(self.memo[int(argument)])
+            stack.append(self.memo[_index(name, argument)])
         elif name == "DUP":
             stack.append(stack[-1])
         elif name == "STACK_GLOBAL":
             attribute, module = stack.pop(), stack.pop()
             stack.append(_OTHER)
             return Named(_text(module), _text(attribute))
-        elif name in ("GLOBAL", "INST"):
-            if name == "INST":
+        elif name in _GLOBALS:
+            if name == "INST" and _MARK in stack:  # else it is loaded, and then found that there is no mark
                 self._to_mark()
             stack.append(_OTHER)
-            module, _, attribute = str(argument).partition(" ")
+            module, attribute = argument.decode("utf-8", "backslashreplace").split("\n")[:2]
             return Named(module, attribute)
         elif name in _EXTENSIONS:
             # A number that copyreg maps to anything at all.
             stack.append(_OTHER)
-            return Named("copyreg", f"extension {argument}")
-        else:
+            return Named("copyreg", f"extension {int.from_bytes(argument, 'little')}")
+        elif name not in ("PROTO", "FRAME", "STOP"):
             self._other(opcode)
         return None
 
     def _other(self, opcode: pickletools.OpcodeInfo) -> None:
-        if opcode.name in ("POP", "PROTO", "FRAME", "STOP"):
-            if opcode.name == "POP" and self.stack:
-                self.stack.pop()
-            return
-        takes, leaves = opcode.stack_before, opcode.stack_after
+        takes = opcode.stack_before
         if pickletools.markobject in takes:
             self._to_mark()
             takes = takes[: takes.index(pickletools.markobject)]
         for _ in takes:
             self.stack.pop()
-        self.stack.extend(_OTHER for _ in leaves)
+        self.stack.extend(_OTHER for _ in opcode.stack_after)
 
     def _to_mark(self) -> None:
         while self.stack.pop() is not _MARK:
             pass
+
+
+def _string(name: str, argument: bytes) -> object:
+    """A string as the unpickler reads it; of one that it may read in several ways, none."""
+    try:
+        if name == "STRING":
+            return codecs.escape_decode(argument.strip()[1:-1])[0].decode("ascii")
+        if name == "UNICODE":
+            return argument[:-1].decode("raw-unicode-escape")
+        raw = argument[_TEXTS[name] :]
+        return raw.decode(
+            "ascii" if name.endswith("BINSTRING") else "utf-8",
+            "strict" if name.endswith("BINSTRING") else "surrogatepass",
+        )
+    except ValueError:
+        return _OTHER
+
+
+def _index(name: str, argument: bytes) -> int:
+    return int(argument) if name in ("PUT", "GET") else int.from_bytes(argument, "little")
 
 
 def _text(value: Any) -> str:

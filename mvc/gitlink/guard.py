@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -26,45 +27,24 @@ _MOST_UNPACKED = 256 << 20
 _LFS = b"version https://git-lfs.github.com/spec/"
 _LFS_LARGEST = 1024
 _ZIP = b"PK\x03\x04"
+_TARRED = ("pickle", "tensors", "storages", "sys_info")
 
-_SUFFIXES = frozenset(
-    (
-        *(
-            ".safetensors",
-            ".gguf",
-            ".ggml",
-            ".ggjt",
-            ".onnx",
-            ".distcp",
-            ".npz",
-            ".npy",
-            ".pt",
-            ".pth",
-            ".ckpt",
-            ".ptl",
-        ),
-        *(".bin", ".pkl", ".pickle", ".joblib", ".h5", ".hdf5", ".keras", ".pb", ".tflite", ".mlmodel", ".mar", ".pte"),
-        *(
-            ".caffemodel",
-            ".params",
-            ".pdparams",
-            ".msgpack",
-            ".onnx_data",
-            ".weights",
-            ".engine",
-            ".trt",
-            ".ot",
-            ".sav",
-        ),
-        *(".nemo", ".mlpackage", ".data-00000-of-00001", ".cbm", ".ubj", ".flatbuffers", ".task", ".llamafile"),
-    )
-)
+_WEIGHTS = """
+.safetensors .gguf .ggml .ggjt .onnx .onnx_data .distcp .npz .npy .pt .pth .ckpt .ptl .bin .pkl .pickle .joblib .sav
+.h5 .hdf5 .keras .pb .tflite .mlmodel .mar .pte .caffemodel .params .pdparams .msgpack .weights .engine .trt .ot
+.nemo .cbm .ubj .task .llamafile .data-00000-of-00001
+"""
+_SUFFIXES = frozenset(_WEIGHTS.split())
 """By which weights are known where their first bytes do not tell."""
-_PICKLES = frozenset(
-    (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".ckpt", ".ptl", ".sav", ".model", ".mar", ".p")
-)
+_UNPICKLED = ".pkl .pickle .joblib .pt .pth .bin .ckpt .ptl .sav .model .mar .p .nemo .tar"
+_PICKLES = frozenset(_UNPICKLED.split())
 """In which text pickles (protocol 0 and 1, which no first byte betrays) are looked for."""
 _ONLY_PICKLES = frozenset((".pkl", ".pickle", ".joblib"))
+
+_UNREADABLE = (
+    *(MvcError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+    *(OSError, EOFError, ValueError, RuntimeError),  # RuntimeError: an entry that is encrypted, or packed in an odd way
+)
 
 Reason = Literal["weights", "pickle"]
 
@@ -154,7 +134,7 @@ def _pickles(file: StagedFile, blobs: Blobs, suffix: str, rules: Rules) -> Findi
     budget = Budget(_MOST_OPCODES, "pickle opcodes")
     try:
         bad = _judged(_named(blobs.read(file.id), suffix, budget), rules)
-    except (MvcError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+    except _UNREADABLE as error:
         reason = error.message if isinstance(error, MvcError) else str(error)
         return Finding(file.path, "pickle", f"its pickle cannot be followed ({reason[:80]})", file.size)
     if not bad:
@@ -183,6 +163,8 @@ def _named(data: bytes, suffix: str, budget: Budget, depth: int = 0) -> Iterator
         yield from _named(unpack(data), suffix, budget, depth + 1)
     elif data.startswith(_ZIP):
         yield from _zipped(data, budget, depth)
+    elif data[257:262] == b"ustar":
+        yield from _tarred(data, budget, depth)
     elif data.startswith(b"\x93NUMPY"):
         yield from _array(data, budget)
     else:
@@ -211,6 +193,17 @@ def _zipped(data: bytes, budget: Budget, depth: int) -> Iterator[Named]:
                     raise _not_followed("too much in it")
                 left -= entry.file_size
                 yield from _named(head + file.read(), suffix, budget, depth + 1)
+
+
+def _tarred(data: bytes, budget: Budget, depth: int) -> Iterator[Named]:
+    """PyTorch's first files were these, of pickles; NeMo's are."""
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        for entry in archive:
+            file = archive.extractfile(entry) if entry.isreg() else None
+            inside = file.read() if file is not None else b""
+            suffix = _suffix(entry.name)
+            if suffix in _PICKLES or entry.name in _TARRED or may_be_pickle(inside) or inside.startswith(_ZIP):
+                yield from _named(inside, suffix, budget, depth + 1)
 
 
 def _array(data: bytes, budget: Budget) -> Iterator[Named]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import io
 import os
 import pickle
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.errors import ParseError
@@ -71,6 +72,94 @@ def test_what_cannot_be_told_is_told_so() -> None:
     assert found(b"\x80\x04h\x09\x93.") == ()
     with pytest.raises(ParseError, match="too many"):
         scan(b"N0" * 100 + b"N.", Budget(100, "opcodes"))
+
+
+class Watched(pickle._Unpickler):  # type: ignore[name-defined,misc]
+    """The standard library's unpickler in Python, which tells what it is asked for, and loads nothing."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        self.asked: list[Named] = []
+
+    def find_class(self, module: str, name: str) -> object:
+        self.asked.append(Named(module, name))
+        return Inert
+
+    def persistent_load(self, _: object) -> object:
+        return "os"
+
+    def get_extension(self, code: int) -> None:
+        self.asked.append(Named("copyreg", f"extension {code}"))
+        raise ValueError("no such extension")
+
+
+class Inert(dict):  # type: ignore[type-arg]
+    """Takes anything, does nothing."""
+
+    def __new__(cls, *_: object, **__: object) -> Inert:
+        return super().__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__()
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+    def append(self, _: object) -> None:
+        pass
+
+
+PARTS = st.sampled_from(
+    [bytes([code]) for code in b"()0123NNtRbeldasu.o}]\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x93\x93\x94\x94"]
+    + [
+        b"\x80\x04",
+        b"\x95\0\0\0\0\0\0\0\0",
+        b"h\0",
+        b"h\1",
+        b"q\0",
+        b"q\1",
+        b"g0\n",
+        b"p1\n",
+        b"j\0\0\0\0",
+        b"r\1\0\0\0",
+    ]
+    + [
+        b"\x8c\x02os",
+        b"X\x06\0\0\0system",
+        b"Vos\n",
+        b"S'os'\n",
+        b'S"sys\\x74em"\n',
+        b"U\x02os",
+        b"S'\xe9'\n",
+        b"U\x01\xe9",
+    ]
+    + [
+        b"cos\nsystem\n",
+        b"ios\nsystem\n",
+        b"c\xc3\xa9\nx\n",
+        b"K\1",
+        b"I5\n",
+        b"F1\n",
+        b"L5L\n",
+        b"Px\n",
+        b"Q",
+        b"\x82\x05",
+        b"C\x01x",
+    ]
+)
+
+
+@given(st.lists(PARTS, max_size=25).map(b"".join) | st.binary(max_size=60))
+@settings(max_examples=400)
+def test_whatever_the_real_unpickler_asks_for_is_told(data: bytes) -> None:
+    watched = Watched(data)
+    with contextlib.suppress(Exception):
+        watched.load()
+    told = set(found(data))
+    for asked in watched.asked:
+        # What is not a constant, or may be read in several ways, is told as unknown.
+        ways = {asked, Named(asked.module, UNKNOWN), Named(UNKNOWN, asked.name), Named(UNKNOWN, UNKNOWN)}
+        assert ways & told, (data, asked, told)
 
 
 @given(st.binary(max_size=200))

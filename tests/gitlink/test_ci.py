@@ -15,16 +15,11 @@ import pytest
 import yaml
 
 from mvc import __version__
-from mvc.cli.registry import VERBS
 from mvc.errors import NetworkError, RemoteRefused, UsageError
 from mvc.gitlink.comments import MARKER, find_thread, post
 from mvc.gitlink.pipelines import Pipeline, render
 from tests.gitlink.forge import Forge, running
 from tests.gitlink.project import ROOT, Outer, new_project
-
-needs_gates = pytest.mark.skipif(
-    not {"gate", "report"} <= VERBS.keys(), reason="mvc gate and mvc report are not there yet"
-)
 
 
 @pytest.fixture
@@ -92,7 +87,6 @@ def scripts(text: str) -> list[tuple[str, dict[str, Any]]]:
     return [(step.get("name", ""), step) for step in job["steps"] if "run" in step]
 
 
-@needs_gates
 def test_each_step_of_githubs(tmp_path: Path, forge: Forge) -> None:
     outer, base = project(tmp_path, "gates: [accuracy >= 0.92]\n")
     outer.mvc("ci", "init", "github")
@@ -128,7 +122,6 @@ def test_each_step_of_githubs(tmp_path: Path, forge: Forge) -> None:
     assert all("${{" not in step["run"] for _, step in scripts(text))
 
 
-@needs_gates
 def test_each_line_of_gitlabs(tmp_path: Path, forge: Forge) -> None:
     outer, base = project(tmp_path, "gates: [accuracy >= 0.92]\n")
     outer.mvc("ci", "init", "gitlab", "--weights")
@@ -158,7 +151,6 @@ def test_each_line_of_gitlabs(tmp_path: Path, forge: Forge) -> None:
     assert (runner.outer.top / "model.bin").exists() and (runner.outer.top / "gate.xml").exists()
 
 
-@needs_gates
 def test_a_base_without_models_and_a_folder(tmp_path: Path) -> None:
     """The first pull request that brings mvc has nothing to compare with."""
     outer = new_project(tmp_path)
