@@ -78,14 +78,24 @@ class GitProject:
             if lines[0] != self._head:
                 raise Refused(f"{self.path} holds an export of another kind", hint="name another folder")
             self._load(lines[1:-1])
-            return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self._is_taken():
             raise Refused(f"{self.path} is not empty, and no export made it", hint="name a new folder")
+        else:
+            fsio.make_dirs(self.git_dir)
+            fsio.write_atomic(self._record, f"{self._head}\n".encode())
         for name in (*_FOLDERS, "tmp"):
             fsio.make_dirs(self.git_dir / name)
-        fsio.write_atomic(self.git_dir / "config", _CONFIG.encode())
-        fsio.write_atomic(self.git_dir / "HEAD", b"ref: refs/heads/main\n")
-        fsio.write_atomic(self._record, f"{self._head}\n".encode())
+        # HEAD is what makes it a repository: last.
+        for name, text in (("config", _CONFIG), ("HEAD", "ref: refs/heads/main\n")):
+            if not (self.git_dir / name).exists():
+                fsio.write_atomic(self.git_dir / name, text.encode())
+
+    def _is_taken(self) -> bool:
+        """Whether something is there that is not what a killed export left before it had its record."""
+        if not self.path.is_dir():
+            return self.path.exists()
+        names = {one.name for one in self.path.iterdir()}
+        return bool(names - {".git"}) or (self.git_dir / "HEAD").exists() or self.git_dir.is_file()
 
     def _load(self, lines: list[str]) -> None:
         for line in lines:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from mvc import fsio
 from mvc.errors import IntegrityError, Refused
 from mvc.importers.lfs import LfsSource
 from mvc.ops.commit_files import CommitFilesOptions, commit_files
@@ -132,3 +134,47 @@ def test_revisions(target: Target, tmp_path: Path) -> None:
     done = export_git(target.repo, "git-lfs", tmp_path / "out", ["main~1"], caller=target.caller)
     assert [ref for ref, _, _ in done.refs] == [f"refs/heads/export-{one.id[:10]}"]
     assert len(done.commits) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_any_step_it_goes_on(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mvc.exporters.history._EVERY_SECONDS", 0.0)
+    for number in range(3):
+        files = {"w.bin": noise(number, 1_200_000), "a.txt": b"%d" % number}
+        commit_files(target.repo, "main", files, f"commit {number}", caller=target.caller)
+    export_git(target.repo, "git-lfs", tmp_path / "whole", [], caller=target.caller)
+    dest, step = tmp_path / "out", 1
+    while _killed(target, dest, step):
+        step += 4
+    assert step > 20
+    export_git(target.repo, "git-lfs", dest, [], caller=target.caller)
+    git(dest, "fsck", "--strict")
+    assert git(dest, "rev-parse", "main") == git(tmp_path / "whole", "rev-parse", "main")
+    for number in range(3):
+        digest = sha256(noise(number, 1_200_000))
+        assert (dest / ".git/lfs/objects" / digest[:2] / digest[2:4] / digest).read_bytes() == noise(number, 1_200_000)
+
+
+def _killed(target: Target, dest: Path, step: int) -> bool:
+    """Export in a child that dies before its step number `step`; whether it came to that."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def hook(_operation: str, _path: str) -> None:
+            nonlocal count
+            count += 1
+            if count == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        code = 1
+        try:
+            with fsio.hooked(hook):
+                export_git(target.repo, "git-lfs", dest, [], caller=target.caller)
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
