@@ -133,7 +133,16 @@ def _differing(top: Path, revision: str) -> dict[bytes, str]:
     """Path -> blob of what the index holds other than `revision`."""
     # No renames: a moved file is looked at under its new name. Submodules and links are no files of ours.
     rows = run(
-        top, "diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--diff-filter=AMT", revision
+        top,
+        "diff-index",
+        "--cached",
+        "--raw",
+        "-z",
+        "--no-renames",
+        "--no-abbrev",
+        "--ita-invisible-in-index",
+        "--diff-filter=AMT",
+        revision,
     )
     fields = rows.split(b"\0")
     found: dict[bytes, str] = {}
