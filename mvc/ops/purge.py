@@ -220,9 +220,9 @@ def _contents(repo: Repository, revisions: Sequence[str]) -> set[str]:
     return found
 
 
-def _is_review(ref: str) -> bool:
-    """Also of a remote's, as it was fetched to be looked at."""
-    return f"/{REVIEWS.removeprefix('refs/')}" in ref
+def _is_review(ref: str, value: str) -> bool:
+    """Also of a remote's, as it was fetched to be looked at. (A branch may be called reviews/x, but not by its id.)"""
+    return f"/{REVIEWS.removeprefix('refs/')}" in ref and ref.endswith(f"/{value}")
 
 
 def _plan(repo: Repository, batch: ObjectBatch, paths: Sequence[str], blobs: set[str], caller: Caller) -> _Plan:
@@ -234,7 +234,7 @@ def _plan(repo: Repository, batch: ObjectBatch, paths: Sequence[str], blobs: set
             if repo.refs.symbolic(ref) is None:
                 new = rewriter.object(value)
                 # A review is for the one commit that was looked at, and its ref has its own id.
-                plan.refs[ref] = value, (None if _is_review(ref) and new != value else new)
+                plan.refs[ref] = value, (None if _is_review(ref, value) and new != value else new)
         for tip in roots(repo).objects:
             plan.new_of(tip)
     finally:

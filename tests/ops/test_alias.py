@@ -269,6 +269,7 @@ def test_purge_takes_aliases_along(versions: World) -> None:
     world.mvc("approve", "v1")
     before = [line.split("  ", 2)[2] for line in world.mvc("alias", "log", "production").out.splitlines()]
     leak = world.head()
+    world.mvc("branch", "reviews/x")
     world.mvc("purge", "secret", "--yes")
     assert world.run("rev-parse", leak).code == 4 or world.git("log", "--all", "--format=%H").find(leak) < 0
     after = [line.split("  ", 2)[2] for line in world.mvc("alias", "log", "production").out.splitlines()]
@@ -277,6 +278,7 @@ def test_purge_takes_aliases_along(versions: World) -> None:
         "what was rewritten is to be looked at"
     )
     assert not world.mvc("alias", "list").out.count("leaked")
+    assert at(world, "reviews/x") == at(world, "main") != leak
     world.mvc("fsck")
 
 
