@@ -18,12 +18,13 @@ from benchmarks.bench import Bench, say
 from benchmarks.chart import write_chart
 from benchmarks.report import write_report
 from benchmarks.results import Results
+from benchmarks.search_case import searching
 from benchmarks.sync_cases import sync
 from benchmarks.tools import PROJECT, tools
 from benchmarks.training import training
 
 HERE = Path(__file__).parent
-CASES = ("startup", "real", "synthetic", "small", "log", "hundred", "sync", "training", "memory")
+CASES = ("startup", "real", "synthetic", "small", "log", "hundred", "sync", "training", "search", "memory")
 
 
 def options() -> argparse.Namespace:
@@ -99,10 +100,11 @@ def measure(chosen: argparse.Namespace, results: Results) -> None:
                 synthetic_folder(chosen.synthetic, chosen.data, chosen.gib),
                 chosen.stores,
             ),
+            "search": lambda: searching(bench),
             "training": lambda: training(bench, real_folder(chosen.real, chosen.data)),
             "memory": lambda: cases.memory(bench, chosen.large_gib),
         }
-        alone = {"startup", "log", "training", "memory"}
+        alone = {"startup", "log", "training", "search", "memory"}
         for case in chosen.cases:
             if case in alone and "mvc" not in wanted:
                 continue

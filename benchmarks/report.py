@@ -30,6 +30,7 @@ def write_report(results: Results, path: Path) -> None:
         ("A hundred fine-tunes in a row", _hundred),
         ("100,000 files of 1 KiB", _small),
         ("10,000 commits", _log),
+        ("Search over 100,000 commits", _search),
         ("Sharing", _sync),
         ("What a run costs the training", _training),
         ("Memory", _memory),
@@ -228,6 +229,24 @@ def _memory(results: Results) -> str:
             [f"restore of {figures['gib']:g} GiB", f"{peaks[1]:.0f}", _s(figures["restore"]), "600"],
         ],
     )
+
+
+def _search(results: Results) -> str:
+    if not (made := results.get("search", "rebuild")):
+        return ""
+    text = (
+        f"{made['commits']:,} commits of 50 values each. The catalogue is made in {made['wall']:.0f} s "
+        f"({made['cpu']:.0f} s of CPU, {made['rss'] / 1e6:.0f} MB of memory, {made['bytes'] / 1e6:.0f} MB on disk); "
+        f"at most 60: {verdict(made['wall'], 60)}. "
+        f"A search after one more commit: {1000 * results.get('search', 'one more commit')['cpu']:.0f} ms of CPU.\n\n"
+    )
+    rows = []
+    for label in results.tools("search"):
+        if label.startswith("query "):
+            took = results.get("search", label)
+            times = [f"{1000 * took[key]:.1f}" for key in ("wall", "cpu")]
+            rows.append([f"`{took['query'] or 'newest'}`", str(took["rows"]), *times, verdict(took["cpu"], 0.05)])
+    return text + table(["query", "rows", "ms", "ms of CPU", "at most 50"], rows)
 
 
 def _training(results: Results) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mvc.catalogue.values import clean
-from mvc.errors import MvcError, ParseError
+from mvc.errors import MvcError
 from mvc.lazy import load
 from mvc.metadata.annotations import Annotation, Annotations, annotated, ordered
 from mvc.metadata.model import NOTHING, CommitMetadata
-from mvc.metadata.tree import MetadataReader
+from mvc.metadata.tree import FILES, TABLES, MetadataReader
 from mvc.objects import trees
 from mvc.objects.manifest import identity, is_manifest
-from mvc.objects.model import Commit, TreeItem, is_file
+from mvc.objects.model import METADATA_DIR, TREE, Commit, TreeItem, is_file
 from mvc.objects.reader import ObjectReader
 
 MOST_PATHS = 10_000
@@ -46,7 +46,7 @@ class FactReader:
         self._objects = objects
         self._notes = notes
         self._tags = tags
-        self._reader = MetadataReader(objects)
+        self._reader = MetadataReader(objects, [name for name in FILES if name != TABLES])
         self._sizes: dict[str, int] = {}
 
     def read(self, commit: Commit, base: str | None) -> Facts:
@@ -71,8 +71,8 @@ class FactReader:
         """What a commit says, and what was said of it since; and why it could not be read."""
         said, problem = NOTHING, None
         try:
-            said = self._reader.read(commit.tree)
-        except ParseError as error:
+            said = self._reader.read_folder(self._folder(commit.tree))
+        except MvcError as error:  # it hides no commit
             problem = error.message
         return annotated(said, self._annotations(commit.id)) if self._notes else said, problem
 
@@ -96,6 +96,11 @@ class FactReader:
         for tag in self._tags.get(commit_id, ()):
             found += self._notes.get(tag, ())
         return ordered(found) if found else ()
+
+    def _folder(self, tree_id: str) -> str | None:
+        """The id of `.mvcmeta/`. From the root's entries, which are needed once more to compare."""
+        found = (entry for entry in self._objects.tree(tree_id) if entry.name == METADATA_DIR and entry.mode == TREE)
+        return next((entry.id for entry in found), None)
 
     def _size(self, item: TreeItem | None) -> int:
         """The bytes of a file: what its manifest says, or its own."""

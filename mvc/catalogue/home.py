@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from hashlib import sha256
@@ -20,7 +21,7 @@ from typing import NamedTuple, TypeVar
 from mvc import fsio
 from mvc.catalogue import schema
 from mvc.catalogue.refresh import Stale, fingerprint, refresh, wanted_refs
-from mvc.errors import Locked
+from mvc.errors import Locked, MvcError
 from mvc.lazy import load
 from mvc.progress import Progress
 from mvc.repo.filesystem import is_network
@@ -34,6 +35,10 @@ BUILD_WAIT = 600.0
 _HOLD = "mvc.store.locks:hold"
 _NO_WRITING = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
 _MARK_BYTES = 4096
+_PATH_BYTES = 64 * 1024
+_FORGOTTEN = 30 * 86400.0
+"""Seconds."""
+_MOST_FOLDERS = 1000
 
 
 class Mark(NamedTuple):
@@ -174,9 +179,26 @@ class Catalogue:
                 with suppress(OSError):
                     fsio.unlink(path, missing_ok=True)
                 raise
-            fsio.write_atomic(
-                self._folder / "repository", f"{self._repo.common_dir}\n".encode("utf-8", "surrogateescape"), sync=False
-            )
+            where = f"{self._repo.common_dir}\n".encode("utf-8", "surrogateescape")
+            fsio.write_atomic(self._folder / "repository", where, sync=False)
+        self._remove_forgotten()
+
+    def _remove_forgotten(self) -> None:
+        """Remove catalogues of repositories that are gone, and that nobody has asked for long."""
+        assert self._home is not None
+        for folder in list((self._home / "catalogs").iterdir())[:_MOST_FOLDERS]:
+            try:
+                where = (
+                    fsio.read_small(folder / "repository", _PATH_BYTES).decode("utf-8", "surrogateescape").rstrip("\n")
+                )
+                newest = max(path.stat().st_mtime for path in folder.iterdir())
+                if os.path.exists(where) or time.time() - newest < _FORGOTTEN:
+                    continue
+                for path in folder.iterdir():
+                    fsio.unlink(path, missing_ok=True)
+                folder.rmdir()
+            except (OSError, MvcError, ValueError):
+                continue
 
     def _built_meanwhile(self) -> bool:
         """Whether somebody else has built it while this process waited."""

@@ -27,6 +27,8 @@ _Row = tuple[int, str, Any]
 _GROUP = object()
 _known: dict[str, _Row] = {}
 """Lines that were read before: most params are those of the commit before."""
+_heads: dict[str, tuple[int, str]] = {}
+"""Of lines with a value, what stood before its colon: how far it was indented, and the name."""
 _MOST_KNOWN = 4096
 _SHORT = 64
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./+@-]*(?: [A-Za-z0-9_./+()-]+)*\Z", re.ASCII)
@@ -101,6 +103,11 @@ def loads_flat(text: str) -> dict[str, Any] | None:
 
 
 def _row(line: str) -> _Row | None:
+    # Nearly all that is not known already is a new number behind a name that is.
+    head, _, text = line.partition(": ")
+    place = _heads.get(head)
+    if place is not None and "." in text and len(line) <= _SHORT and is_float(text):
+        return *place, exact(text)
     found = _ROW.fullmatch(line)
     if found is None:
         return None
@@ -109,7 +116,9 @@ def _row(line: str) -> _Row | None:
         key = key[1:-1]
     elif not _is_name(key) or (not value and "@" in key):
         return None
-    if value and "." in value and len(line) <= _SHORT and is_float(value):  # nearly all that is not known already
+    if value and len(line) <= _SHORT and len(_heads) < _MOST_KNOWN:
+        _heads[head] = len(spaces), key
+    if value and "." in value and len(line) <= _SHORT and is_float(value):
         return len(spaces), key, exact(value)
     try:
         row = (len(spaces), key, _read(value) if value else _GROUP)

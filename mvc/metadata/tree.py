@@ -100,7 +100,10 @@ class MetadataReader:
 
     def read(self, tree_id: str) -> CommitMetadata:
         """As `read_metadata`. What it returns is shared: do not change it."""
-        folder = trees.metadata_tree(self._objects, tree_id)
+        return self.read_folder(trees.metadata_tree(self._objects, tree_id))
+
+    def read_folder(self, folder: str | None) -> CommitMetadata:
+        """As `read`, for who has looked into the root: the id of `.mvcmeta/`, if there is one."""
         if folder is None:
             return NOTHING
         if folder != self._folder[0]:

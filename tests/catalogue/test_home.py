@@ -177,6 +177,24 @@ def test_a_repository_that_was_moved_copied_or_made_anew(filled: Path, home: Pat
     check(moved, home)
 
 
+def test_catalogues_of_repositories_that_are_gone_go(filled: Path, home: Path, tmp_path: Path) -> None:
+    for name, age in (("gone", 90), ("lately", 1), ("there", 90)):
+        copy = tmp_path / name
+        shutil.copytree(filled, copy)
+        assert len(rows(copy, home)) == 40
+        for path in _own(home, copy).iterdir():
+            os.utime(path, (0, time.time() - age * 86400))
+        if name != "there":
+            shutil.rmtree(copy)
+    check(filled, home)
+    kept = {path.read_text().strip() for path in home.glob("catalogs/*/repository")}
+    assert kept == {str(path / ".mvc") for path in (filled, tmp_path / "lately", tmp_path / "there")}
+
+
+def _own(home: Path, folder: Path) -> Path:
+    return home / "catalogs" / keeping.identity(Repository.open(folder))
+
+
 def test_a_crash_at_any_step_leaves_nothing_that_is_believed(filled: Path, home: Path, history: History) -> None:
     class Crash(BaseException):
         pass
