@@ -17,6 +17,10 @@ from mvc.objects.model import EMPTY_TREE, SUBMODULE, TREE, Commit, TreeEntry
 from mvc.objects.reader import ObjectReader
 
 _SIGNED = re.compile(rb"-----BEGIN (?:PGP|SSH) SIGN.*", re.DOTALL)
+_LINEAGE = "lineage.yaml"
+_MOST_LINEAGE = 4 * 1024 * 1024
+_BASE = re.compile(rb'^(\s*commit: )"?([0-9a-f]{40})"?[ \t]*$', re.MULTILINE)
+"""Where `.mvcmeta/lineage.yaml` names a commit (docs/format/metadata.md)."""
 _SIGNATURES = (b"gpgsig ", b"gpgsig-sha256 ", b"mergetag ")
 
 
@@ -45,8 +49,8 @@ class Rewriter:
             if commit_id in self.commits:
                 pending.pop()
                 continue
-            parents = self._objects.commit(commit_id).parents
-            waiting = [one for one in parents if one not in self.commits]
+            commit = self._objects.commit(commit_id)
+            waiting = [one for one in (*commit.parents, *self._bases(commit.tree)) if one not in self.commits]
             if waiting:
                 pending += waiting
                 continue
@@ -75,7 +79,7 @@ class Rewriter:
         old = self._objects.commit(commit_id)
         if old.parents and judged(old) is not None:
             return self._step(old)
-        tree = self.tree(old.tree, "") or EMPTY_TREE
+        tree = self._lineage(self.tree(old.tree, "") or EMPTY_TREE)
         mapped = [self.commits[one] for one in old.parents]
         parents = list(dict.fromkeys(one for one in mapped if one is not None))
         if tree == old.tree and parents == list(old.parents):
@@ -87,6 +91,40 @@ class Rewriter:
                 return None
             self._batch.add("tree", b"")
         return self._batch.add("commit", self._rewritten(commit_id, tree, parents))
+
+    def _bases(self, tree: str) -> list[str]:
+        """The commits that a commit's model was made from, as its metadata names them, as far as they are here."""
+        blob = self._lineage_blob(self._objects, tree)
+        found = [] if blob is None else [found[2].decode() for found in _BASE.finditer(self._objects.blob(blob))]
+        return [one for one in found if self._objects.contains(one) and self._objects.kind(one) == "commit"]
+
+    def _lineage_blob(self, objects: ObjectReader, tree: str) -> str | None:
+        folder = trees.metadata_tree(objects, tree)
+        blob = None if folder is None else trees.files_in(objects, folder).get(_LINEAGE)
+        return blob if blob is not None and objects.size(blob) <= _MOST_LINEAGE else None
+
+    def _lineage(self, tree: str) -> str:
+        """A tree whose metadata names the new ids of what its model was made from."""
+        reader = self._batch.reader
+        blob = None if tree == EMPTY_TREE else self._lineage_blob(reader, tree)
+        if blob is None:
+            return tree
+        before = reader.blob(blob)
+        after = _BASE.sub(self._renamed, before)
+        if after == before:
+            return tree
+        folder = trees.metadata_tree(reader, tree) or EMPTY_TREE
+        entries = [
+            one._replace(id=self._batch.blob(after)) if one.name == _LINEAGE else one for one in reader.tree(folder)
+        ]
+        return trees.with_metadata(self._batch, tree, self._batch.tree(entries))
+
+    def _renamed(self, found: re.Match[bytes]) -> bytes:
+        new = self.commits.get(found[2].decode())
+        if new is None:
+            return found[0]
+        # As `.mvcmeta/` is written: in quotes where it begins with a digit.
+        return found[1] + (f'"{new}"' if new[0].isdigit() else new).encode()
 
     def _step(self, old: Commit) -> str | None:
         """A step of an alias, or a review: it names its target's new id, and has its tree. Without a target it goes."""

@@ -38,6 +38,25 @@ def join(repo: Repository, theirs: str, who: Signature) -> str:
     return _moved(repo, lambda batch, tip: _joined(batch, tip, theirs, who), who, "fetch")
 
 
+def moved(batch: ObjectBatch, tip: str, new_of: Callable[[str], str | None], who: Signature) -> str:
+    """The notes at `tip`, each with the object that it is about under its new id; `tip` where all are as they were."""
+    base = batch.reader.peel(tip, "tree")
+    notes = Annotations(batch.reader, base)
+    changes: dict[str, TreeItem | None] = {}
+    blobs: dict[str, list[str]] = {}
+    for object_id in notes:
+        new = new_of(object_id)
+        if new is not None and new != object_id:
+            places = notes.places(object_id)
+            changes.update({path: None for path, _ in places})
+            blobs.setdefault(new, notes.blobs(new)).extend(blob for _, blob in places)
+    for new, those in blobs.items():
+        _put(batch, changes, new, notes.places(new), union(batch.reader.blob(blob) for blob in those))
+    if not changes:
+        return tip
+    return batch.commit(trees.update(batch, base, changes), [tip], who, who, "notes: moved with their commits")
+
+
 def contains(repo: Repository, commit: str) -> bool:
     """Whether our notes hold all that the notes at `commit` (which may not be here) hold."""
     ours = repo.refs.read(NOTES)

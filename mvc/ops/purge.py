@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mvc import fsio
 from mvc.errors import AuthError, MvcError, NotFound, Refused, Unsupported, UsageError
+from mvc.metadata.model import NOTES
 from mvc.objects import trees
 from mvc.objects.batch import ObjectBatch
 from mvc.objects.reachable import Reached, walk_objects
@@ -20,6 +21,7 @@ from mvc.objects.rewrite import Rewriter
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, connect
 from mvc.ops.gc import gc
+from mvc.ops.notes import moved
 from mvc.ops.project import note_head
 from mvc.ops.remote import require
 from mvc.ops.shared_store import Proofs, remove_chunks
@@ -40,6 +42,7 @@ from mvc.sync.remotes import Remote, configured
 from mvc.sync.verdicts import PushedRef, RefUpdate
 
 TEMPORARY = "refs/purge/"
+_NOTES = NOTES.removeprefix("refs")
 _PSEUDO = "ORIG_HEAD"
 _MAP = "purge/commit-map"
 _PENDING = "purge/chunks"
@@ -237,6 +240,10 @@ def _plan(repo: Repository, batch: ObjectBatch, paths: Sequence[str], blobs: set
                 plan.refs[ref] = value, (None if _is_review(ref, value) and new != value else new)
         for tip in roots(repo).objects:
             plan.new_of(tip)
+        for ref, (old, kept) in plan.refs.items():
+            # What was said of a commit goes on being said of it.
+            if kept is not None and (ref == NOTES or (ref.startswith(TEMPORARY) and ref.endswith(_NOTES))):
+                plan.refs[ref] = old, moved(batch, kept, plan.new_of, caller.who)
     finally:
         caller.progress.end()
     chunks = open_chunks(repo)
@@ -245,7 +252,7 @@ def _plan(repo: Repository, batch: ObjectBatch, paths: Sequence[str], blobs: set
     tips = [new for _, new in plan.refs.values() if new is not None]
     tips += [new for new in rewriter.commits.values() if new is not None]
     live: set[bytes] = set()
-    for file in chunked_files(repo.objects, _blobs(walk_objects(batch.reader, tips))):
+    for file in chunked_files(batch.reader, _blobs(walk_objects(batch.reader, tips))):
         stays.add(file.id)
         live.update(chunk_names(chunks, file.manifest))
     left = dict(_sizes(repo))

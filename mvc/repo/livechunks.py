@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from mvc.errors import MissingObject
 from mvc.objects import chunklist
-from mvc.objects.database import Objects
 from mvc.objects.manifest import Manifest, is_manifest, parse
 from mvc.objects.model import is_file
 from mvc.objects.reachable import Reached
+from mvc.objects.reader import ObjectReader
 from mvc.repo.tensors import ChunkSource
 
 
@@ -24,7 +24,7 @@ class ChunkedFile:
     manifest: Manifest
 
 
-def chunked_files(objects: Objects, reached: Iterable[Reached]) -> Iterator[ChunkedFile]:
+def chunked_files(objects: ObjectReader, reached: Iterable[Reached]) -> Iterator[ChunkedFile]:
     """Those of the objects that are manifests. Raises what reading them raises."""
     for one in reached:
         if one.kind == "blob" and (is_file(one.mode) or not one.mode):

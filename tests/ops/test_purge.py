@@ -12,13 +12,17 @@ import pytest
 
 from mvc.backends.folder import FolderBackend
 from mvc.errors import NotFound, Refused, RemoteRefused, UsageError
+from mvc.metadata.model import Base, CommitMetadata
 from mvc.objects import trees
 from mvc.objects.manifest import is_manifest, parse
 from mvc.objects.reachable import walk_objects
 from mvc.objects.refs import RefChange
 from mvc.ops import purge as module
 from mvc.ops.add import add
+from mvc.ops.annotate import Said, annotate
+from mvc.ops.commit_files import CommitFilesOptions, commit_files
 from mvc.ops.connect import Outside
+from mvc.ops.known import Known
 from mvc.ops.purge import Purged, purge
 from mvc.ops.remote import add_remote
 from mvc.ops.reset import Mode, reset
@@ -125,6 +129,31 @@ def test_a_path_goes_from_all_history_and_all_else_stays(world: World) -> None:
     text = (world.top / "a/.mvc/purge/commit-map").read_text()
     assert f"{world.tip} {mapped[world.tip]}\n" in text
     assert not (world.top / "a/.mvc/purge/chunks").exists()
+    subprocess.run(["git", "--git-dir", str(world.top / "a/.mvc"), "fsck", "--strict"], check=True)
+
+
+def test_what_was_said_of_commits_and_their_lineage_go_along(world: World) -> None:
+    repo, caller = world.peer.repo, world.peer.caller
+    for spec, value in ((world.leak, 1), (world.child, 2), ("v1", 3)):
+        annotate(repo, spec, Said(metrics={"acc": value}), caller=caller)
+    # Its base is a commit of another branch, which is rewritten, too.
+    base = world.tip
+    metadata = CommitMetadata(
+        bases=(Base(base, None, "keep.bin", "x"), Base("f" * 40, None), Base(base, "https://x/y"))
+    )
+    options = CommitFilesOptions(metadata=metadata, start=world.child)
+    made = commit_files(repo, "refs/heads/made", {"x": b"1"}, "made", options, caller=caller)
+    done = world.purge(["leaked.safetensors"])
+    mapped = dict(done.commits)
+    repo = world.check()
+    known = Known(repo)
+    assert known.annotations(mapped[world.leak] or "")[0].metrics == {"acc": 1}
+    assert [one.metrics["acc"] for one in known.annotations(mapped[world.leak] or "")] == [1, 3]
+    assert known.annotations(mapped[world.child] or "")[0].metrics == {"acc": 2}
+    assert len(known.notes) == 3 and all(repo.objects.contains(one) for one in known.notes)
+    bases = known.read(mapped[made.id] or "").bases
+    assert [one.commit for one in bases] == [mapped[base], "f" * 40, mapped[base]]
+    assert bases[0].path == "keep.bin"
     subprocess.run(["git", "--git-dir", str(world.top / "a/.mvc"), "fsck", "--strict"], check=True)
 
 
