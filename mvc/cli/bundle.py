@@ -55,7 +55,7 @@ def command(session: Session) -> None:
 def create(
     session: Session, file: str, refs: tuple[str, ...], since: tuple[str, ...], split: str | None, as_json: bool
 ) -> None:
-    """Write a bundle of REFs; of all branches and tags if none is named.
+    """Write a bundle of REFs; of all branches, tags and aliases if none is named.
 
     What is not here comes from the remotes first.
     """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mvc.backends.bundlefile import BundleFile, bundle_name, open_bundle, part_path
 from mvc.errors import IntegrityError, NotFound, Refused, UsageError
+from mvc.objects.refnames import ALIASES, REVIEWS
 from mvc.objects.refspec import Refspec
 from mvc.objects.revparse import resolve_commit, resolve_ref
 from mvc.ops.caller import Caller
@@ -24,7 +25,7 @@ from mvc.sync.state import MAX_ENTRY, State, parse
 from mvc.sync.unbundle import take_chunks
 
 TARGET = "refs/bundles/"
-_KINDS = ("refs/heads/", "refs/tags/")
+_KINDS = ("refs/heads/", "refs/tags/", ALIASES, REVIEWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ def create_bundle(
     split: int = 0,
     caller: Caller,
 ) -> Bundled:
-    """Write a bundle of the refs `names` (none: all branches and tags), but for what the revisions `since` reach.
+    """Write a bundle of the refs `names`, but for what the revisions `since` reach.
+
+    None are named: all branches, tags, aliases and reviews go.
 
     Chunks that are not here come from the remotes first. Raises NotFound, Refused (nothing to write, or the file is
     there), UsageError.
