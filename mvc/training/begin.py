@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mvc.errors import MvcError, NotFound, Refused
+from mvc.errors import MvcError, NetworkError, NotFound, Refused
 from mvc.metadata.canonical import dumps
 from mvc.metadata.datasets import describe_dataset
 from mvc.metadata.model import NOTHING, Base, CommitMetadata, Dataset, Point
@@ -20,7 +20,7 @@ from mvc.metadata.values import flatten, nest
 from mvc.objects.revparse import resolve_commit
 from mvc.ops.checkpoint import RunKnown
 from mvc.ops.connect import find_remote
-from mvc.ops.runfiles import RUNS, SPOOL, check_name, read_state, run_folder, runs_of
+from mvc.ops.runfiles import RUNS, SPOOL, RunRefs, check_name, read_state, run_folder, runs_of
 from mvc.repo.repository import Repository
 from mvc.training.place import Place
 from mvc.training.values import plain
@@ -50,6 +50,8 @@ class Beginning:
     started: float
     series: Sequence[Point]
     """What was logged before, as the commits have it."""
+    last_step: int
+    """Of its checkpoints, or its series; -1 where there is none."""
     unpushed: Sequence[str]
     """Refs that an earlier process may not have pushed."""
 
@@ -70,8 +72,12 @@ def begin(
     for text in about.datasets.values():
         _check_dataset(place, text)
     known = _standing(repo, run)
-    if known is None and resume and remote is not None:
-        bring_run(place, repo, remote, run)
+    if resume and remote is not None:
+        try:
+            bring_run(place, repo, remote, run)  # it may have gone on elsewhere
+        except NetworkError:
+            if known is None:
+                raise
         known = _standing(repo, run)
     if known is None and resume == "must":
         raise NotFound(f"there is no run '{run}' to go on with", hint="mvc runs list")
@@ -95,13 +101,16 @@ def begin(
     refs = repo.refs.list(f"{RUNS}{run}/")
     state = read_state(run_folder(repo, run))
     started = state.get("started")
+    series = series_of(repo, run) if known is not None else []
+    steps = [*runs_of(refs).get(run, RunRefs()).steps, *(point.step for point in series[-1:])]
     return Beginning(
         repo,
         run,
         describe,
         remote,
         started if isinstance(started, float) else time.time(),
-        series_of(repo, run) if known is not None else (),
+        series,
+        max(steps, default=-1),
         tuple(refs) if remote is not None and known is not None else (),
     )
 

@@ -58,8 +58,8 @@ def start_run(
     `push_wait` seconds. `resume`: go on with the run of that name: True, if there is one; "must", or else it raises
     NotFound. `datasets` as for `Repo.commit`. `base`: the revision, or URL, that the model starts from. `rank`: of
     several processes that train together only number 0 writes, all methods of the others do nothing; by default as
-    torchrun, Slurm or MPI tell it. Raises Refused where there is a run of that name, Locked where another process
-    writes it, UsageError, NotARepository.
+    torchrun, Slurm or MPI tell it. `environment`: where all that is looked for, by default the process's own. Raises
+    Refused where there is a run of that name, Locked where another process writes it, UsageError, NotARepository.
     """
     place = Place.of(repo, environment)
     about = About(params or {}, tags or {}, datasets or {}, base)
@@ -104,9 +104,12 @@ class Run:
             self._file = LogFile(self._folder / LOG)
             self._stack.callback(self._file.close)
             self._log = self._file.known
-            for point in beginning.series if not self._log.points else ():
-                self._log.add(point.step, point.values)
-                self._file.append(point_line(point.step, time.time(), point.values))
+            # What went on elsewhere is told by the commits alone.
+            elsewhere = beginning.last_step > max(self._log.points, default=-1)
+            for point in beginning.series if elsewhere else ():
+                if self._log.points.get(point.step) != point.values:
+                    self._log.add(point.step, point.values)
+                    self._file.append(point_line(point.step, time.time(), point.values))
             self._step = max(self._log.points, default=-1)
             for values in self._log.points.values():
                 self._names.fit(values)

@@ -146,8 +146,8 @@ def _points(series: Sequence[tuple[int, Mapping[str, Any]]], last: int | None) -
 
 
 def bring_run(place: Place, repo: Repository, remote: str, run: str) -> None:
-    """The refs and commits of a run that was made elsewhere, if the remote has it. Raises what a fetch raises."""
-    spec = f"+{RUNS}{run}/*:{RUNS}{run}/*"
+    """The refs and commits of a run that a remote has. Refs that stand here stay. Raises what a fetch raises."""
+    spec = f"{RUNS}{run}/*:{RUNS}{run}/*"
     try:
         fetch(repo, remote, [spec], FetchOptions(tags="none"), outside=place.outside(), caller=place.caller(repo))
     except NotFound:
@@ -155,15 +155,14 @@ def bring_run(place: Place, repo: Repository, remote: str, run: str) -> None:
 
 
 def series_of(repo: Repository, run: str) -> list[Point]:
-    """The series as the commits of a run have it: of its own, else of the last checkpoint."""
+    """The series as the commits of a run have it: the longest of its own and the last checkpoint's, else the newest."""
     refs = repo.refs.list(f"{RUNS}{run}/")
     steps = _steps(repo, run)
-    best: list[Point] = []
-    for target in (refs.get(summary_ref(run)), steps[max(steps)] if steps else None):
+    found: list[tuple[int, int, list[Point]]] = []
+    for target in (steps[max(steps)] if steps else None, refs.get(summary_ref(run))):
         if target is not None:
-            try:
-                found = list(read_metadata(repo.objects, repo.objects.commit(target).tree, files=(SERIES,)).series)
-            except (MissingObject, MvcError):
-                continue
-            best = max(best, found, key=lambda points: points[-1].step if points else -1)
-    return best
+            with suppress(MvcError):
+                commit = repo.objects.commit(target)
+                points = list(read_metadata(repo.objects, commit.tree, files=(SERIES,)).series)
+                found.append((points[-1].step if points else -1, commit.committer.time, points))
+    return max(found, key=lambda one: one[:2])[2] if found else []

@@ -16,7 +16,7 @@ from mvc.ops.runs import list_runs
 from mvc.repo.repository import Repository
 from tests.training.weights import assert_sound, read_safetensors, steps_of
 
-KILLS = 40
+KILLS = 32
 EVERY = 3
 
 

@@ -31,7 +31,6 @@ def test_pushed_as_it_goes_and_resumed_elsewhere(repo: Repository, weights: At, 
     assert run.problems.all == []
     with mvc.open(f"{remote}@refs/runs/a/4:m.safetensors") as file:
         assert file.read() == mvc.Repo.open("repo").read_file("refs/runs/a/4", "m.safetensors")
-    shutil.rmtree("repo")
     other = init(tmp_path / "other")[0]
     with mvc.start_run(name="a", repo="other", remote=remote, resume="must") as run:
         assert run.restore("back").step == 4
@@ -42,6 +41,15 @@ def test_pushed_as_it_goes_and_resumed_elsewhere(repo: Repository, weights: At, 
     assert run.problems.all == [] and steps_of(other, "a") == [0, 2, 4, 6]
     assert [values["loss"] for values in load_log(other, "a").points.values()] == [0, 1, 2, 3, 4, 50]
     assert list_runs(other)[0].metadata.params == {"lr": 1}
+    with mvc.start_run(name="a", repo="repo", remote=remote, resume=True) as run:  # and back again
+        assert run.last is not None and run.last.step == 6
+        assert [point["loss"] for point in load_log(repo, "a").points.values()][-1] == 50
+        assert run.restore("again").step == 6
+        run.checkpoint(7, "again/m.safetensors")
+    assert steps_of(repo, "a") == [0, 2, 4, 6, 7]
+    shutil.rmtree(remote)
+    with mvc.start_run(name="a", repo="repo", remote=remote, resume=True, push_wait=0) as run:
+        assert run.last is not None and run.last.step == 7
 
 
 def test_a_remote_that_is_away_holds_nobody_up(repo: Repository) -> None:
