@@ -78,14 +78,17 @@ def check_protected(
     changes: Changes,
     fresh: dict[str, list[Step]],
     who: Identity,
+    right: Right,
 ) -> None:
-    """Raises Status where a protected alias is to move, and something that it asks for lacks; and for a new branch or
-    tag of its name, which would stand before it."""
+    """Raises Status where a protected alias is to move, and something that it asks for lacks (without a token: always,
+    unless it is the owner of a pipe); and for a new branch or tag of its name, which would stand before it."""
     comers = {ref.partition("/")[2].partition("/")[2]: ref for ref in changes.new_refs if ref.startswith((HEADS, TAGS))}
     protections = read_protections(served.backend) if fresh or comers else {}
     for name in sorted(protections.keys() & comers.keys()):
         raise Status(422, f"'{comers[name]}' would stand before the alias '{name}', which is protected here")
     for name in sorted(protections.keys() & fresh.keys()):
+        if not who.name and right < Right.ADMIN:
+            raise Status(422, f"alias '{name}' is protected, and moves only for somebody with a token")
         move = _Move(served, objects, after, name, protections[name], who)
         move.check(before.refs.get(ALIASES + name), list(reversed(fresh[name])))
 

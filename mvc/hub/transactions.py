@@ -133,7 +133,7 @@ def _check_promotion(
     served: Served, incoming: Incoming, before: State, after: State, changes: Changes, right: Right, who: Identity
 ) -> None:
     fresh = load(PROMOTION["names"])(incoming, changes, right)
-    load(PROMOTION["protected"])(served, incoming, before, after, changes, fresh, who)
+    load(PROMOTION["protected"])(served, incoming, before, after, changes, fresh, who, right)
     load(PROMOTION["note"])(served, changes, fresh, who)
 
 

@@ -313,3 +313,21 @@ def test_what_protects_and_cannot_be_read_lets_nothing_move(team: Team) -> None:
     ann("alias", "set", "production", "v1")
     ann("push", code=6)
     assert ann("push", "origin", "main").code == 0
+
+
+def test_who_has_no_token_moves_no_protected_alias(team: Team, mvc: Mvc, tmp_path: Path) -> None:
+    ann = team["ann"]
+    team.protect("--approvals", "1")
+    with serving(team.place, "--anonymous", "append") as running:
+        nobody = Person("nobody", tmp_path / "nobody", "", mvc)
+        nobody.top.mkdir()
+        nobody("clone", "-q", f"{running.url}/{team.name}", ".")
+        for one in (nobody, Person("bob", nobody.top, "", mvc)):
+            one("approve", "v2", "--for", "production")
+        nobody("alias", "set", "production", "v2")
+        nobody("alias", "set", "staging", "v2")
+        told = nobody("push", code=5).err
+        assert "'production' is protected, and moves only for somebody with a token" in told
+        assert "[new alias]" in told and " staging -> staging\n" in told
+    ann("alias", "set", "production", "v2")
+    assert "has 0" in ann("push", code=5).err, "what came without a token does not count"
