@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mvc.errors import NotFound, Refused, UsageError
-from mvc.objects.refnames import short
+from mvc.objects.refnames import ALIASES, short
 from mvc.objects.refspec import Refspec, parse_push
 from mvc.objects.revparse import resolve, resolve_ref
 from mvc.objects.upstream import HEADS, default_remote, push_default, push_refspecs, seen_as, upstream
@@ -71,7 +71,7 @@ def plan(
         for source, target, force in () if spec.negative else _pairs(repo, remote, spec, there, mapped=bool(specs)):
             if any(one.covers(source) for one in left_out):
                 continue
-            new = resolve(repo.objects, repo.refs, source) if source else None
+            new = resolve(repo.objects, repo.refs, _meant(source, target)) if source else None
             if new is not None and target.startswith(HEADS) and repo.objects.kind(new) != "commit":
                 raise UsageError(f"{target} can only be moved to a commit, '{short(source)}' is none")
             if target in found and found[target].source != source:
@@ -83,6 +83,11 @@ def plan(
                 source, RefUpdate(new, target, expected, forced), "HEAD" if spec.source == "HEAD" else source
             )
     return list(found.values())
+
+
+def _meant(source: str, target: str) -> str:
+    """An alias goes as its steps where it stays one; a branch or tag gets what it stands for."""
+    return source.removeprefix("refs/") if source.startswith(ALIASES) and not target.startswith(ALIASES) else source
 
 
 def _refspecs(repo: Repository, remote: str, specs: Sequence[str], options: PushOptions) -> list[Refspec]:

@@ -108,7 +108,9 @@ def test_an_alias_is_a_revision(versions: World) -> None:
     world.mvc("alias", "set", "production", "v2")
     assert "already" in world.mvc("alias", "set", "production", "v2").err
     world.mvc("alias", "set", "x", "refs/aliases/production", code=5)
-    world.mvc("switch", "--detach", "production")
+    world.mvc("branch", "from-production", "production")
+    assert world.git("rev-parse", "from-production") == v2
+    world.mvc("checkout", "production")
     assert world.head() == v2
     assert world.mvc("gc", "--prune", "now", "--yes").code == 0
     assert at(world, "production") == v2
@@ -146,6 +148,10 @@ def test_between_clones_over_a_folder(versions: World, tmp_path: Path) -> None:
     told = world.mvc("push").err
     assert "[new alias]" in told and "[new review]" in told and "alias candidate stays here" in told
     assert world.mvc("push").err.startswith("Everything up-to-date\nalias candidate stays here")
+    world.mvc("push", "-q", "origin", "production:refs/heads/released", "production:refs/tags/released")
+    assert {line.split()[0] for line in world.mvc("ls-remote", "origin", "released").out.splitlines()} == {
+        at(world, "v2")
+    }
     world.mvc("clone", "-q", str(tmp_path / "remote"), str(tmp_path / "two"))
     two = World(tmp_path / "two", new=False)
     assert two.mvc("alias", "log", "production").out == world.mvc("alias", "log", "production").out
