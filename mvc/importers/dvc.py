@@ -58,7 +58,7 @@ class DvcSource:
         self._models_only, self._experiments = models_only, experiments
         self.place = os.fspath(top)
         self._parsed = lru_cache(maxsize=4096)(self._parse)
-        self._folder = lru_cache(maxsize=64)(self._read_folder)
+        self._folder = lru_cache(maxsize=8)(self._read_folder)
         self._snapshot = lru_cache(maxsize=4)(self._make_snapshot)
 
     @property

@@ -118,7 +118,7 @@ def test_damage_is_never_written(target: Target, tmp_path: Path) -> None:
     commit_files(target.repo, "main", {"w.bin": noise(1, 2_000_000)}, "one", caller=target.caller)
     (pack,) = (target.path / ".mvc/chunks/packs").rglob("*.pack")
     data = bytearray(pack.read_bytes())
-    data[len(data) // 2] ^= 1
+    data[len(data) // 3 : len(data) // 3 + 64] = bytes(64)
     pack.chmod(0o644)
     pack.write_bytes(data)
     with pytest.raises(IntegrityError, match=r"w\.bin"):
