@@ -156,11 +156,22 @@ class PackBuilder:
         """Append a record; returns its offset."""
         offset = self._out.size
         self._out.write_all((lead, *payload))
-        self._id.add(lead)
-        self.count += 1
+        self._added((lead,))
+        return offset
+
+    def append_whole(self, records: Sequence[Buffer], leads: Sequence[Buffer]) -> int:
+        """Append whole records, which begin with their leads, without gap; returns the offset of the first."""
+        offset = self._out.size
+        self._out.write_all(records)
+        self._added(leads)
+        return offset
+
+    def _added(self, leads: Sequence[Buffer]) -> None:
+        for lead in leads:
+            self._id.add(lead)
+        self.count += len(leads)
         if self._out.size - self._told >= _WRITEBACK:
             self._start_writing()
-        return offset
 
     def _start_writing(self) -> None:
         if self._lasting:

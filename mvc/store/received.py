@@ -198,12 +198,13 @@ class _Lane:
     def add(self, records: Sequence[tuple[bytes, Location, memoryview]]) -> None:
         if self._pack is None:
             self._pack = PackBuilder(self._paths.tmp, self._settings.naming, salt=int.from_bytes(os.urandom(4)))
+        if any(name in self._records for name, _, _ in records):
+            raise IntegrityError("a chunk came twice")
+        leads = [record[: place.payload_offset] for _, place, record in records]
+        offset = self._pack.append_whole([record for _, _, record in records], leads)
         for name, place, record in records:
-            if name in self._records:
-                raise IntegrityError(f"chunk {name.hex()} came twice")
-            lead = record[: place.payload_offset]
-            offset = self._pack.append(lead, (record[place.payload_offset :],))
             self._records[name] = place._replace(offset=offset)
+            offset += len(record)
 
     def seal(self, claims: Claims) -> None:
         """Make durable what is in the pack."""

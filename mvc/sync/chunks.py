@@ -326,10 +326,10 @@ class _Requests:
     def _store(self, records: Sequence[tuple[_Wanted, memoryview]], key: str) -> None:
         raise NotImplementedError
 
-    def _stored(self, record: memoryview) -> None:
-        self._progress.advance(len(record))
+    def _stored(self, records: Sequence[tuple[_Wanted, memoryview]]) -> None:
+        self._progress.advance(sum(len(record) for _, record in records))
         with self._lock:
-            self.chunks += 1
+            self.chunks += len(records)
 
     def _checked(self, one: _Wanted, record: memoryview) -> tuple[RecordHeader, memoryview]:
         """Header and payload of a record that matches its checksum, and is what the idx says."""
@@ -356,8 +356,7 @@ class _AsItIs(_Requests):
             except IntegrityError as error:
                 raise self._from(one, key, error) from error
         self._writer.add([(one.name, one.place, record) for one, record in records])
-        for _, record in records:
-            self._stored(record)
+        self._stored(records)
 
 
 class _Run(_Requests):
@@ -368,8 +367,9 @@ class _Run(_Requests):
         self._store_at, self._writer = store, writer
 
     def _store(self, records: Sequence[tuple[_Wanted, memoryview]], key: str) -> None:
-        for one, record in records:
-            self._add(one, record, key)
+        for row in records:
+            self._add(*row, key)
+            self._stored((row,))
 
     def _add(self, one: _Wanted, record: memoryview, key: str) -> None:
         try:
@@ -385,7 +385,6 @@ class _Run(_Requests):
             )
         except IntegrityError as error:
             raise self._from(one, key, error) from error
-        self._stored(record)
 
 
 class FromRemotes:
