@@ -104,9 +104,10 @@ def _next(data: bytes, file: io.BytesIO) -> tuple[pickletools.OpcodeInfo, bytes]
     elif opcode.arg.n >= 0:
         end = at + opcode.arg.n
     elif opcode.arg.n == pickletools.UP_TO_NEWLINE:
-        end = data.index(b"\n", at) + 1
-        if opcode.name in _GLOBALS:
-            end = data.index(b"\n", end) + 1
+        file.seek(at)
+        lines = [file.readline() for _ in range(2 if opcode.name in _GLOBALS else 1)]
+        # A last line without an end loses its last byte to the unpickler in Python; that in C refuses it.
+        return opcode, b"".join(line[:-1] + b"\n" for line in lines)
     else:
         size = _COUNTED[opcode.arg.n]
         end = at + size + int.from_bytes(data[at : at + size], "little")
@@ -160,7 +161,7 @@ class _Machine:
         elif name in _EXTENSIONS:
             # A number that copyreg maps to anything at all.
             stack.append(_OTHER)
-            return Named("copyreg", f"extension {int.from_bytes(argument, 'little')}")
+            return Named("copyreg", f"extension {int.from_bytes(argument, 'little', signed=name == 'EXT4')}")
         elif name not in ("PROTO", "FRAME", "STOP"):
             self._other(opcode)
         return None

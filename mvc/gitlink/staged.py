@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from mvc.errors import IntegrityError
+from mvc.errors import IntegrityError, NotFound
 from mvc.gitlink.outer import Project, ask, git_path, run
 
 _EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -45,9 +45,12 @@ def staged_files(project: Project) -> list[StagedFile]:
 
 
 def committed_files(project: Project, revision: str) -> list[StagedFile]:
-    """All regular files of a Git commit."""
+    """All regular files of a Git commit. Raises NotFound."""
     top = project.folder
-    rows = run(top, "ls-tree", "-r", "-z", "--full-tree", revision).split(b"\0")
+    tree = ask(top, "rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{tree}}")
+    if tree is None:
+        raise NotFound(f"Git knows no revision '{revision}'", hint="git log")
+    rows = run(top, "ls-tree", "-r", "-z", "--full-tree", tree.decode().strip()).split(b"\0")
     found: dict[bytes, str] = {}
     for row in filter(None, rows):
         head, _, path = row.partition(b"\t")

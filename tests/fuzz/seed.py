@@ -150,6 +150,15 @@ def _texts() -> dict[str, list[bytes]]:
         "notes": [b'{"id":"a","at":1,"metrics":{"a":{"float":"nan"}}}\n\n{"id":"b","removed":["metrics.a"]}\nhello\n'],
         "card": [b"license: mit\ntags: [a]\nmodel-index:\n- name: x\n  results: []\n", b"\xef\xbb\xbf---\na: 1\n---\n"],
         "project": [b"params: [a]\ndatasets: {a: {path: x}}\ntags: {a: 1}\nzz: 1\n"],
+        "unpickled": [
+            b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94h\x00h\x01\x93q\x00)\x81}b.",
+            b"(cos\nsystem\nVx\nS'y'\nios\nsystem\n(lp0\ng0\n\x852R.",
+        ],
+        "guarded": [
+            b"\x00\x80\x04\x8c\x02os\x8c\x06system\x93.",
+            b"\x04PK\x03\x04" + bytes(22) + b"\x05\0\0\0a.pkl",
+            b"\x03\x93NUMPY\1\0\x20\0{'descr': '|O', }" + b" " * 16 + b"\x80\x04N.",
+        ],
         "mvclock": [lock, b"remote " + b"[" * 100_000, b'remote "https://u@x/y"\n' + lock],
         "patterns": [b"*.pt\n!/a/**/[a-c]?\n/a/x/b1/abcdefg", b"a/*/**/[[:digit:]!]x/a/a/b/c/1x/hijkl"],
         "query": [

@@ -30,7 +30,7 @@ from mvc.formats.cover import check_tensors
 from mvc.formats.limits import Budget
 from mvc.objects import chunklist, configtext, encoding, manifest, packentry, paths
 from mvc.objects.delta import apply_delta, result_size
-from tests.fuzz import gate, query, records, stored, texts, wire
+from tests.fuzz import gate, guards, query, records, stored, texts, wire
 
 
 def _reader(data: bytes) -> ReadAt:
@@ -195,6 +195,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "notes": records.notes,
     "card": records.card,
     "project": records.project,
+    "unpickled": guards.unpickled,
+    "guarded": guards.guarded,
     "mvclock": texts.mvc_lock,
     "patterns": texts.patterns,
     "revision": texts.revision,

@@ -105,7 +105,7 @@ class Outer:
         self.mvc("add", "model.bin")
         self.mvc("commit", "-q", "-m", message, "--no-environment")
         self.git("add", ".gitignore")
-        self.git("commit", "-q", "-m", message)
+        self.git("commit", "-q", "--no-verify", "-m", message)
         return self.head()
 
     def read(self) -> str:
