@@ -31,6 +31,12 @@ def project(tmp_path: Path, request: pytest.FixtureRequest) -> DvcProject:
     return DvcProject(tmp_path / "project", new=request.param)
 
 
+@pytest.fixture
+def modern(tmp_path: Path) -> DvcProject:
+    """Where the layout does not matter."""
+    return DvcProject(tmp_path / "project")
+
+
 def test_history_comes_with_contents(project: DvcProject, target: Target) -> None:
     put(project.path / "train.py", "print()\n")
     put(project.path / "params.yaml", "lr: 0.1\nmodel: {depth: 3}\n")
@@ -93,11 +99,11 @@ def test_the_same_again_brings_what_is_new(project: DvcProject, target: Target) 
     target.check()
 
 
-def test_only_models(project: DvcProject, target: Target) -> None:
-    put(project.path / "train.py", "print()\n")
-    project.add("out/model.bin", noise(1))
-    project.commit("one")
-    target.take(source(project, models_only=True), variant="models")
+def test_only_models(modern: DvcProject, target: Target) -> None:
+    put(modern.path / "train.py", "print()\n")
+    modern.add("out/model.bin", noise(1))
+    modern.commit("one")
+    target.take(source(modern, models_only=True), variant="models")
     assert list(target.files("main")) == ["out/model.bin"]
 
 
@@ -191,16 +197,16 @@ def test_pipeline(project: DvcProject, target: Target) -> None:
     assert "dvc.lock" in target.files("main")
 
 
-def test_into_the_project_itself(project: DvcProject, tmp_path: Path) -> None:
-    put(project.path / "train.py", "print()\n")
-    project.add("model.bin", noise(1))
-    put(project.path / ".gitignore", "/model.bin\n")
-    project.commit("one")
-    put(project.path / "model.bin", noise(1))
-    init(project.path, initial_branch="main")
+def test_into_the_project_itself(modern: DvcProject, tmp_path: Path) -> None:
+    put(modern.path / "train.py", "print()\n")
+    modern.add("model.bin", noise(1))
+    put(modern.path / ".gitignore", "/model.bin\n")
+    modern.commit("one")
+    put(modern.path / "model.bin", noise(1))
+    init(modern.path, initial_branch="main")
     target = Target(tmp_path / "unused")
-    target.path = project.path
-    done = target.take(source(project, models_only=True), variant="models")
+    target.path = modern.path
+    done = target.take(source(modern, models_only=True), variant="models")
     assert done.checked_out
     found = read_status(target.repo, read_stage(target.repo))
     assert not found.staged and not found.unstaged, found
@@ -209,25 +215,25 @@ def test_into_the_project_itself(project: DvcProject, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["../out.bin", "/etc/passwd.bin", ".mvc/config", ".git/config", "a/../../b", ".MVC/x", ".mvcmeta/x"]
 )
-def test_paths_that_leave(project: DvcProject, target: Target, path: str) -> None:
-    project.cache(md5(b"x"), b"x")
-    put(project.path / "x.dvc", f"outs:\n- md5: {md5(b'x')}\n  size: 1\n  hash: md5\n  path: {path}\n")
-    project.commit("one")
+def test_paths_that_leave(modern: DvcProject, target: Target, path: str) -> None:
+    modern.cache(md5(b"x"), b"x")
+    put(modern.path / "x.dvc", f"outs:\n- md5: {md5(b'x')}\n  size: 1\n  hash: md5\n  path: {path}\n")
+    modern.commit("one")
     if path.startswith("/"):
-        assert target.take(source(project)).warnings
+        assert target.take(source(modern)).warnings
         assert not any("passwd" in one for one in target.files("main"))
         return
     with pytest.raises(UnsafePath):
-        target.take(source(project))
+        target.take(source(modern))
     assert not target.repo.refs.list()
 
 
 @pytest.mark.parametrize("inner", ["../x", "a/../../x", "/x", "", ".", "a//b", ".mvc/config", "x\0y"])
-def test_folders_whose_files_leave(project: DvcProject, target: Target, inner: str) -> None:
-    project.add_folder("data", {inner: b"x"})
-    project.commit("one")
+def test_folders_whose_files_leave(modern: DvcProject, target: Target, inner: str) -> None:
+    modern.add_folder("data", {inner: b"x"})
+    modern.commit("one")
     with pytest.raises(UnsafePath):
-        target.take(source(project))
+        target.take(source(modern))
 
 
 @pytest.mark.parametrize(
@@ -243,22 +249,22 @@ def test_folders_whose_files_leave(project: DvcProject, target: Target, inner: s
         "[" * 5000,
     ],
 )
-def test_files_that_make_no_sense_are_named(project: DvcProject, target: Target, text: str) -> None:
-    project.add("model.bin", noise(1))
-    put(project.path / "bad.dvc", text.encode("latin-1"))
-    project.commit("one")
+def test_files_that_make_no_sense_are_named(modern: DvcProject, target: Target, text: str) -> None:
+    modern.add("model.bin", noise(1))
+    put(modern.path / "bad.dvc", text.encode("latin-1"))
+    modern.commit("one")
     with pytest.raises(Refused, match=r"'bad\.dvc'"):
-        target.take(source(project))
-    done = target.take(source(project), allow_missing=True)
+        target.take(source(modern))
+    done = target.take(source(modern), allow_missing=True)
     assert any("bad.dvc" in one for one in done.warnings)
     assert "model.bin" in target.files("main")
 
 
-def test_bad_params_cost_the_params(project: DvcProject, target: Target) -> None:
-    put(project.path / "params.yaml", "a: 1\na: 2\n")
-    project.add("model.bin", noise(1))
-    project.commit("one")
-    done = target.take(source(project))
+def test_bad_params_cost_the_params(modern: DvcProject, target: Target) -> None:
+    put(modern.path / "params.yaml", "a: 1\na: 2\n")
+    modern.add("model.bin", noise(1))
+    modern.commit("one")
+    done = target.take(source(modern))
     assert any("'a' stands twice" in one for one in done.warnings)
     assert not target.known("main").params
 
@@ -271,71 +277,71 @@ def test_no_project(tmp_path: Path) -> None:
         DvcSource(tmp_path, {})
 
 
-def test_a_remote_that_there_is_no_way_to(project: DvcProject, target: Target) -> None:
-    put(project.path / ".dvc/config", "[core]\n remote = g\n['remote \"g\"']\n url = gdrive://x\n")
-    digest = project.add("model.bin", noise(1))
-    project.cache(digest, b"").unlink()
-    project.commit("one")
+def test_a_remote_that_there_is_no_way_to(modern: DvcProject, target: Target) -> None:
+    put(modern.path / ".dvc/config", "[core]\n remote = g\n['remote \"g\"']\n url = gdrive://x\n")
+    digest = modern.add("model.bin", noise(1))
+    modern.cache(digest, b"").unlink()
+    modern.commit("one")
     with pytest.raises(Refused):  # not asked, unless it is named
-        target.take(source(project))
+        target.take(source(modern))
     assert any("--remote g" in one for one in target.heard.warnings)
     with pytest.raises(UsageError, match="no way to a DVC remote of gdrive://"):
-        target.take(source(project, remote="g"))
+        target.take(source(modern, remote="g"))
 
 
 @pytest.mark.skipif(servers.program("rclone") is None, reason="rclone is not installed")
-def test_a_remote_in_a_bucket(project: DvcProject, target: Target, tmp_path: Path) -> None:
+def test_a_remote_in_a_bucket(modern: DvcProject, target: Target, tmp_path: Path) -> None:
     data = noise(1, 20_000_000)
-    digest = project.add("model.bin", data)
-    place = project.cache(digest, b"")
+    digest = modern.add("model.bin", data)
+    place = modern.cache(digest, b"")
     place.unlink()
     (tmp_path / "s3").mkdir()
     with servers.rclone(tmp_path / "s3") as server:
         bucket, _, query = server.url.partition("?")
         endpoint = parse_qs(query)["endpoint"][0]
         store = open_backend(server.url, environment=server.environment)
-        store.put(place.relative_to(project.path / ".dvc/cache").as_posix(), data)
+        store.put(place.relative_to(modern.path / ".dvc/cache").as_posix(), data)
         store.close()
         lines = f"[core]\n remote = s\n['remote \"s\"']\n url = {bucket}\n endpointurl = {endpoint}\n"
-        put(project.path / ".dvc/config", lines)
-        project.commit("one")
+        put(modern.path / ".dvc/config", lines)
+        modern.commit("one")
         with pytest.raises(Refused):
-            target.take(source(project))
-        target.take(DvcSource(project.path, server.environment, remote="s"))
+            target.take(source(modern))
+        target.take(DvcSource(modern.path, server.environment, remote="s"))
     assert target.files("main")["model.bin"] == data
     target.check()
 
 
-def test_experiments(project: DvcProject, target: Target) -> None:
-    project.add("model.bin", noise(1))
-    base = project.commit("one")
-    git(project.path, "switch", "-qc", "tmp")
-    project.add("model.bin", noise(2))
-    trial = project.commit("trial")
-    git(project.path, "switch", "-q", "main")
-    git(project.path, "branch", "-qD", "tmp")
+def test_experiments(modern: DvcProject, target: Target) -> None:
+    modern.add("model.bin", noise(1))
+    base = modern.commit("one")
+    git(modern.path, "switch", "-qc", "tmp")
+    modern.add("model.bin", noise(2))
+    trial = modern.commit("trial")
+    git(modern.path, "switch", "-q", "main")
+    git(modern.path, "branch", "-qD", "tmp")
     for name in (f"{base[:2]}/{base[2:]}/puny-smee", "exec/EXEC_HEAD", f"celery/{base}/x", "stash"):
-        git(project.path, "update-ref", f"refs/exps/{name}", trial)
-    assert target.take(source(project)).new == 1
-    done = target.take(source(project, experiments=True))
+        git(modern.path, "update-ref", f"refs/exps/{name}", trial)
+    assert target.take(source(modern)).new == 1
+    done = target.take(source(modern, experiments=True))
     assert [one.ref for one in done.refs] == ["refs/heads/exp/puny-smee"]
     assert target.files("exp/puny-smee")["model.bin"] == noise(2)
 
 
-def test_a_source_that_moves_on_meanwhile(project: DvcProject, target: Target) -> None:
-    project.add("model.bin", noise(1))
-    first = project.commit("one")
-    opened = source(project)
+def test_a_source_that_moves_on_meanwhile(modern: DvcProject, target: Target) -> None:
+    modern.add("model.bin", noise(1))
+    first = modern.commit("one")
+    opened = source(modern)
     opened.ids()
-    project.add("model.bin", noise(2))
-    project.commit("two")
+    modern.add("model.bin", noise(2))
+    modern.commit("two")
     assert list(target.take(opened).commits) == [first]
-    assert target.take(source(project)).new == 1
+    assert target.take(source(modern)).new == 1
 
 
-def test_a_file_that_is_a_folder_too(project: DvcProject, target: Target) -> None:
-    project.add("a", noise(1))
-    put(project.path / "x.dvc", f"outs:\n- md5: {md5(noise(1))}\n  hash: md5\n  path: a/b/c\n")
-    project.commit("one")
+def test_a_file_that_is_a_folder_too(modern: DvcProject, target: Target) -> None:
+    modern.add("a", noise(1))
+    put(modern.path / "x.dvc", f"outs:\n- md5: {md5(noise(1))}\n  hash: md5\n  path: a/b/c\n")
+    modern.commit("one")
     with pytest.raises(UnsafePath, match="is a file, or lies in one"):
-        target.take(source(project))
+        target.take(source(modern))
