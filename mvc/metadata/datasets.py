@@ -86,9 +86,12 @@ def hash_folder(folder: Path, remembered: Path | None = None) -> tuple[bytes, in
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), thread_name_prefix="dataset") as pool:
         for start in range(0, len(found), _WINDOW):
             window = found[start : start + _WINDOW]
-            for (relative, _), (name, size) in zip(
-                window, pool.map(lambda one: _hashed(cache, *one), window), strict=True
-            ):
+            known = {relative: _known(cache, relative, path) for relative, path in window}
+            unknown = [one for one in window if known[one[0]] is None]
+            read = pool.map(lambda one: _hashed(cache, *one), unknown)
+            known.update(zip((relative for relative, _ in unknown), read, strict=True))
+            for relative, _ in window:
+                name, size = known[relative] or (b"", 0)  # none is left open
                 lines.update(name.hex().encode() + b"  " + relative + b"\n")
                 total += size
                 files += 1
@@ -96,15 +99,19 @@ def hash_folder(folder: Path, remembered: Path | None = None) -> tuple[bytes, in
     return lines.digest(), total, files
 
 
-def _hashed(cache: DigestCache, relative: bytes, path: Path) -> tuple[bytes, int]:
-    """(BLAKE3, bytes) of a file below a dataset, or of a link's target."""
+def _known(cache: DigestCache, relative: bytes, path: Path) -> tuple[bytes, int] | None:
+    """(BLAKE3, bytes) of a file that looks as it did, or of a link's target; None for one that has to be read."""
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
         target = os.fsencode(os.readlink(path))
         return digest(target), len(target)
     name = cache.find(relative, found)
-    if name is not None:
-        return name, found.st_size
+    return None if name is None else (name, found.st_size)
+
+
+def _hashed(cache: DigestCache, relative: bytes, path: Path) -> tuple[bytes, int]:
+    """As `_known`, of a file that is read."""
+    found = path.lstat()
     began = clock()
     name, size = hash_file(path)
     if Seen.of(path.lstat()) == Seen.of(found):
@@ -130,8 +137,11 @@ def _local(name: str, path: Path, given: str | None, top: Path | None, remembere
         _compare(name, given, {"blake3": found})
     else:
         cache = DigestCache(remembered, Path(os.path.abspath(path)))
-        found, size = _hashed(cache, b"", path) if not path.is_symlink() else hash_file(path)
-        cache.save()
+        if path.is_symlink():
+            found, size = hash_file(path)
+        else:
+            found, size = _known(cache, b"", path) or _hashed(cache, b"", path)
+            cache.save()
         _compare(name, given, {"blake3": found}, path)
     return Dataset(name, _recorded(path, top), f"blake3:{found.hex()}", size, files)
 

@@ -11,8 +11,13 @@ from typing import Any
 
 import pytest
 
+from mvc import fsio
 from mvc.hub.messages import Right
 from mvc.metadata.model import NOTES
+from mvc.objects.model import Signature
+from mvc.ops.annotate import Said, annotate
+from mvc.ops.caller import Caller
+from mvc.ops.known import Known
 from mvc.repo.repository import Repository
 from tests.cli.world import Mvc, git
 from tests.hub.serving import serving
@@ -181,3 +186,36 @@ def test_a_server_takes_them_from_who_may_append(mvc: Mvc, repo: Path, tmp_path:
 
 def _root() -> str:
     return str(Path(__file__).resolve().parents[2])
+
+
+def test_killed_at_any_step_it_is_the_old_note_or_the_new_one(mvc: Mvc, shared: Path, repo: Path) -> None:
+    mvc("annotate", "--metric", "a=1", cwd=repo)
+    here = Repository.discover(repo)
+    caller = Caller(Signature("A", "a@x", 1_700_000_000, 0))
+    commit = here.refs.head().id or ""
+
+    class Killed(BaseException):
+        pass
+
+    for number in range(200):
+        left = [number]
+
+        def hook(operation: str, path: str, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+
+        before = len(Known(Repository.discover(repo)).annotations(commit))
+        try:
+            with fsio.hooked(hook):
+                annotate(Repository.discover(repo), "HEAD", Said(metrics={"b": number}), caller=caller)
+        except Killed:
+            found = Known(Repository.discover(repo)).annotations(commit)
+            assert len(found) in (before, before + 1) and {"a": 1} in [one.metrics for one in found]
+            for lock in (repo / ".mvc").rglob("*.lock"):
+                lock.unlink()  # of a process that is gone
+        else:
+            break
+    assert 3 < number < 199
+    assert {"b": number} in [one.metrics for one in Known(Repository.discover(repo)).annotations(commit)]
+    assert b"error" not in git(repo, "fsck", "--strict")
