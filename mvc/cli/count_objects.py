@@ -26,6 +26,8 @@ def command(session: Session, verbose: int, as_json: bool) -> None:
     else:
         objects = found.objects.loose + found.objects.packed
         text = f"{counted(objects, 'object')}, {counted(found.chunks.chunks, 'chunk')}, {human_bytes(found.stored)}"
+        if found.received:
+            text += f"; {human_bytes(found.received)} came and were not decoded yet"
         session.emit_text(text)
 
 
@@ -40,6 +42,8 @@ def _details(session: Session, found: Counted) -> list[str]:
         ],
         align="<>><",
     )
+    if found.received:
+        lines.append(f"{human_bytes(found.received)} came from remotes and were not decoded yet")
     if found.savings is not None:
         raw = found.savings.raw
         steps = [

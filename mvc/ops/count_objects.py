@@ -62,6 +62,8 @@ class Counted:
     on_disk: int
     """Bytes of all files in `.mvc`."""
     savings: Savings | None = None
+    received: int = 0
+    """Bytes of packs that came from remotes and were not decoded yet: none of their chunks counts above."""
 
     @property
     def stored(self) -> int:
@@ -77,7 +79,8 @@ class Counted:
 
 def count_objects(repo: Repository, *, savings: bool = False) -> Counted:
     """Count what is stored. With `savings` also what it was before."""
-    statistics = open_chunks(repo).statistics()
+    chunks = open_chunks(repo)
+    statistics = chunks.statistics()
     name = load(_CODEC_NAME)
     lines = [
         CodecLine(name(codec), figures.chunks, figures.raw_bytes, figures.stored_bytes)
@@ -90,6 +93,7 @@ def count_objects(repo: Repository, *, savings: bool = False) -> Counted:
         depths=tuple((depth, figures.chunks) for depth, figures in sorted(statistics.by_depth.items())),
         on_disk=_size_of(repo.common_dir),
         savings=_savings(repo, statistics) if savings else None,
+        received=chunks.received.size if chunks.received is not None else 0,
     )
 
 

@@ -84,6 +84,11 @@ class Received:
             self._listed, self._by_pack = listed, {idx.packs[0][0]: idx for idx in listed if len(idx.packs) == 1}
         return self._by_pack
 
+    @property
+    def size(self) -> int:
+        """Bytes of all packs here."""
+        return sum(size for idx in self.packs().values() for _, size in idx.packs)
+
     def records(self, pack_id: bytes) -> dict[bytes, Location]:
         """What a pack holds."""
         idx = self.packs().get(pack_id)

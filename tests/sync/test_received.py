@@ -19,6 +19,7 @@ from mvc.errors import IntegrityError, MissingObject, MvcError
 from mvc.hashing import digest
 from mvc.objects.reachable import walk_objects
 from mvc.ops.bundle import create_bundle
+from mvc.ops.count_objects import count_objects
 from mvc.ops.fsck import fsck
 from mvc.ops.gc import gc
 from mvc.ops.model_file import open_file
@@ -367,6 +368,9 @@ def test_several_settle_at_once(story: Story) -> None:
 def test_a_model_is_listed_by_what_lies_apart(story: Story) -> None:
     story.all_data()
     bob = story.bob
+    counted = count_objects(bob.repo)
+    assert counted.received > 100_000
+    assert not counted.chunks.chunks
     assert not list_model(bob.repo, open_file(bob.repo, f"{TRACKED}:m.safetensors")).missing
 
 
