@@ -2,7 +2,7 @@
 
 query      = [either]
 either     = all {"or" all}
-all        = one {["and"] one}              "and" may be left out between words of full text
+all        = one {["and"] one}              "and" may be left out behind words of full text
 one        = "not" one | "(" either ")" | comparison | WORD | STRING
 comparison = FIELD OPERATOR value | FIELD ["not"] ("like" | "ilike") value
            | FIELD ["not"] "in" "(" value {"," value} ")" | FIELD "is" ["not"] ("null" | "nan")
@@ -108,8 +108,8 @@ class _Parser:
     def _all(self) -> Query:
         parts = [self._one()]
         while True:
-            # Words side by side are all looked for; after a comparison that would be a slip of the pen.
-            if not self._keyword("and") and not (isinstance(parts[-1], Words) and self._is_text(self.next)):
+            # Behind a word of full text the next thing is one more to ask; behind a comparison it is a slip of the pen.
+            if not self._keyword("and") and not (isinstance(parts[-1], Words) and _begins_term(self.next)):
                 break
             parts.append(self._one())
         return parts[0] if len(parts) == 1 else And(tuple(parts))
@@ -281,6 +281,14 @@ class _Parser:
             return f"did you mean {found[0]}.{rest}?"
         found = list(dict.fromkeys(ATTRIBUTE_OF[one] for one in near(token.text, list(ATTRIBUTE_OF))))[:2]
         return f"did you mean {' or '.join(found)}?" if found else None
+
+
+def _begins_term(token: Token) -> bool:
+    """Whether a term may begin so."""
+    if token.kind in ("string", "bracket"):
+        return token.kind == "string" or token.text == "("
+    word = token.text.lower()
+    return token.kind == "word" and (token.quoted or word == "not" or not (word in _KEYWORDS or word in _FOREIGN))
 
 
 _BEGINS_TEST = frozenset({"is", "in", "not", "like", "ilike", "between", "rlike"})

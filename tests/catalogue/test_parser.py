@@ -39,6 +39,8 @@ def test_the_query_of_the_purpose() -> None:
         ("tag = v1 AND tags.x = y", "tag = 'v1' and tags.x = 'y'"),
         ("tag = 1.10", "tag = 1.10"),
         ("a b or c", "('a' and 'b') or 'c'"),
+        ("a params.x = 1", "'a' and params.x = 1"),
+        ("a (b or c) and not d", "'a' and ('b' or 'c') and (not 'd')"),
         ("not not a", "'a'"),
         ("not (a or b)", "not ('a' or 'b')"),
         ("run = r1 and run.name = x", "run = 'r1' and name = 'x'"),
