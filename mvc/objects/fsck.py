@@ -24,8 +24,17 @@ _CHAIN, _REVIEW = "mvc.objects.aliases:check_chain", "mvc.objects.reviews:check_
 """Loaded where there are aliases, reviews."""
 
 METADATA_FILES = frozenset(
-    ("datasets.yaml", "environment.yaml", "lineage.yaml", "links.yaml", "metrics.yaml")
-    + ("params.yaml", "series.jsonl", "tables.yaml", "tags.yaml")
+    (
+        "datasets.yaml",
+        "environment.yaml",
+        "lineage.yaml",
+        "links.yaml",
+        "metrics.yaml",
+        "params.yaml",
+        "series.jsonl",
+        "tables.yaml",
+        "tags.yaml",
+    )
 )
 """The closed list of what `.mvcmeta/` may hold."""
 
