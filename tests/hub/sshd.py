@@ -107,7 +107,9 @@ def running(folder: Path) -> Iterator[Sshd]:
         )
         try:
             wait_for(lambda: listens(port), "sshd")
-            yield Sshd(port, getpass.getuser(), mvc, {**os.environ, "MVC_SSH_COMMAND": command}, folder / "home", process.pid)
+            yield Sshd(
+                port, getpass.getuser(), mvc, {**os.environ, "MVC_SSH_COMMAND": command}, folder / "home", process.pid
+            )
         finally:
             process.terminate()
             process.wait()
