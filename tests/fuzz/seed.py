@@ -145,10 +145,17 @@ def _texts() -> dict[str, list[bytes]]:
             b"lr=1e-5",
             b"x: &a {y: 1}\nz:\n  <<: *a\n",
         ],
-        "groups": [b"a:\n  location: x\n", b"bases: [{location: x}]\n", b"t: {columns: [a], rows: [[1]]}\n"],
+        "groups": [
+            b"a:\n  location: x\n",
+            b"bases: [{commit: " + b"a" * 40 + b"}]\n",
+            b"t: {columns: [a], rows: [[1]]}\n",
+        ],
         "series": [b'{"step":1,"metrics":{"a":"NaN"}}\n', b"step,a\n1,2\n", b'{"log_history":[{"step":1,"loss":0.5}]}'],
         "notes": [b'{"id":"a","at":1,"metrics":{"a":{"float":"nan"}}}\n\n{"id":"b","removed":["metrics.a"]}\nhello\n'],
-        "card": [b"license: mit\ntags: [a]\nmodel-index:\n- name: x\n  results: []\n", b"\xef\xbb\xbf---\na: 1\n---\n"],
+        "card": [
+            b"license: mit\ntags: [a]\nmodel-index:\n- name: x\n  results: []\n",
+            b"\xef\xbb\xbf---\na: 1\n---\nx",
+        ],
         "project": [b"params: [a]\ndatasets: {a: {path: x}}\ntags: {a: 1}\nzz: 1\n"],
         "unpickled": [
             b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94h\x00h\x01\x93q\x00)\x81}b.",
