@@ -102,12 +102,14 @@ def uninstall_hooks(project: Project) -> tuple[Path, tuple[str, ...], tuple[str,
     for place in dict.fromkeys((folder, project.common_dir / "hooks")):
         for name in HOOKS:
             path, aside = place / name, place / (name + BEFORE)
-            if _is_ours(path):
+            if _is_ours(path) or (os.path.lexists(aside) and not os.path.lexists(path)):
                 if os.path.lexists(aside):
                     fsio.replace(aside, path)
                 else:
                     fsio.unlink(path)
                 gone.append(name)
+            elif _is_same(path, aside):
+                fsio.unlink(aside)  # an install was killed between the two
             elif os.path.lexists(aside):
                 stayed.append(name)
     return folder, tuple(dict.fromkeys(gone)), tuple(stayed)
@@ -121,7 +123,7 @@ def _look(folder: Path, name: str, wanted: bytes, manager: Manager | None) -> Ho
     data = _read(path)
     if data is None:
         state: State = "through" if manager is not None and manager.runs(name) else "absent"
-        return HookFile(name, path, "replaced" if aside is not None else state, aside)
+        return HookFile(name, path, state, aside)  # with one put aside: an install was killed, or ours was deleted
     if is_ours(data):
         current = data == wanted and os.access(path, os.X_OK)
         return HookFile(name, path, "installed" if current else "outdated", aside)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mvc.errors import NotARepository, Refused
+from mvc.fsio import hooked
 from mvc.gitlink.driver import driver_state, install_driver, uninstall_driver
 from mvc.gitlink.hookfiles import find_hooks, install_hooks, uninstall_hooks
 from mvc.gitlink.hookscripts import HOOKS, Program, is_ours, script
@@ -85,6 +88,39 @@ def test_an_install_that_was_killed_is_completed(outer: Outer) -> None:
     assert is_ours((folder / "pre-commit").read_bytes())
     uninstall_hooks(project)
     assert list(outer.hooks().values()) == [b"#!/bin/sh\n"]
+
+
+def test_an_install_that_is_killed_at_any_step_is_completed_or_taken_back(outer: Outer) -> None:
+    folder, project, config = outer.top / ".git" / "hooks", find_project(outer.top), outer.top / ".git" / "config"
+    put(folder / "pre-commit", "#!/bin/sh\n")
+    (folder / "pre-push").symlink_to("pre-commit")
+    before = outer.hooks(), config.read_bytes()
+    steps = 0
+    while True:
+        left = itertools.count(steps, -1)
+
+        def die(_: str, path: str, left: Iterator[int] = left) -> None:
+            if not next(left):
+                raise Killed(path)
+
+        try:
+            with hooked(die):
+                install_hooks(project, NOBODY)
+                install_driver(project, NOBODY)
+        except Killed:
+            if steps % 2:
+                install_hooks(project, NOBODY)
+        uninstall_hooks(project)
+        uninstall_driver(project)
+        assert (outer.hooks(), config.read_bytes()) == before, steps
+        if next(left) > 0:
+            break
+        steps += 1
+    assert steps > 15
+
+
+class Killed(BaseException):
+    """As if the process had ended."""
 
 
 @pytest.mark.parametrize("where", ["relative hooks", "../outside", "absolute"])
