@@ -31,11 +31,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
     },
     "see what is there and what changed": {
         "status": Entry("mvc.cli.status:command", "What is staged, changed, not versioned"),
-        "search": Entry("mvc.cli.search:command", "Find commits by params, metrics, tags and words"),
         "log": Entry("mvc.cli.log:command", "The history, with params and metrics"),
         "show": Entry("mvc.cli.show:command", "A commit, a model's tensors, or a file"),
         "diff": Entry("mvc.cli.diff:command", "What changed, tensor by tensor"),
-        "lineage": Entry("mvc.cli.lineage:command", "What a model was made from, and what was made from it"),
         "bisect": Entry("mvc.cli.bisect:command", "Find the commit that made it worse"),
         "ls-files": Entry("mvc.cli.ls_files:command", "The files of the stage"),
         "cat-file": Entry("mvc.cli.cat_file:command", "An object's content, or one tensor as .npy"),
@@ -43,7 +41,6 @@ GROUPS: dict[str, dict[str, Entry]] = {
     },
     "grow and combine history": {
         "commit": Entry("mvc.cli.commit:command", "Record what is staged, with params and metrics"),
-        "annotate": Entry("mvc.cli.annotate:command", "Metrics that come later, without a new commit"),
         "branch": Entry("mvc.cli.branch:command", "List, make, rename or delete branches"),
         "tag": Entry("mvc.cli.tag:command", "List, make or delete tags"),
         "switch": Entry("mvc.cli.switch:command", "Go to another branch"),
@@ -61,6 +58,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "forget": Entry("mvc.cli.forget:command", "Drop checkpoints that are not worth their room"),
     },
     "know your models": {
+        "search": Entry("mvc.cli.search:command", "Find commits by params, metrics, tags and words"),
+        "lineage": Entry("mvc.cli.lineage:command", "What a model was made from, and what was made from it"),
+        "annotate": Entry("mvc.cli.annotate:command", "Metrics that come later, without a new commit"),
         "compare": Entry("mvc.cli.compare:command", "Params and metrics of commits side by side"),
         "plot": Entry("mvc.cli.plot:command", "Metrics over commits or steps, as a picture"),
         "alias": Entry("mvc.cli.alias:command", "Names that move, such as production, with their history"),
