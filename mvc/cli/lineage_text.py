@@ -12,6 +12,8 @@ from mvc.cli.session import Session
 from mvc.cli.text import one_line
 from mvc.ops.lineage import Node
 
+_DATASETS = 6
+"""Lines of datasets a version; the card of a model that was trained on a corpus of corpora names dozens."""
 _HOW = {"tensors": "seen in the tensors", "named": "named", "card": "by the model card"}
 
 
@@ -60,8 +62,11 @@ def _title(session: Session, node: Node) -> str:
 
 def _details(session: Session, node: Node) -> list[str]:
     found = []
-    for one in node.datasets:
+    shown = node.datasets if len(node.datasets) <= _DATASETS else node.datasets[: _DATASETS - 1]
+    for one in shown:
         found.append(f"{session.paint('data', 'cyan')} {one_line(one.name)}  {one_line(dataset_text(one))}")
+    if len(shown) < len(node.datasets):
+        found.append(f"{session.paint('data', 'cyan')} and {len(node.datasets) - len(shown)} more (--json tells all)")
     code = dict(node.code)
     if "commit" in code:
         words = [str(code["commit"])[:12], *(["with changes"] if code.get("dirty") else [])]

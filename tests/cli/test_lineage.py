@@ -170,3 +170,12 @@ def test_bases_of_nothing(mvc: Mvc, family: Path) -> None:
     empty.mkdir()
     mvc("init", cwd=empty)
     assert mvc("lineage", cwd=empty, code=4).err
+
+
+def test_many_datasets_are_cut_short_for_people_alone(mvc: Mvc, repo: Path) -> None:
+    names = [f"set{number}" for number in range(9)]
+    given = [word for name in names for word in ("--dataset", f"{name}=s3://bucket/{name}")]
+    mvc("commit", "--allow-empty", "-qm", "x", *given, "--no-environment", cwd=repo)
+    text = mvc("lineage", cwd=repo).out
+    assert "set4 " in text and "set5 " not in text and "and 4 more (--json tells all)" in text
+    assert all(f'"{name}"' in mvc("lineage", "--json", cwd=repo).out for name in names)
