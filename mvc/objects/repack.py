@@ -18,6 +18,7 @@ import time
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -92,9 +93,9 @@ def _replace(packs: PackSet, tmp_dir: Path, chosen: list[Pack], label: str | Non
         writer.discard()
         raise
     packs.add(idx_path)
+    _forget_lists(packs.pack_dir)
     for pack in chosen:
         _remove(pack)
-    _forget_lists(packs.pack_dir)
     packs.reload()
     return len(chosen)
 
@@ -136,8 +137,11 @@ def _remove(pack: Pack) -> None:
 
 
 def _forget_lists(pack_dir: Path) -> None:
-    """Git's index over many packs names packs that are gone now: git makes it anew when it wants one."""
-    for path in pack_dir.glob("multi-pack-index*"):
+    """Git's index over many packs, and its graph of commits, name what is about to go: git makes them anew when it
+    wants them. They go first, for git takes a graph with commits that are not there for damage."""
+    info = pack_dir.parent / "info"
+    found = (pack_dir.glob("multi-pack-index*"), info.glob("commit-graph"), info.glob("commit-graphs/*"))
+    for path in chain.from_iterable(found):
         if path.is_file():
             fsio.unlink(path, missing_ok=True)
 
@@ -187,9 +191,9 @@ def prune(
     except BaseException:
         writer.discard()
         raise
+    _forget_lists(packs.pack_dir)
     for pack in old:
         _remove_if_old(pack, objects.tmp_dir, limit)
-    _forget_lists(packs.pack_dir)
     _remove_orphans(packs.pack_dir)
     _remove_loose(objects.objects_dir, live_loose, [name for name in loose_ids if name in removed], limit)
     objects.reload()

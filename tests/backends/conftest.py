@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,9 @@ def shared(folder: Path, worker: str) -> Iterator[servers.Server]:
             else:
                 server = stack.enter_context(servers.radosgw())
                 about.write_text(json.dumps(dataclasses.asdict(server)))
-                stack.callback(servers.wait_for, lambda: not list(folder.glob("*.user")), "the end of others' tests")
+                # A worker may have the longest tests of all before it, and its end is the end of the session.
+                others = partial(servers.wait_for, lambda: not list(folder.glob("*.user")), "the end of others' tests")
+                stack.callback(others, seconds=1200)
                 stack.callback(about.unlink)
         try:
             yield server

@@ -32,7 +32,8 @@ print(sorted(sys.modules), file=sys.stderr)
 sys.exit(code)
 """
 HANGS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what was started in the background ignores it
 import mvc.cli.program, mvc.cli.session
 mvc.cli.session.Session.repo = lambda self: (print("here", flush=True), time.sleep(60))
 sys.exit(mvc.cli.program.run(["log"]))

@@ -112,6 +112,21 @@ def test_prune(git: RealGit) -> None:
     assert again.removed_ids == () and len(git.objects.packs.packs()) == 2
 
 
+@pytest.mark.parametrize("split", [[], ["--split"]], ids=["one", "chain"])
+def test_lists_that_git_made_do_not_outlive_what_they_name(git: RealGit, split: list[str]) -> None:
+    """Its graph of commits, and its index over many packs."""
+    commits = history(git, 3)
+    git.commit(commits[0], message="lost", files={"lost": b"lost" * 100})
+    lost = git.run("commit-tree", "-p", commits[0], "-m", "lost too", f"{commits[0]}^{{tree}}")
+    git.run("update-ref", "refs/heads/lost", lost)
+    git.run("commit-graph", "write", "--reachable", *split)
+    git.run("multi-pack-index", "write")
+    git.run("update-ref", "-d", "refs/heads/lost")
+    assert lost in repack.prune(git.objects, reach(git)).removed_ids
+    git.reopen()
+    assert git.fsck() == "" and git.run("log", "--format=%H").split() == commits[::-1]
+
+
 def test_prune_leaves_what_a_writer_counts_on(git: RealGit) -> None:
     history(git, 2)
     with git.objects.batch() as batch:
