@@ -73,6 +73,10 @@ Promised = Callable[[bytes], bool]
 """Whether a remote was seen to hold a chunk."""
 
 
+_BRINGS = 8
+"""How often a chunk is brought for one read: others may make room in the shared store before it is read there."""
+
+
 class ChunkStore:
     """Chunks by name. One object may be used from several threads.
 
@@ -256,26 +260,31 @@ class ChunkStore:
         After an error `out` may hold anything. Raises MissingObject if the chunk is not here,
         IntegrityError (naming pack and chunk) if no sound copy is.
         """
-        try:
-            return self._reader.read(name, out, nearby)
-        except MissingObject as error:
-            found = self._shared.read(name, out, nearby) if self._shared is not None else None
-            if found is None and self._received is not None:
-                found = self._read_received(self._received, name, out, nearby)
-                if found is None and self.find_own(name) is not None:
-                    found = self._reader.read(name, out, nearby)  # it has just become the store's own
+        for attempt in range(_BRINGS + 1):
+            try:
+                return self._reader.read(name, out, nearby)
+            except MissingObject as error:
+                missing = error
+            found = self._read_beside(name, out, nearby)
             if found is not None:
                 return found
             if self._streamed is not None:
                 return self._streamed.read(name, nearby)
-            if self._bring is None or self._idx.broken or self.find_own(name) is not None:
-                raise self._missing(error) from error
-        self._bring((name,))  # also one that is spoilt in the shared store
-        self.reload()
-        found = self._shared.read(name, out) if self._shared is not None and self.find_own(name) is None else None
-        if found is None and self._received is not None and self.find_own(name) is None:
-            found = self._received.read(name, out)
-        return self._reader.read(name, out) if found is None else found
+            if self._bring is None or self._idx.broken or attempt == _BRINGS:
+                break
+            if self.find_own(name) is None:  # (else another process has just brought it)
+                self._bring((name,))  # also one that is spoilt in the shared store
+                self.reload()
+        raise self._missing(missing) from missing
+
+    def _read_beside(self, name: bytes, out: bytearray | memoryview | None, nearby: Nearby | None) -> Buffer | None:
+        """A chunk that is not the store's own, from the shared store or from what was received."""
+        found = self._shared.read(name, out, nearby) if self._shared is not None else None
+        if found is None and self._received is not None:
+            found = self._read_received(self._received, name, out, nearby)
+            if found is None and self.find_own(name) is not None:
+                found = self._reader.read(name, out, nearby)  # it has just become the store's own
+        return found
 
     def _read_received(
         self, received: Received, name: bytes, out: bytearray | memoryview | None, nearby: Nearby | None

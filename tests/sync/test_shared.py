@@ -6,8 +6,9 @@ import contextlib
 import errno
 import os
 import shutil
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from mvc.hashing import digest
 from mvc.objects.reachable import Reached, walk_objects
 from mvc.ops.fsck import fsck
 from mvc.ops.gc import GcResult, gc, keep_own
+from mvc.ops.reset import Mode, reset
 from mvc.progress import NullProgress
 from mvc.repo.chunks import open_chunks
 from mvc.repo.livechunks import chunk_names, chunked_files
@@ -32,7 +34,7 @@ from mvc.store.leaning import registered
 from mvc.store.records import Location
 from mvc.store.room import Room, disk_usage, make_room, pack_uses
 from mvc.store.shared import pack_folders, space_paths
-from mvc.sync.chunks import bring
+from mvc.sync.chunks import FromRemotes, bring
 from mvc.sync.held import held_by
 from mvc.sync.promised import Promises, promised
 from mvc.sync.push import push
@@ -321,6 +323,31 @@ def test_what_no_remote_holds_any_more_comes_home(world: World) -> None:
     carol = cloned(world, "carol")
     shutil.rmtree(carol.top / ".mvc" / "remote-cache")
     assert keep_own(carol.repo, carol.caller) == len(needed(carol))
+
+
+def test_what_goes_again_before_it_was_read_is_brought_again(world: World) -> None:
+    """Somebody makes room, the first times, between the chunks' arrival and their being read."""
+    alice, bob = world.peer("alice"), world.peer("bob")
+    commit = alice.commit(FILES)
+    alice.push()
+    bob.fetch()
+    bring = FromRemotes(bob.repo, lambda _config: bob.remote())
+    gone: list[int] = []
+    one_at_a_time = threading.Lock()
+
+    def bring_for_nothing(names: Collection[bytes]) -> None:
+        with one_at_a_time:
+            bring(names)
+            if len(gone) < 5:
+                world.age()
+                gone.append(world.room(10**9, bob).freed)
+
+    lazy = replace(bob.repo, missing_chunks=bring_for_nothing)
+    reset(lazy, commit, Mode.HARD, caller=bob.caller)
+    assert all(bob.read(path) == data for path, data in FILES.items())
+    assert len(gone) == 5
+    assert gone[0]
+    stands_alone(bob)
 
 
 def test_keys_keep_apart(world: World) -> None:
