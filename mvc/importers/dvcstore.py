@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from mvc.backends.open import open_backend
 from mvc.errors import NotFound, ParseError, UsageError
 from mvc.fsio import RandomFile, read_small
 from mvc.importers.remotefile import RemoteFile
+from mvc.importers.standing import file_size
 from mvc.repo.sourcefiles import Opened
 
 _SECTION = re.compile(r"\[\s*'?(?P<kind>\w+)(?:\s+\"(?P<name>[^\"]*)\")?'?\s*\]\s*\Z")
@@ -89,15 +89,9 @@ class DvcStore:
     def _find_size(self, name: str) -> int | None:
         if _NAME.match(name) is None:
             return None
-        for path in self._local(name):
-            try:
-                found = os.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            if stat.S_ISREG(found.st_mode):
-                return found.st_size
-        if self.remote is None:
-            return None
+        here = file_size(self._local(name), follow=True)
+        if here is not None or self.remote is None:
+            return here
         return next((self._listed[place] for place in _places(name) if place in self._listed), None)
 
     def _local(self, name: str) -> Iterator[Path]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from mvc.errors import IntegrityError, NotFound, UnsafePath
 from mvc.fsio import RandomFile, read_small
 from mvc.importers.base import Entry, Snapshot, SourceCommit, SourceRef
+from mvc.importers.standing import file_size
 from mvc.metadata.model import CommitMetadata
 from mvc.objects.model import FILE, Signature
 from mvc.objects.refnames import is_valid
@@ -103,11 +104,7 @@ class HubCacheSource:
 
     def size(self, entry: Entry) -> int | None:
         path = self._paths.get(entry.key)
-        try:
-            found = os.stat(path, follow_symlinks=False) if path is not None else None
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+        return file_size((path,), follow=False) if path is not None else None
 
     def open(self, entry: Entry) -> Opened:
         path = self._paths.get(entry.key)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from mvc.errors import NotFound
 from mvc.fsio import RandomFile
 from mvc.importers.base import Entry, Snapshot, SourceCommit, SourceRef
 from mvc.importers.gitsource import BlobFile, GitSource
+from mvc.importers.standing import file_size
 from mvc.metadata.model import CommitMetadata
 from mvc.objects.config import ConfigFile
 from mvc.objects.model import TreeItem, is_file
@@ -66,14 +66,7 @@ class LfsSource:
             return self._git.size(digest)
         if algorithm != "sha256":
             return None
-        for path in self._places(digest):
-            try:
-                found = os.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            if stat.S_ISREG(found.st_mode):
-                return found.st_size
-        return None
+        return file_size(self._places(digest), follow=True)
 
     def open(self, entry: Entry) -> Opened:
         algorithm, _, digest = entry.key.partition(":")

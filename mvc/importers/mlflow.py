@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +27,7 @@ from mvc.importers.mlflowruns import (
     metadata,
     signatures,
 )
+from mvc.importers.standing import file_size
 from mvc.objects.model import EXEC, FILE
 from mvc.objects.refnames import is_valid
 from mvc.repo.sourcefiles import Opened
@@ -107,11 +107,7 @@ class MlflowSource:
 
     def size(self, entry: Entry) -> int | None:
         path = self._paths.get(entry.key)
-        try:
-            found = os.stat(path, follow_symlinks=False) if path is not None else None
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+        return file_size((path,), follow=False) if path is not None else None
 
     def open(self, entry: Entry) -> Opened:
         if self.size(entry) is None:
