@@ -55,7 +55,7 @@ def base_groups(bases: Sequence[Base]) -> dict[str, Any]:
 
 
 def bases(groups: Mapping[str, Any]) -> tuple[Base, ...]:
-    """What `base_groups` made. Raises ParseError for a base that names neither a commit nor a location."""
+    """What `base_groups` made. Raises ParseError for a base that names neither a commit, a location nor a path."""
     found = groups.get("bases", {})
     rows = list(found.values()) if isinstance(found, dict) else found
     if not isinstance(rows, list) or len(rows) > MAX_BASES:
@@ -130,9 +130,10 @@ def _base(fields: Any) -> Base:
     commit, location = _text(fields, "commit"), _text(fields, "location")
     if commit is not None and not (len(commit) == _ID and set(commit) <= set("0123456789abcdef")):
         raise ParseError("the commit of a base is not 40 hex digits")
-    if commit is None and location is None:
-        raise ParseError("a base has neither a commit nor a location")
-    return Base(commit, location, _text(fields, "path"), _text(fields, "of"), fields.get("found") is True)
+    path = _text(fields, "path")
+    if commit is None and location is None and path is None:
+        raise ParseError("a base has neither a commit, a location nor a path")
+    return Base(commit, location, path, _text(fields, "of"), fields.get("found") is True)
 
 
 def _text(fields: Mapping[str, Any], key: str) -> str | None:

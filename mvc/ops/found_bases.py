@@ -288,14 +288,18 @@ _NO_MODELS = frozenset({".txt", ".json", ".md", ".py", ".yaml", ".yml", ".csv", 
 
 
 def _folded(bases: list[Base]) -> tuple[Base, ...]:
-    """Shards of one model have one base: several files of a folder, made from one folder of one commit, are one."""
+    """Shards of one model have one base: several files of a folder, made from one folder of one commit, are one.
+
+    Not so what came together in one folder: those are models beside each other.
+    """
     groups: dict[tuple[str | None, str, str], list[Base]] = {}
     for base in bases:
         folder, of = _folder(base.path), _folder(base.of)
         groups.setdefault((base.commit, folder, of), []).append(base)
     found: list[Base] = []
     for (commit, folder, of), group in groups.items():
-        found += group if len(group) < 3 else [Base(commit, None, folder or None, of or None, True)]
+        apart = len(group) < 3 or (commit is None and folder == of)
+        found += group if apart else [Base(commit, None, folder or None, of or None, True)]
     return tuple(found)
 
 

@@ -103,6 +103,19 @@ def test_a_base_that_comes_in_the_same_commit(mvc: Mvc, repo: Path) -> None:
     assert mvc("lineage", cwd=repo).out
 
 
+def test_models_that_share_tensors_come_in_one_commit(mvc: Mvc, repo: Path) -> None:
+    """A base without commit and location is one of this very commit: written so, and read so by all that read it."""
+    for number in range(4):
+        shared = {name: array for name, array in layers(0).items() if "layer.2" not in name}
+        write_model(repo / f"{number}.safetensors", {**shared, "head": layers(number)["encoder.layer.2.weight"]})
+    add(mvc, repo, "four")
+    bases = json.loads(mvc("show", "--json", cwd=repo).out)["objects"][0]["bases"]
+    assert bases and all(base["path"] and base["of"] and base["commit"] is None for base in bases)
+    document = json.loads(mvc("lineage", "--json", f"HEAD:{bases[0]['of']}", cwd=repo).out)["nodes"][0]
+    assert bases[0]["path"] in [one["path"] for one in document["made_from"]]
+    assert mvc("gate", "delta(size) <= 1KB", cwd=repo, code=1).out and mvc("log", cwd=repo).out
+
+
 def test_what_is_named_and_what_cards_say(mvc: Mvc, family: Path) -> None:
     (family / "README.md").write_text("---\nbase_model: org/bert\ndatasets: [glue]\n---\n# x\n")
     (family / "data").mkdir()
