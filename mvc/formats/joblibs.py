@@ -17,6 +17,8 @@ JOBLIB = b"NumpyArrayWrapper"
 _WRAPPER = Global("joblib.numpy_pickle", "NumpyArrayWrapper")
 _DTYPE = re.compile(r"[<>=|]?([biufcSUVOmM])(\d{1,9})")
 _LARGEST = 2**62
+_HAS_OBJECT = 1
+"""numpy's NPY_ITEM_HASOBJECT."""
 
 
 class Arrays:
@@ -69,13 +71,47 @@ def _pairs(state: Any) -> dict[str, Any]:
 
 
 def _item_size(dtype: Any) -> int | None:
-    """Bytes of an element; None for objects. Raises ParseError for what is no dtype that could be told."""
+    """Bytes of an element; None for objects, and for records that hold some. Raises ParseError for what is no dtype
+    that could be told."""
     if isinstance(dtype, Inert) and dtype.made_by == Global("numpy", "dtype") and dtype.parts:
         arguments = dtype.parts[0]
         text = arguments[0] if isinstance(arguments, tuple) and arguments else None
         found = _DTYPE.fullmatch(text) if isinstance(text, str) else None
         if found is not None:
-            if found[1] == "V":
-                raise ParseError("joblib: a structured array")
-            return None if found[1] == "O" else int(found[2]) * (4 if found[1] == "U" else 1)
+            size = int(found[2]) * (4 if found[1] == "U" else 1)
+            return None if found[1] == "O" or (found[1] in "SUV" and _has_objects(dtype.state, size)) else size
     raise ParseError("joblib: an array without a dtype")
+
+
+def _has_objects(state: Any, size: int) -> bool:
+    """Does a dtype of any size hold objects? `state` is what numpy's `dtype.__setstate__` takes: version, byte order,
+    subarray, names, fields, bytes of an element, alignment, flags. Raises ParseError where it and `size` are at odds,
+    or flags and fields: the array would end elsewhere than is thought here."""
+    if state is None:
+        return False
+    if not isinstance(state, tuple) or len(state) < 8 or state[5] != size or not isinstance(state[7], int):
+        raise ParseError("joblib: a dtype that is at odds with itself")
+    objects = bool(state[7] & _HAS_OBJECT)
+    if objects != _objects_inside(state):
+        raise ParseError("joblib: a dtype that is at odds with its fields")
+    return objects
+
+
+def _objects_inside(state: tuple[Any, ...]) -> bool:
+    """Is there a dtype of objects among the fields, theirs, and what subarrays are made of?"""
+    open_: list[Any] = [state]
+    seen: set[int] = set()
+    while open_:
+        one = open_.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, Inert):
+            text = one.parts[0] if one.parts else None
+            found = _DTYPE.fullmatch(str(text[0])) if isinstance(text, tuple) and text else None
+            if found is None or found[1] == "O":
+                return True
+            open_.append(one.state)
+        elif isinstance(one, tuple | list):
+            open_ += one
+    return False

@@ -12,6 +12,7 @@ from __future__ import annotations
 import codecs
 import io
 import pickletools
+import re
 from typing import Any, NamedTuple
 
 from mvc.errors import MvcError, ParseError
@@ -37,6 +38,8 @@ _GLOBALS = ("GLOBAL", "INST")
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
 _GETS = ("GET", "BINGET", "LONG_BINGET")
 _EXTENSIONS = ("EXT1", "EXT2", "EXT4")
+_CALLS = frozenset(("REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"))
+_IDENTIFIERS = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*|\?")
 _BROKEN = (MvcError, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
@@ -94,8 +97,33 @@ def may_be_pickle(head: bytes) -> bool:
     return len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
-def _next(data: bytes, file: io.BytesIO) -> tuple[pickletools.OpcodeInfo, bytes]:
-    """The opcode at the file's place, and the bytes of its argument, counts and line ends included."""
+def may_be_called(head: bytes, size: int) -> bool:
+    """Does a pickle of protocol 0 or 1 begin so, which calls something, or goes on behind `head`?
+
+    As any text may begin so, opcodes are followed. `size`: bytes of the whole file.
+    """
+    machine, file = _Machine(), io.BytesIO(head)
+    while file.tell() < len(head):
+        try:
+            opcode, argument = _next(head, file, size)
+            if opcode.name == "INST" and _MARK not in machine.stack:
+                return False
+            named = machine.step(opcode.name, argument, opcode)
+            if named is not None and not _IDENTIFIERS.fullmatch(named.module):
+                return False
+        except _BROKEN:
+            return False
+        if opcode.name in _CALLS:
+            return True
+        if opcode.name == "STOP":
+            return False
+    return size > len(head) > 0
+
+
+def _next(data: bytes, file: io.BytesIO, size: int = 0) -> tuple[pickletools.OpcodeInfo, bytes]:
+    """The opcode at the file's place, and the bytes of its argument, counts and line ends included.
+
+    `size`: bytes of the file, where `data` is only its beginning."""
     at = file.tell()
     opcode = _OPCODES[data[at]]
     at += 1
@@ -109,9 +137,9 @@ def _next(data: bytes, file: io.BytesIO) -> tuple[pickletools.OpcodeInfo, bytes]
         # A last line without an end loses its last byte to the unpickler in Python; that in C refuses it.
         return opcode, b"".join(line[:-1] + b"\n" for line in lines)
     else:
-        size = _COUNTED[opcode.arg.n]
-        end = at + size + int.from_bytes(data[at : at + size], "little")
-    if end > len(data):
+        count = _COUNTED[opcode.arg.n]
+        end = at + count + int.from_bytes(data[at : at + count], "little")
+    if end > max(len(data), size):
         raise ParseError("a pickle that ends too early")
     file.seek(end)
     return opcode, data[at:end]

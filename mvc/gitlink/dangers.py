@@ -22,7 +22,7 @@ _SAFE: dict[str, str] = {
     "argparse": "Namespace",
     "array": "array _array_reconstructor",
     "builtins": "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple "
-    "NotImplemented Ellipsis ArithmeticError Exception KeyError ValueError TypeError RuntimeError",
+    "NotImplemented Ellipsis long unicode xrange ArithmeticError Exception KeyError ValueError TypeError RuntimeError",
     "collections": "OrderedDict defaultdict Counter deque ChainMap",
     "copyreg": "_reconstructor __newobj__ __newobj_ex__",
     "datetime": "date datetime time timedelta timezone",
@@ -30,17 +30,30 @@ _SAFE: dict[str, str] = {
     "enum": "Enum IntEnum Flag IntFlag",
     "fractions": "Fraction",
     "pathlib": "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath",
+    "random": "Random",
+    "re": "_compile",
     "types": "SimpleNamespace",
     "uuid": "UUID",
     "zoneinfo": "ZoneInfo",
     # numpy: what arrays, scalars and random states are put together from
     "numpy": "dtype ndarray bool_ bool8 float16 float32 float64 float128 longdouble int8 int16 int32 int64 uint8 "
-    "uint16 uint32 uint64 complex64 complex128 str_ bytes_ datetime64 timedelta64 void object_ matrix recarray record",
+    "uint16 uint32 uint64 complex64 complex128 str_ bytes_ datetime64 timedelta64 void object_ matrix recarray record "
+    # what an estimator may be given to calculate with
+    "poly1d abs absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil clip cos cosh deg2rad "
+    "divide exp exp2 expm1 fabs floor fmax fmin hypot isfinite isinf isnan log log10 log1p log2 logaddexp maximum "
+    "minimum mod multiply negative positive power rad2deg reciprocal rint sign sin sinh sqrt square subtract tan "
+    "tanh true_divide trunc amax amin argmax argmin array asarray average concatenate cumsum linspace max mean "
+    "median min nanmax nanmean nanmedian nanmin nanstd nansum nan_to_num ones percentile prod ptp quantile ravel "
+    "squeeze std sum var zeros",
+    "numpy.rec": "recarray record",
+    "numpy.matrixlib.defmatrix": "matrix",
     "numpy.core.multiarray": "_reconstruct scalar",
+    "numpy.core._internal": "_reconstruct",
     "numpy._core.multiarray": "_reconstruct scalar",
     "numpy.core.numeric": "_frombuffer",
     "numpy._core.numeric": "_frombuffer",
     "numpy.ma.core": "_mareconstruct",
+    "numpy.random.bit_generator": "__pyx_unpickle_SeedSequence",
     "numpy.random._pickle": "__generator_ctor __bit_generator_ctor __randomstate_ctor",
     # torch: its allow list
     "torch": "device dtype finfo iinfo layout memory_format qscheme bfloat16 bool cdouble cfloat chalf complex128 "
@@ -68,6 +81,11 @@ _SAFE: dict[str, str] = {
     "pandas.core.internals.managers": "BlockManager SingleBlockManager",
     "pandas._libs.arrays": "__pyx_unpickle_NDArrayBacked",
     "sklearn.tree._tree": "Tree",
+    "scipy.interpolate._interpolate": "interp1d",
+    "scipy.spatial._ckdtree": "cKDTree",
+    "scipy.stats._kde": "gaussian_kde",
+    "scipy._lib.array_api_compat.numpy._aliases": "asarray",
+    "sklearn.metrics._dist_metrics": "newObj",
     "sklearn.utils._bunch": "Bunch",
     "sklearn.neighbors._kd_tree": "newObj",
     "sklearn.neighbors._ball_tree": "newObj",
@@ -102,6 +120,10 @@ _RUNS = re.compile(
 """Modules of theirs that load or run code: their classes are not safe, either."""
 _CLASS = re.compile(r"_*[A-Z]\w*")
 _STORAGE = re.compile(r"(?:torch(?:\.cuda|\.storage)?)\.(?:\w*Storage|Size|Tensor)")
+_SPARSE = re.compile(r"scipy\.sparse\.(?:\w+\.)?(?:bsr|coo|csc|csr|dia|dok|lil)_(?:array|matrix)")
+_CALCULATES = re.compile(r"sklearn\.(?:cluster|feature_selection|metrics|preprocessing)\.")
+"""Modules whose functions, which estimators keep (`f_classif`, a scorer), work on numbers: none reads a file, imports
+or runs what a text says. (scipy's distributions do: `rv_generic.__setstate__` calls `exec`.)"""
 _OLD_NAMES = {"__builtin__": "builtins", "copy_reg": "copyreg", "Queue": "queue", "commands": "subprocess"}
 _STANDARD = sys.stdlib_module_names | {
     "__builtin__",
@@ -113,8 +135,18 @@ _STANDARD = sys.stdlib_module_names | {
     "nt",
 }
 _INSTALLERS = frozenset(
-    ("pip", "setuptools", "pkg_resources", "_distutils_hack", "ensurepip", "IPython", "numba", "cffi")
+    (
+        *("pip", "setuptools", "pkg_resources", "_distutils_hack", "ensurepip", "IPython", "numba", "cffi"),
+        *("cloudpickle", "dill", "jsonpickle", "pexpect"),
+    )
 )
+"""Packages of others that are there to make code from bytes, or to run commands."""
+
+
+def is_installed(named: Named) -> bool:
+    """Is this of Python's standard library, or of a package that is known here?"""
+    top = _OLD_NAMES.get(named.module, named.module).partition(".")[0]
+    return top in _STANDARD or top in _INSTALLERS or top in _KNOWN
 
 
 def judge(named: Named) -> Danger:
@@ -125,11 +157,15 @@ def judge(named: Named) -> Danger:
         return "dangerous"
     if named.name in _SAFE.get(module, "").split() or _STORAGE.fullmatch(f"{module}.{named.name}"):
         return "safe"
+    if _SPARSE.fullmatch(f"{module}.{named.name}"):
+        return "safe"
     if top in _STANDARD or top in _INSTALLERS or not module or named.name.startswith("extension "):
         return "dangerous"
     classes = all(_CLASS.fullmatch(part) for part in named.name.split("."))
     if "." in named.name and not classes:
         return "dangerous"  # `sys.modules.os`: protocol 4 walks attributes
+    if top == "sklearn" and _CALCULATES.match(f"{module}.") and "." not in named.name:
+        return "safe"
     if top in _KNOWN:
         return "safe" if classes and not _RUNS.match(module) else "dangerous"
     return "unknown"

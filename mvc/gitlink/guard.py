@@ -15,8 +15,8 @@ from typing import Literal
 
 from mvc.errors import MvcError
 from mvc.formats.limits import Budget
-from mvc.formats.pickleglobals import Named, may_be_pickle, scan
-from mvc.gitlink.dangers import judge
+from mvc.formats.pickleglobals import Named, may_be_called, may_be_pickle, scan
+from mvc.gitlink.dangers import is_installed, judge
 from mvc.gitlink.staged import Blobs, StagedFile
 
 WEIGHTS = 1 << 20
@@ -91,19 +91,38 @@ def _look_at(file: StagedFile, blobs: Blobs, rules: Rules) -> Finding | None:
     large = 0 < rules.weights <= file.size
     if large and suffix in _SUFFIXES:
         return Finding(file.path, "weights", f"{suffix.lstrip('.')} weights", file.size)
-    head = blobs.head(file.id, _HEAD)
+    head = blobs.head(file.id, _HEAD, file.size)
     if head.startswith(_LFS) and file.size <= _LFS_LARGEST:
         return None
     kind = _kind(head, file.size)
     if large and kind is not None:
         return Finding(file.path, "weights", f"{kind} weights, by its first bytes", file.size)
-    named_so = suffix in _PICKLES or _suffix(file.path.removesuffix(suffix)) in _PICKLES
-    if not named_so and kind not in ("pickle", "npy") and not head.startswith(_ZIP):
+    inner = _suffix(file.path.removesuffix(suffix))
+    suffix = inner if suffix not in _PICKLES and inner in _PICKLES else suffix
+    surely = suffix in _PICKLES or kind in ("pickle", "npy") or head.startswith(_ZIP)
+    if not surely and not _may_hold(head, file.size):
         return None
     if file.size > _MOST_UNPACKED:
         too_large = "it is too large for its pickles to be looked at"
-        return Finding(file.path, "pickle", too_large, file.size) if named_so or kind is not None else None
-    return _pickles(file, blobs, suffix, rules)
+        return Finding(file.path, "pickle", too_large, file.size) if suffix in _PICKLES or kind is not None else None
+    found = _pickles(file, blobs, suffix, rules)
+    # A broken archive that nothing says to hold pickles is no more than that.
+    return found if surely or (found is not None and found.globals) else None
+
+
+def _may_hold(head: bytes, size: int, depth: int = 0) -> bool:
+    """May a file that begins so hold pickles, whatever its name? Known by its first bytes, unpacked if need be."""
+    if may_be_pickle(head) or head.startswith((_ZIP, b"\x93NUMPY")) or head[257:262] == b"ustar":
+        return True
+    unpack = _unpacker(head)
+    if unpack is None:
+        return may_be_called(head, size)
+    try:
+        inside = unpack(head)[:_HEAD]
+    except _UNREADABLE:
+        return False
+    # bzip2 gives nothing before it has read a whole block.
+    return len(inside) < _HEAD or depth > 1 or _may_hold(inside, _MOST_UNPACKED, depth + 1)
 
 
 def _kind(head: bytes, size: int) -> str | None:
@@ -167,6 +186,9 @@ def _named(data: bytes, suffix: str, budget: Budget, depth: int = 0) -> Iterator
         yield from _tarred(data, budget, depth)
     elif data.startswith(b"\x93NUMPY"):
         yield from _array(data, budget)
+    elif suffix not in _PICKLES and not may_be_pickle(data):
+        if may_be_called(data[:_HEAD], len(data)):
+            yield from filter(is_installed, scan(data, budget).globals)  # it may be a text, for all that
     else:
         found = scan(data, budget)
         yield from found.globals
@@ -185,7 +207,7 @@ def _zipped(data: bytes, budget: Budget, depth: int) -> Iterator[Named]:
             suffix = _suffix(entry.filename)
             with archive.open(entry) as file:
                 head = file.read(_HEAD)
-                inside = suffix in _PICKLES or may_be_pickle(head) or head.startswith((_ZIP, b"\x93NUMPY"))
+                inside = suffix in _PICKLES or _may_hold(head, entry.file_size)
                 # The bytes of PyTorch's tensors may begin like anything.
                 if not inside or ("/data/" in f"/{entry.filename}" and not suffix):
                     continue
@@ -198,11 +220,17 @@ def _zipped(data: bytes, budget: Budget, depth: int) -> Iterator[Named]:
 def _tarred(data: bytes, budget: Budget, depth: int) -> Iterator[Named]:
     """PyTorch's first files were these, of pickles; NeMo's are."""
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        left = _MOST_UNPACKED
         for entry in archive:
             file = archive.extractfile(entry) if entry.isreg() else None
-            inside = file.read() if file is not None else b""
-            suffix = _suffix(entry.name)
-            if suffix in _PICKLES or entry.name in _TARRED or may_be_pickle(inside) or inside.startswith(_ZIP):
+            if file is None:
+                continue
+            left -= entry.size  # a sparse one takes no room in the archive
+            if left < 0:
+                raise _not_followed("too much in it")
+            inside = file.read()
+            suffix = ".pt" if entry.name in _TARRED else _suffix(entry.name)
+            if suffix in _PICKLES or _may_hold(inside[:_HEAD], len(inside)):
                 yield from _named(inside, suffix, budget, depth + 1)
 
 

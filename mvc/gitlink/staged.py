@@ -21,6 +21,8 @@ from mvc.gitlink.outer import Project, ask, git_path, run
 _EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _REGULAR = (b"100644", b"100755")
 _PIECE = 65536
+_READ_WHOLE = 1 << 20
+"""Up to so many bytes it takes longer to start a process than to read the rest of a blob."""
 
 
 class StagedFile(NamedTuple):
@@ -83,12 +85,15 @@ class Blobs:
             with contextlib.suppress(OSError):
                 self._process.communicate()
 
-    def head(self, blob: str, length: int) -> bytes:
-        """Up to `length` first bytes. What was just staged is a loose object of which these are inflated; of anything
-        else git is asked, and stopped."""
+    def head(self, blob: str, length: int, size: int) -> bytes:
+        """Up to `length` first bytes of a blob of `size`. What was just staged is a loose object of which these are
+        inflated. Any other is read whole by the one git that stands ready, unless it is large: then git is started for
+        it alone, and stopped."""
         found = self._loose(blob, length)
         if found is not None:
             return found
+        if size <= _READ_WHOLE:
+            return self.read(blob)[:length]
         with subprocess.Popen(
             ["git", "cat-file", "blob", blob], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as process:

@@ -6,6 +6,8 @@ import collections
 import io
 import os
 import pickle
+import sys
+import types
 import zlib
 from pathlib import Path
 
@@ -178,6 +180,8 @@ def test_real_files_of_joblib(tmp_path: Path) -> None:
         "i": np.arange(7, dtype="<i2"),
         "s": np.array(["ab", "c"]),
         "o": np.array([1, "x"], object),
+        "r": np.zeros(5, [("a", "<i4"), ("b", [("c", "<f8", (2,)), ("d", "S3")])]),
+        "ro": np.array([(1, "x")], [("a", "<i4"), ("b", object)]),
     }
     for inside, bad in ((Runs(), True), ("fine", False)):
         file = io.BytesIO()
@@ -189,13 +193,64 @@ def test_real_files_of_joblib(tmp_path: Path) -> None:
         assert any(judge(one) == "dangerous" for one in found(zlib.decompress((tmp_path / "z").read_bytes()))) == bad
 
 
+@pytest.mark.parametrize(
+    ("dtype", "state"),
+    [
+        ("S999999", (3, "|", None, None, None, 1, 1, 0)),
+        ("V999999", (3, "|", None, ("a",), {"a": (np.dtype("<i4"), 0)}, 1, 1, 0)),
+        ("V1", (3, "|", None, ("a",), {"a": (np.dtype(object), 0)}, 1, 1, 0)),
+        ("V1", (3, "|", None, ("a",), {"a": (np.dtype([("b", object)]), 0)}, 1, 1, 0)),
+        ("V1", (3, "|", None, None)),
+    ],
+)
+def test_an_array_of_joblibs_that_lies_about_its_end(dtype: str, state: tuple[object, ...]) -> None:
+    class Dtype:
+        def __reduce__(self) -> object:
+            return np.dtype, (dtype, False, True), state
+
+    class Wrapper:
+        def __init__(self) -> None:
+            self.dtype, self.shape, self.subclass = Dtype(), (1,), np.ndarray
+
+    module = types.ModuleType("joblib.numpy_pickle")
+    module.NumpyArrayWrapper = Wrapper  # type: ignore[attr-defined]
+    Wrapper.__module__, Wrapper.__qualname__ = module.__name__, "NumpyArrayWrapper"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "joblib", types.ModuleType("joblib"))
+        patch.setitem(sys.modules, module.__name__, module)
+        data = pickle.dumps([Wrapper()], protocol=4)
+    read = scan(data + bytes(1_000_000), Budget(100_000, ""))
+    assert not read.whole and not read.pickles
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("numpy.log1p", "safe"),
+        ("numpy.fromfile", "dangerous"),
+        ("scipy.sparse._csr.csr_matrix", "safe"),
+        ("scipy.sparse.csc.csc_matrix", "safe"),
+        ("scipy.sparse._matrix_io.load_npz", "dangerous"),
+        ("scipy.stats._continuous_distns.norm_gen", "dangerous"),
+        ("sklearn.feature_selection._univariate_selection.f_classif", "safe"),
+        ("sklearn.datasets._base.load_files", "dangerous"),
+        ("sklearn.metricsystem.run", "dangerous"),
+        ("cloudpickle.loads", "dangerous"),
+        ("dill._dill._load_type", "dangerous"),
+    ],
+)
+def test_what_estimators_keep(name: str, verdict: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    assert judge(Named(module, attribute)) == verdict
+
+
 def test_real_files_of_torch(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from mvc.gitlink.guard import Rules, look
     from mvc.gitlink.staged import StagedFile
 
     class Disk:
-        def head(self, name: str, length: int) -> bytes:
+        def head(self, name: str, length: int, size: int) -> bytes:
             return (tmp_path / name).read_bytes()[:length]
 
         def read(self, name: str) -> bytes:

@@ -64,7 +64,7 @@ class _Memory:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def head(self, _: str, length: int) -> bytes:
+    def head(self, _: str, length: int, size: int) -> bytes:
         return self._data[:length]
 
     def read(self, _: str) -> bytes:

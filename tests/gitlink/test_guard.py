@@ -41,7 +41,7 @@ class Memory:
     def __init__(self, data: bytes, large: bool = False) -> None:
         self.data, self.large = data, large
 
-    def head(self, _: str, length: int) -> bytes:
+    def head(self, _: str, length: int, size: int) -> bytes:
         return self.data[:length]
 
     def read(self, _: str) -> bytes:
@@ -98,6 +98,15 @@ PACKED = {
     "a.npy": objects(Evil()),
     "a.npz": zipped({"x.npy": objects(Evil())}),
     "two.pkl": FINE + EVIL,
+    # under a name that says nothing
+    "a.txt": b"cos\nsystem\n(S'x'\ntR.",
+    "b.txt": b"(dp0\nVa\np1\ncos\nsystem\np2\n(Vx\ntR and then rubbish",
+    "c.txt": b"(lp0\n" + b"I1\na" * 300 + b"cos\nsystem\n(S'x'\ntRa.",
+    "notes": b"(S'x'\nios\nsystem\n.",
+    "a.gz": gzip.compress(EVIL),
+    "a.tgz": gzip.compress(tarred({"x.dat": EVIL})),
+    "data": bz2.compress(tarred({"x.npy": objects(Evil())})),
+    "d.zip": zipped({"x.gz": gzip.compress(EVIL), "y.txt": b"text"}),
 }
 
 
@@ -119,6 +128,14 @@ FINE_ONES = {
     "tokenizer.model": b"\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02",
     "p.safetensors": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 99999999\n",
     "empty.pkl": b"",
+    "cos.txt": b"cos\nsystem\nthe rest of a text",
+    "named.txt": b"cos\nsystem\n.",
+    "a.fish": b"complete -c python -s m\ncomplete -c python -s x\n" * 20,
+    "domains": b"cnn.com\nbbc.com\n" * 40,
+    "a.py": b"import os\nos.system('x')\n" * 40,
+    "x.md": b"x^2 is a text, and no zlib stream",
+    "a.tgz": gzip.compress(tarred({"a.txt": b"cos\n"})),
+    "broken.gz": gzip.compress(tarred({"a.txt": b"text" * 999}))[:-30],
 }
 
 
@@ -221,7 +238,7 @@ def test_the_index_is_what_counts(tmp_path: Path, form: str) -> None:
 
     def contents() -> None:
         with Blobs.of(project) as blobs:
-            assert [blobs.head(one.id, 4) for one in files] == [b"twot", b"one"]
+            assert [blobs.head(one.id, 4, one.size) for one in files] == [b"twot", b"one"]
             assert [blobs.read(one.id) for one in files] == [b"two" * 5000, b"one"]
 
     contents()
