@@ -10,6 +10,7 @@ from mvc.cli.dates import git_date, iso_date
 from mvc.cli.names import decorated
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
+from mvc.cli.tables import text_width
 from mvc.cli.text import one_line, printable
 from mvc.lazy import load
 from mvc.metadata.model import Base, CommitMetadata, Dataset, Table
@@ -24,6 +25,9 @@ _FLOW = "mvc.metadata.canonical:flow"
 
 _LATER = "mvc.cli.annotation_text:later"
 """Loaded where something was added later."""
+
+_CELLS = "mvc.cli.table_text:table_lines"
+"""Loaded for a commit with tables."""
 
 _NONE: Mapping[str, Annotation] = MappingProxyType({})
 _NUMBERS = frozenset((int, float))
@@ -93,13 +97,17 @@ def metadata_lines(
     lines: list[str] = []
     for label, rows in groups:
         if rows:
-            width = min(max(len(one_line(name)) for name, _ in rows), 32)
+            width = min(max(text_width(one_line(name)) for name, _ in rows), 32)
             lines.append(session.paint(label, "cyan"))
             for name, value in rows:
                 first, *more = _broken(printable(value), session.width - width - 6)
-                start = f"    {one_line(name):<{width}}  " if width else "    "
+                fill = " " * (width - text_width(one_line(name)) + 2) if width else ""
+                start = f"    {one_line(name)}{fill}"
                 lines.append(start + first)
-                lines += [" " * len(start) + part for part in more]
+                lines += [" " * text_width(start) + part for part in more]
+                if label == "tables":
+                    cells = load(_CELLS)(metadata.tables[name], session.width - 6)
+                    lines += [f"      {line}" for line in cells]
     return lines
 
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from mvc.cli.commit_text import shown
 from mvc.cli.dates import iso_date
+from mvc.cli.markdown import code, escaped
 from mvc.cli.session import Session
 from mvc.cli.tables import text_width
-from mvc.cli.text import one_line, printable
+from mvc.cli.text import one_line
 from mvc.ops.compare import MISSING, Comparison, Row
 
 DIFFERS = "≠"
@@ -52,7 +53,7 @@ def table_lines(session: Session, found: Comparison) -> list[str]:
 def markdown_lines(found: Comparison) -> list[str]:
     """The same as a table that GitHub shows: the best in bold, what differs marked in front."""
     lines = [
-        "| | " + " | ".join(f"`{_escaped(one.name)}`" for one in found.commits) + " |",
+        "| | " + " | ".join(code(one.name) for one in found.commits) + " |",
         "|---|" + "---:|" * len(found.commits),
     ]
     for section, members in groupby(found.rows, key=lambda row: row.section):
@@ -61,11 +62,11 @@ def markdown_lines(found: Comparison) -> list[str]:
             mark = f"{DIFFERS} " if row.differs else ""
             cells = []
             for at in range(len(row.values)):
-                text = _escaped(value_text(row, at))
+                text = escaped(value_text(row, at))
                 delta = delta_text(row, at)
                 text = f"**{text}**" if at in row.best else text
                 cells.append(f"{text} ({delta})" if delta else text)
-            lines.append(f"| {mark}{_escaped(row.name)} | " + " | ".join(cells) + " |")
+            lines.append(f"| {mark}{escaped(row.name)} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -142,11 +143,3 @@ def _line(session: Session, name: Cell, cells: Sequence[Cell], widths: Sequence[
         fill = " " * (widths[at] - text_width(cell.text) + _GAP)
         parts.append(fill + (session.paint(cell.text, cell.style) if cell.style else cell.text))
     return "".join(parts).rstrip()
-
-
-def _escaped(text: str) -> str:
-    """Text in a cell of a Markdown table, with nothing that would be markup."""
-    text = printable(one_line(text)).replace("\\", "\\\\")
-    for sign in "|`*_<>[]~#@":
-        text = text.replace(sign, f"&#{ord(sign)};" if sign in "<>|@`#" else f"\\{sign}")
-    return text

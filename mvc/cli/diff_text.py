@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mvc.cli.commit_text import base_text, dataset_text, shown
+from mvc.cli.commit_text import base_text, dataset_text, shown, table_text
 from mvc.cli.files_text import file_json, file_lines
+from mvc.cli.markdown import code, escaped
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
 from mvc.cli.tables import table
@@ -17,12 +18,15 @@ from mvc.formats.base import Tensor
 from mvc.lazy import load
 from mvc.metadata.annotations import Annotation
 from mvc.metadata.compare import MetadataDiff, ValueChange
-from mvc.metadata.model import Base, Dataset
+from mvc.metadata.model import Base, Dataset, Table
 from mvc.ops.diff import Diff, FileDiff
 from mvc.ops.tensor_changes import TensorChange, TensorChanges, TensorStatus
 
 _LATER = "mvc.cli.annotation_text:later"
 """Loaded where a value was added later."""
+
+_TABLE_CHANGE = "mvc.cli.table_text:change_summary"
+"""Loaded where a table changed."""
 
 _DELTA_TEXT = "mvc.cli.deltatext:delta_text"
 _DELTA_MARKDOWN = "mvc.cli.deltatext:delta_markdown"
@@ -71,23 +75,23 @@ def diff_markdown(found: Diff, deltas: Deltas, texts: Texts) -> list[str]:
     if found.files:
         lines += ["| | file | before | after |", "|---|---|---:|---:|"]
         for one in found.files:
-            name = f"{one.old_path} → {one.path}" if one.old_path else one.path
-            lines.append(f"| {one.status.value} | {_code(name)} | {_size(one, old=True)} | {_size(one, old=False)} |")
+            name = code(printable_path(f"{one.old_path} → {one.path}" if one.old_path else one.path))
+            lines.append(f"| {one.status.value} | {name} | {_size(one, old=True)} | {_size(one, old=False)} |")
     for one in found.files:
         if one.tensors is not None:
-            lines += ["", f"**{_escaped(one.path)}**: {_summary(one.tensors)}", ""]
+            lines += ["", f"**{escaped(one.path)}**: {_summary(one.tensors)}", ""]
             lines += list(_tensor_rows(one.tensors))
             if one.path in deltas:
                 lines += ["", *load(_DELTA_MARKDOWN)(deltas[one.path])]
         if hunks := texts.get(one.path):
             shown = [printable(line) for line in _first(hunks)]
             fence = "`" * max(3, 1 + max(len(run) for run in re.findall("`*", "\n".join(shown))))
-            lines += ["", f"**{_escaped(one.path)}**", "", f"{fence}diff", *shown, fence]
+            lines += ["", f"**{escaped(one.path)}**", "", f"{fence}diff", *shown, fence]
     if found.metadata:
         lines += ["", "| | name | before | after |", "|---|---|---|---|"]
         for group, change in _changes(found.metadata):
             old, new = _told(found, group, change)
-            lines.append(f"| {group} | {_code(change.name)} | {_escaped(old)} | {_escaped(new)} |")
+            lines.append(f"| {group} | {code(change.name)} | {escaped(old)} | {escaped(new)} |")
     return lines
 
 
@@ -209,7 +213,7 @@ def _tensor_rows(changes: TensorChanges) -> Iterator[str]:
         yield "| | tensor | |"
         yield "|---|---|---|"
         for one in other[:_MOST]:
-            yield f"| {one.status.value} | {_code(one.name)} | {_escaped(_what(one))} |"
+            yield f"| {one.status.value} | {code(one.name)} | {escaped(_what(one))} |"
         if len(other) > _MOST:
             yield f"| | and {len(other) - _MOST:,} more | |"
 
@@ -221,7 +225,7 @@ def _metadata_lines(session: Session, found: Diff) -> list[str]:
 
 
 def _changes(metadata: MetadataDiff) -> Iterator[tuple[str, ValueChange]]:
-    for group in ("params", "metrics", "tags", "datasets", "bases", "environment"):
+    for group in ("params", "metrics", "tables", "tags", "datasets", "bases", "environment"):
         for change in getattr(metadata, group):
             yield group, change
 
@@ -254,6 +258,8 @@ def _annotation(one: Annotation | None) -> dict[str, Any] | None:
 
 def _told(found: Diff, group: str, change: ValueChange) -> tuple[str, str]:
     """Old and new value; with the word of who added it, where that was later."""
+    if group == "tables":
+        return "(none)" if change.added else table_text(change.old), load(_TABLE_CHANGE)(change.old, change.new)
     old, new = _added(found, group, change)
     return _old(change) + _mark(old), _new(change) + _mark(new)
 
@@ -265,7 +271,7 @@ def _mark(one: Annotation | None) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Dataset):
         return {name: found for name, found in value._asdict().items() if name != "name"}
-    return value._asdict() if isinstance(value, Base) else value
+    return value._asdict() if isinstance(value, (Base, Table)) else value
 
 
 def _old(change: ValueChange) -> str:
@@ -285,11 +291,3 @@ def _value(value: Any) -> str:
 def _size(one: FileDiff, *, old: bool) -> str:
     side = one.old if old else one.new
     return human_bytes(side.size) if side is not None else ""
-
-
-def _code(text: str) -> str:
-    return "`" + printable_path(text).replace("`", "'").replace("|", "\\|") + "`"
-
-
-def _escaped(text: str) -> str:
-    return printable(text).replace("|", "\\|").replace("\n", " ")

@@ -19,6 +19,10 @@ _REVIEW = "mvc.ops.review:review"
 
 _COMPARES = re.compile(r"[<>=≤≥≠]|\sin\b")
 
+_NO_NAME = re.compile(r"[\s()]")
+_LOOKED_FOR = re.compile(r"\{.*\}|^:/.*")
+"""Of a revision: a date or words, HEAD@{2 days ago}, :/fix (again)."""
+
 
 @verb
 @click.argument("arguments", nargs=-1, metavar="[REVISION] [GATE]...", shell_complete=complete("revisions"))
@@ -66,10 +70,12 @@ def command(
 
 
 def _split(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """The first is a revision, unless it compares."""
-    if arguments and not _COMPARES.search(arguments[0]):
-        return arguments[0], arguments[1:]
-    return "HEAD", arguments
+    """The first is a revision, unless it compares, or is what no revision can be: to be told that it is no gate."""
+    if not arguments or not arguments[0] or _COMPARES.search(arguments[0]):
+        return "HEAD", arguments
+    if _NO_NAME.search(_LOOKED_FOR.sub("", arguments[0])):
+        return "HEAD", arguments
+    return arguments[0], arguments[1:]
 
 
 def _junit(result: GateResult) -> str:

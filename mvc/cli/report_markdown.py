@@ -9,6 +9,7 @@ from mvc.cli.gate_text import MARKS, summary, told, value_text
 from mvc.cli.markdown import code, escaped
 from mvc.cli.report_text import bytes_text, change_text, changes, file_rows, new_text, old_text
 from mvc.cli.sizes import counted
+from mvc.cli.table_text import change_summary, changed_cells
 from mvc.ops.report import MetricRow, Report
 from mvc.ops.tensor_changes import TensorChange, TensorStatus
 
@@ -68,6 +69,7 @@ def _sections(found: Report) -> list[_Section]:
     if rows:
         head = ["### Params, data, environment", "", "| | name | before | after |", "|---|---|---|---|"]
         made.append(_Section(head, rows, "| | and {} more | | |"))
+    made += _tables(found)
     made += _weights(found)
     links = [f"- {escaped(_cut(name))}: {_link(str(value))}" for name, value in found.links.items()]
     if links:
@@ -100,6 +102,24 @@ def _metric(row: MetricRow) -> str:
     old, new = (_text(value_text(row.name, one)) if one is not None else "" for one in (row.old, row.new))
     icon = {True: "🟢 ", False: "🔴 ", None: ""}[row.better]
     return _row(code(_cut(row.name)), old, f"**{new}**" if new else "", icon + escaped(change_text(row)))
+
+
+def _tables(found: Report) -> list[_Section]:
+    """The tables that changed, cell by cell: what a confusion matrix was and is."""
+    made: list[_Section] = []
+    for change in found.metadata.tables:
+        head = ["### Tables", ""] if not made else []
+        head.append(f"{code(_cut(change.name))}: {escaped(change_summary(change.old, change.new))}")
+        cells = None if change.removed else changed_cells(change.old, change.new)
+        if cells is None:
+            made.append(_Section(head))
+            continue
+        head += ["", _row(*(_text(name) for name in cells.head)), "|---" * len(cells.head) + "|"]
+        rows = [
+            _row(*(f"**{_text(one.text)}**" if one.differs else _text(one.text) for one in row)) for row in cells.rows
+        ]
+        made.append(_Section(head, rows, "| and {} more rows " + "| " * (len(cells.head) - 1) + "|", first=50))
+    return made
 
 
 def _weights(found: Report) -> list[_Section]:

@@ -10,7 +10,8 @@ from mvc.cli.files_text import file_json
 from mvc.cli.gate_text import gate_document, gate_lines, percent_text, signed, value_text
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes, percent
-from mvc.cli.tables import table
+from mvc.cli.table_text import change_summary, changed_cells
+from mvc.cli.tables import table, text_width
 from mvc.cli.text import one_line, printable, printable_path
 from mvc.metadata.compare import ValueChange
 from mvc.metadata.model import Dataset
@@ -41,6 +42,7 @@ def report_lines(session: Session, found: Report) -> list[str]:
     if rows:
         lines += [session.paint("also changed", "cyan"), *(f"  {line}" for line in table(rows[:_MOST]))]
         lines += [f"  and {len(rows) - _MOST:,} more"] if len(rows) > _MOST else []
+    lines += _tables(session, found)
     files = [[printable_path(path), sizes, what] for path, sizes, what in file_rows(found)]
     if files:
         lines += [session.paint("files", "cyan"), *(f"  {line}" for line in table(files[:_MOST]))]
@@ -87,6 +89,22 @@ def file_rows(found: Report) -> Iterator[tuple[str, str, str]]:
             tensors = f"tensors: {', '.join(counts)}"
             told = tensors if told == "changed" else f"{told}; {tensors}"
         yield one.path, " -> ".join(sizes), told
+
+
+def _tables(session: Session, found: Report) -> list[str]:
+    """The tables that changed, cell by cell where they fit."""
+    lines: list[str] = []
+    for change in found.metadata.tables:
+        lines.append(
+            session.paint("table", "cyan") + f" {one_line(change.name)}: {change_summary(change.old, change.new)}"
+        )
+        cells = None if change.removed else changed_cells(change.old, change.new)
+        if cells is not None:
+            rows = [[one.text for one in row] for row in cells.rows[:_MOST]]
+            drawn = [f"  {line}" for line in table(rows, header=cells.head)]
+            drawn += [f"  and {len(cells.rows) - _MOST:,} more rows"] if len(cells.rows) > _MOST else []
+            lines += drawn if all(text_width(line) <= session.width for line in drawn) else []
+    return lines
 
 
 def changes(found: Report) -> Iterator[tuple[str, ValueChange]]:
@@ -140,7 +158,7 @@ def report_document(found: Report) -> dict[str, Any]:
         ],
         "changes": [
             {"group": group, "name": one.name, "old": _plain(one.old), "new": _plain(one.new)}
-            for group, one in changes(found)
+            for group, one in (*changes(found), *(("tables", one) for one in found.metadata.tables))
         ],
         "links": dict(found.links),
         "files": [

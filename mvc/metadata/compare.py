@@ -31,9 +31,12 @@ class MetadataDiff:
     tags: tuple[ValueChange, ...] = ()
     bases: tuple[ValueChange, ...] = ()
     """Old and new value are Bases, by the file that was made from them."""
+    tables: tuple[ValueChange, ...] = ()
+    """Old and new value are Tables."""
 
     def __bool__(self) -> bool:
-        return bool(self.params or self.metrics or self.datasets or self.environment or self.tags or self.bases)
+        values = self.params or self.metrics or self.datasets or self.environment or self.tags
+        return bool(values or self.bases or self.tables)
 
 
 _OF_THE_MOMENT = ("command",)
@@ -52,6 +55,7 @@ def compare(old: CommitMetadata, new: CommitMetadata) -> MetadataDiff:
         ),
         tags=_changes(old.tags, new.tags),
         bases=_changes(_by_file(old.bases), _by_file(new.bases)),
+        tables=_changes(old.tables, new.tables),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from mvc.errors import UsageError
 from mvc.metadata.direction import less_is_better
 from mvc.metadata.model import CommitMetadata, Dataset
-from mvc.metadata.project import ProjectFile
+from mvc.metadata.project import NAME, ProjectFile
 from mvc.objects.model import Commit
 from mvc.ops.commits_named import ANYWHERE, Asking, commits_named, is_query
 from mvc.ops.known import Known
@@ -116,7 +116,7 @@ def directions(project: ProjectFile, given: Sequence[str] = ()) -> dict[str, str
     section = project.sections.get("better") or {}
     if not isinstance(section, dict) or any(way not in WAYS for way in section.values()):
         line = project.lines.get("better", 1)
-        raise UsageError(f"{project.path}:{line}: 'better' takes names of metrics, each with min or max")
+        raise UsageError(f"{NAME}: line {line}: 'better' takes names of metrics, each with min or max")
     for glob, way in section.items():
         found.setdefault(glob, way)
     return found
@@ -152,9 +152,11 @@ def _row(section: str, name: str, values: tuple[Any, ...], better: Mapping[str, 
         return Row(section, name, values, differs)
     numbers = {at: float(value) for at, value in enumerate(values) if _is_number(value)}
     best: frozenset[int] = frozenset()
-    if len(numbers) > 1:
-        top = (min if less_is_better(name, better) else max)(numbers.values())
-        best = frozenset(at for at, value in numbers.items() if value == top)
+    # What is infinite was not measured, or went wrong: it is never the best.
+    finite = {at: value for at, value in numbers.items() if math.isfinite(value)}
+    if finite and len(numbers) > 1:
+        top = (min if less_is_better(name, better) else max)(finite.values())
+        best = frozenset(at for at, value in finite.items() if value == top)
         if len(best) == len(values):
             best = frozenset()
     return Row(section, name, values, differs, best, tuple(_delta(numbers, at) for at in range(len(values))))

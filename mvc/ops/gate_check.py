@@ -107,14 +107,23 @@ class _Check:
         near: tuple[str, ...] = ()
         try:
             left = self._value(one.left, one.relative)
-            right = [self._value(value, one.relative) for value in one.right]
-            passed = _holds(left, one.op, right)
+            right = self._right(one, left)
+            names = [str(value) if isinstance(value, Name) else "a side" for value in (one.left, one.right[0])]
+            passed = _holds(left, one.op, right, names)
         except (_Unclear, Absent) as error:
             why, near = error.why, error.near
         self.parts.append(Part(text, passed, tuple(self._seen), why, near))
         return passed
 
     # ---- values
+
+    def _right(self, one: Comparison, left: Any) -> list[Any]:
+        try:
+            return [self._value(value, one.relative) for value in one.right]
+        except Absent as error:
+            if isinstance(left, str | Dtypes):
+                raise _Unclear(f"{error.why}; a word stands in quotes: 'word'") from error
+            raise
 
     def _value(self, value: Value, relative: bool) -> Any:
         if isinstance(value, Name):
@@ -164,7 +173,8 @@ class _Check:
         return found
 
 
-def _holds(left: Any, op: str, right: Sequence[Any]) -> bool:
+def _holds(left: Any, op: str, right: Sequence[Any], names: Sequence[str]) -> bool:
+    """`names`: what the sides are called, for people."""
     if isinstance(left, Dtypes):
         return _dtypes(left, op, right)
     if any(isinstance(one, Dtypes) for one in right):
@@ -173,7 +183,7 @@ def _holds(left: Any, op: str, right: Sequence[Any]) -> bool:
         return any(_equal(left, one) for one in right) == (op == "in")
     if op in ("=", "!="):
         return _equal(left, right[0]) == (op == "=")
-    return _OPS[op](_figure(left, "the left side"), _figure(right[0], "the right side"))
+    return _OPS[op](_figure(left, names[0]), _figure(right[0], names[1]))
 
 
 def _equal(left: Any, right: Any) -> bool:

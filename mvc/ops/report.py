@@ -14,6 +14,7 @@ from mvc.objects.ancestry import merge_base
 from mvc.objects.model import Commit
 from mvc.objects.revparse import parse_range
 from mvc.objects.walk import Selection, walk
+from mvc.ops.compare import directions
 from mvc.ops.file_versions import FileDiff
 from mvc.ops.gate import GateResult, find_base, gate, project_file
 from mvc.ops.gate_check import Figure, difference
@@ -35,7 +36,7 @@ class MetricRow:
     change: Figure | None = None
     ratio: Figure | None = None
     better: bool | None = None
-    """By its name: None where it is the same, or nobody can tell."""
+    """As mvc.yaml says, else by its name: None where it is the same, or nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +76,15 @@ def report(repo: Repository, span: str = "HEAD", gates: Sequence[str] = ()) -> R
     old, new = repo.objects.commit(left).tree if left is not None else None, repo.objects.commit(right).tree
     exclude = [left] if left is not None else []
     between = walk(repo.objects, Selection(include=[right], exclude=exclude, max_count=MOST_COMMITS))
-    has_gates = gates or project_file(repo, right).sections.get("gates")
+    project = project_file(repo, right)
+    has_gates = gates or project.sections.get("gates")
     return Report(
         left,
         left_name,
         right,
         right_name,
         tuple(between),
-        tuple(_metrics(before, after)),
+        tuple(_metrics(before, after, directions(project))),
         compare(before, after),
         after.links,
         weights_diff(repo, old, new),
@@ -109,15 +111,15 @@ def _ends(repo: Repository, span: str) -> tuple[str | None, str, str, str]:
     return base, f"{names[0]}...", found.right, names[1]
 
 
-def _metrics(before: CommitMetadata, after: CommitMetadata) -> list[MetricRow]:
-    rows = [_metric(name, before.metrics, after.metrics) for name in sorted({*before.metrics, *after.metrics})]
+def _metrics(before: CommitMetadata, after: CommitMetadata, ways: Mapping[str, str]) -> list[MetricRow]:
+    rows = [_metric(name, before.metrics, after.metrics, ways) for name in sorted({*before.metrics, *after.metrics})]
     return sorted(rows, key=lambda row: repr(row.old) == repr(row.new))
 
 
-def _metric(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> MetricRow:
+def _metric(name: str, before: Mapping[str, Any], after: Mapping[str, Any], ways: Mapping[str, str]) -> MetricRow:
     old, new = before.get(name), after.get(name)
     if name not in before or name not in after:
         return MetricRow(name, old, new)
     change, ratio = difference(new, old)
-    better = None if not change else (change < 0) == less_is_better(name)
+    better = None if not change else (change < 0) == less_is_better(name, ways)
     return MetricRow(name, old, new, change, ratio, better)

@@ -85,7 +85,7 @@ def test_which_way_is_better_may_be_said(mvc: Mvc, five: Path) -> None:
     assert best("--better", "loss=min") == [1]
     assert "--better takes" in mvc("compare", "--better", "loss", cwd=five, code=2).err
     (five / "mvc.yaml").write_text("better:\n  loss: up\n")
-    assert "mvc.yaml:1: 'better' takes" in mvc("compare", cwd=five, code=2).err
+    assert "mvc.yaml: line 1: 'better' takes" in mvc("compare", cwd=five, code=2).err
 
 
 def test_markdown_and_html(mvc: Mvc, five: Path) -> None:
@@ -105,7 +105,15 @@ def test_no_name_is_markup(mvc: Mvc, repo: Path) -> None:
         mvc("commit", "--allow-empty", "-qm", "<b>|x", "--metric", f"<i>|a`_*={number}", "--no-environment", cwd=repo)
     assert "<i>" not in mvc("compare", "--html", cwd=repo).out and "<b>" not in mvc("compare", "--html", cwd=repo).out
     line = mvc("compare", "--md", cwd=repo).lines[3]
-    assert "<i>" not in line and line.count("|") == 4
+    assert "<i>" not in line and line.startswith("| ≠ &lt;i&gt;\\|a\\`\\_\\* | 0 | **1**")
+    assert mvc("compare", "HEAD~1", "HEAD", "--md", cwd=repo).lines[0] == "| | `HEAD~1` | `HEAD` |"
+
+
+def test_what_is_infinite_is_never_the_best(mvc: Mvc, repo: Path) -> None:
+    for value in ("0.5", "inf", "nan", "0.7"):
+        mvc("commit", "--allow-empty", "-qm", "x", "--metric", f"f1={value}", "--no-environment", cwd=repo)
+    (row,) = json.loads(mvc("compare", "HEAD~3", "HEAD~2", "HEAD~1", "HEAD", "--json", cwd=repo).out)["rows"]
+    assert row["best"] == [3]
 
 
 def test_what_cannot_be_compared(mvc: Mvc, five: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from fractions import Fraction
 from pathlib import Path
@@ -224,6 +225,8 @@ def test_what_a_commit_knows(shared: World, text: str, passed: bool) -> None:
         ("size@model > 1", "there is no file 'model'; did you mean model.safetensors?"),
         ("tensors.nan@config.json = 0", "there are no tensors in 'config.json'"),
         ("delta(eval.f1) > 0", "there is no metric 'eval.f1'"),
+        ("tensors.dtype = F32", "there is no metric 'F32'; a word stands in quotes: 'word'"),
+        ("tensors.dtype in (F32, BF16)", "a word stands in quotes"),
     ],
 )
 def test_what_is_not_there_fails_and_says_so(shared: World, text: str, why: str) -> None:
@@ -264,6 +267,9 @@ def test_gates_of_the_project_and_ways_out(models: World, tmp_path: Path) -> Non
     assert "mvc.yaml, from line 1: gate, character 7" in world.mvc("gate", code=2).err
     world.write("mvc.yaml", "gates: {a: 1}\n")
     world.mvc("gate", code=2)
+    for text in ("", "delta(acc", "acc is missing", "(acc)"):
+        assert "gate, character" in world.mvc("gate", text, code=2).err
+    assert "no commit's message" in world.mvc("gate", "HEAD^{/(no) such}", "acc > 1", code=4).err
     ran = world.mvc("gate", "acc >> 1", code=2)
     assert "acc >> 1\n" in ran.err and f"{' ' * 14}^" in ran.err
     world.mvc("gate", "HEAD", "acc > 0", "--record", "--for", "production")
@@ -308,6 +314,33 @@ def test_a_report(models: World) -> None:
     assert "`v1...` → `v2`" in world.read("r.md")
     world.mvc("report", "nowhere..v2", code=4)
     world.mvc("report", "^v1", code=2)
+
+
+def test_a_report_tells_of_tables_and_which_way_a_metric_is_better(world: World) -> None:
+    world.write("mvc.yaml", "metrics: m.json\ntables: {confusion: cm.csv, wide: wide.csv}\nbetter: {drift: min}\n")
+    for number, tag in ((2, "v1"), (3, "v2")):
+        world.write("m.json", f'{{"drift": {number}}}')
+        world.write("cm.csv", f"is,cat,<b>|\ncat,10,{number}\n鸟,,nan\n")
+        world.write("wide.csv", ",".join(f"c{at}" for at in range(30)) + "\n" + ",".join(["1"] * 29 + [str(number)]))
+        world.commit(tag)
+        world.mvc("tag", tag)
+    text = world.mvc("report", "v1..v2", "--md").out
+    for part in (
+        "| `drift` | 2 | **3** | 🔴 +1 (+50 %) |",
+        "`confusion`: 1 of 6 cells differ",
+        "| is | cat | &lt;b&gt;\\| |",
+        "| cat | 10 | **2 -&gt; 3** |",
+        "| 鸟 |  | nan |",
+        "`wide`: 1 of 30 cells differ",
+    ):
+        assert part in text, text
+    assert "2 -> 3" in world.mvc("report", "v1..v2").out
+    assert "table confusion: 2 rows: is, cat" in world.mvc("report", "v1").out
+    groups = [one["group"] for one in world.mvc("report", "v1..v2", "--json").json["changes"]]
+    assert groups == ["tables", "tables"]
+    assert "1 of 6 cells differ" in world.mvc("diff", "v1", "v2").out
+    shown = world.mvc("show", "v2").out
+    assert re.search(r"(?m)^      cat   10 +3$", shown) and re.search(r"(?m)^      鸟 +nan$", shown) and "c29" in shown
 
 
 @given(st.lists(NAMES, min_size=1, max_size=4), st.text(max_size=60))
