@@ -38,9 +38,13 @@ _ASKED_FIRST = 1 << 20
 """Who sends more asks first whether it is there, or would not be taken."""
 _MOST_ANSWER = 64 << 20
 _MOST_LISTING = 1 << 20
+_MOST_SAID = 1 << 16
+"""Bytes of an answer that tells nothing but that it was done."""
 _ROW = re.compile(r"(\S{1,512}) ([0-9]{1,18})")
 _UNSEEN = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]")
 _LATEST = "latest"
+_NEWEST = "mvc-newest"
+"""Header of the answer to an entry."""
 _LOG = "txn/"
 
 
@@ -140,6 +144,8 @@ class HttpBackend:
         if answer.status in (409, 412):
             return False
         self._expect(answer, key, 200, 201, 204)
+        if key.startswith(_LOG) and _NEWEST not in answer.headers:
+            raise _stranger(self.url)  # an entry that nobody took would be a push that never was
         return True
 
     def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
@@ -189,15 +195,24 @@ class HttpBackend:
         *,
         body: Buffer | Iterable[Buffer] = b"",
         length: int = 0,
-        most: int | None = None,
+        most: int | None = _MOST_SAID,
         works: bool = False,
     ) -> Answer:
         sent = {**self._headers, **(headers or {})}
         return self._exchange.ask(method, target, sent, body, length=length, most=most, works=works)
 
     def _expect(self, answer: Answer, key: str, *statuses: int) -> None:
+        if answer.status in statuses and answer.headers.get("content-type", "").lower().startswith("text/html"):
+            raise _stranger(self.url)
         if answer.status not in statuses:
             raise failure(answer, self.url, key, writes=201 in statuses)
+
+
+def _stranger(url: str) -> NetworkError:
+    """Success, as a page to log in has it that stands before all of a network."""
+    return NetworkError(
+        f"what answers at {url} is no mvc server", hint="a page to log in, or a proxy? look at it in a browser"
+    )
 
 
 def failure(answer: Answer, url: str, key: str, *, writes: bool = False) -> MvcError:

@@ -27,6 +27,9 @@ WORK_SECONDS = 300.0
 _MOST_ERROR = 64 * 1024
 _MOST_DRAINED = 256 * 1024
 
+_MOST_INTERIM = 16
+"""So many times a server may say "100 Continue" before it answers, which the library would read for ever."""
+
 Connect = Callable[[], http.client.HTTPConnection]
 
 
@@ -61,6 +64,19 @@ class Exchange(Protocol):
 
     def close(self) -> None:
         """Let go of the connections."""
+
+
+class _Bounded(http.client.HTTPResponse):
+    """The library's, but for an end to what comes before the answer."""
+
+    _interim = 0
+
+    def _read_status(self) -> tuple[str, int, str]:
+        found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+        self._interim += found[1] == http.client.CONTINUE
+        if self._interim > _MOST_INTERIM:
+            raise http.client.HTTPException("no end of what comes before the answer")
+        return found
 
 
 class Pool:
@@ -113,7 +129,9 @@ class Pool:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
-                return self._connect()
+                made = self._connect()
+                made.response_class = _Bounded
+                return made
             if not _has_ended(connection):
                 return connection
             connection.close()

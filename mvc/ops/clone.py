@@ -172,24 +172,21 @@ def _remember(repo: Repository, options: CloneOptions) -> None:
 def _history_or_nothing(
     repo: Repository, remote: Remote, options: CloneOptions, jobs: int, caller: Caller
 ) -> FetchResult:
-    """As Git: a place that is there, and holds nothing at all, is a remote to be. Raises NotFound for any other."""
+    """As Git: a folder that is there, and holds nothing at all, is a remote to be. Raises NotFound for any other place:
+    of a store or a server, nothing is also what a name that was mistyped, or that a token must not know of, holds."""
     try:
         return _history(repo, remote, options, jobs, caller)
     except NotFound:
-        if not _holds_nothing(remote):
+        if not _is_empty_folder(remote.backend.url):
             raise
         return FetchResult((), 0, 0, State())
 
 
-def _holds_nothing(remote: Remote) -> bool:
-    url = remote.backend.url
-    if is_local(url):
-        path = local_path(url)
-        return path.is_dir() and not any(path.iterdir())
-    try:
-        return next(iter(remote.backend.list("")), None) is None
-    except MvcError:
-        return False  # it is not for everybody to list
+def _is_empty_folder(url: str) -> bool:
+    if not is_local(url):
+        return False
+    path = local_path(url)
+    return path.is_dir() and not any(path.iterdir())
 
 
 def _history(repo: Repository, remote: Remote, options: CloneOptions, jobs: int, caller: Caller) -> FetchResult:

@@ -112,14 +112,13 @@ def fetch(
         run = _Fetch(remote, state, wishes, who, jobs, progress, depth, unshallow)
         try:
             refs = run.go(gone, follow=tags == "follow", again=False, dry_run=dry_run)
+    # Before a ref leads to manifests: that their chunks are there is told by the idx alone.
+    indexes = 0 if dry_run else RemoteIndex.of(remote, state, progress)[1]
         except MissingObject:
             # A pack that was taken for absorbed is not here any more (gc took what no ref reached).
             run = _Fetch(remote, state, wishes, who, jobs, progress, depth, unshallow)
             refs = run.go(gone, follow=tags == "follow", again=True, dry_run=dry_run)
-    moved = run.moved
-    if not dry_run:
-        moved += RemoteIndex.of(remote, state, progress)[1]
-    return FetchResult(tuple(refs), run.objects, moved, state)
+    return FetchResult(tuple(refs), run.objects, run.moved + indexes, state)
 
 
 def _wishes(state: State, specs: Sequence[Refspec], tags: Tags, force_tags: bool) -> list[_Wish]:

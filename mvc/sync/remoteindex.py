@@ -51,12 +51,20 @@ class RemoteIndex:
 
     @classmethod
     def cached(cls, memory: Path, state: State) -> RemoteIndex:
-        """Of what was brought before, without asking the remote; so it may know of less."""
+        """Of what was brought before, without asking the remote; so it may know of less.
+
+        A state may be known whose idx did not come: it alone was looked at, or what followed was cut off. Until they
+        do, those that are here count as they did when all had come last: others' pushes and gc put chunks elsewhere.
+        """
+        lacking = lacking_idx(memory, state)
         found: list[Idx] = []
-        for idx_id in {pack.idx_id for pack in state.chunk_packs}:
+        for path in sorted(idx_folder(memory).glob("*.idx")):
             with contextlib.suppress(FileNotFoundError, IntegrityError):
-                found.append(_open(idx_folder(memory) / f"{idx_id}.idx"))
-        return cls(state, found)
+                found.append(_open(path))
+        made = cls(state, found)
+        if lacking:
+            made.sizes = {**dict(pack for idx in found for pack in idx.packs), **made.sizes}
+        return made
 
     def prepare(self, names: Iterable[bytes]) -> None:
         """Say that it will be asked whether these are there, and how deep (for an index that asks a server)."""
@@ -147,7 +155,10 @@ def _bring(remote: Remote, idx_id: str, size: int, progress: Progress) -> None:
         place = out.path.with_name(f"{idx_id}.idx")
         out.commit(place, sync=False)
     try:
-        _open(place).check()
+        try:
+            _open(place).check()
+        except IntegrityError as error:
+            raise IntegrityError(f"{remote.backend.url} '{key}': {error.message}") from error
         fsio.replace(place, folder / place.name)
     except BaseException:
         fsio.unlink(place, missing_ok=True)

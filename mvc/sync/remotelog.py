@@ -211,7 +211,7 @@ class RemoteLog:
             raise UnsupportedFormat(
                 f"{self._backend.url} has format {int(version[1])}; this mvc knows up to 1", hint="upgrade mvc"
             )
-        if found.split(b"\n")[1].startswith(b"naming "):
+        if format_of(found) is not None:
             raise UnsupportedFormat(
                 f"{self._backend.url} names its chunks by another key than this repository",
                 hint="mvc.chunkKey must be the same on both sides",
@@ -242,14 +242,15 @@ class RemoteLog:
             if found.text.split(b"\n", 3)[2] != b"before " + hash_of(seen.text).encode():
                 return None
             seen = found
-        return self._behind_hint(seen)
+        return self._behind_hint(self._hinted(), seen)
 
     def _stands(self, seen: _Seen) -> bool:
         return self._get(keys.entry(seen.state.seq), _HEAD) == seen.text[:_HEAD]
 
     def _cold(self) -> _Seen | None:
+        hint = self._hinted()
         try:
-            found = self._behind_hint(None)
+            found = self._behind_hint(hint, None)
         except _Trimmed:
             found = None
         if found is None:
@@ -260,12 +261,13 @@ class RemoteLog:
                 if re.fullmatch("[0-9]{12}", number):
                     last = max(last, int(number))
             found = self._read(last, None) if last else None
+            if found is None and hint:
+                # It was written behind the entry that it names: this is no remote that nobody has pushed to.
+                raise IntegrityError(f"{self._backend.url}: entry {hint} of the log is gone, and all others")
         return found
 
-    def _behind_hint(self, seen: _Seen | None) -> _Seen | None:
-        """From the hint on, if it leads further than `seen`, else from `seen`."""
-        hint = self._get(keys.LATEST, 32)
-        number = int(hint) if hint is not None and re.fullmatch(rb"[1-9][0-9]{0,11}\n", hint) else 0
+    def _behind_hint(self, number: int, seen: _Seen | None) -> _Seen | None:
+        """From the hinted number on, if that leads further than `seen`, else from `seen`."""
         if number > (seen.state.seq if seen is not None else 0):
             seen = self._read(number, seen) or seen
         while seen is not None:
@@ -274,6 +276,11 @@ class RemoteLog:
                 break
             seen = following
         return seen
+
+    def _hinted(self) -> int:
+        """The entry that `latest` names, 0 if none."""
+        hint = self._get(keys.LATEST, 32)
+        return int(hint) if hint is not None and re.fullmatch(rb"[1-9][0-9]{0,11}\n", hint) else 0
 
     def _read(self, seq: int, near: _Seen | None) -> _Seen | None:
         """The entry of that number, or None. `near`: one whose snapshot is likely the same."""

@@ -10,11 +10,12 @@ import pytest
 
 import mvc
 from mvc.backends.open import open_backend
-from mvc.errors import AuthError, MvcError, Unsupported
+from mvc.errors import AuthError, MvcError, NotFound, Unsupported
 from mvc.hub.messages import Right
 from mvc.objects.model import Signature
 from mvc.ops.address import Address
 from mvc.ops.caller import Caller
+from mvc.ops.clone import CloneOptions, clone
 from mvc.ops.connect import Outside
 from mvc.ops.get import get
 from mvc.ops.init import init
@@ -55,6 +56,16 @@ def test_without_a_token(server: Running, tmp_path: Path) -> None:
     environment = {"MVC_TOKEN": server.token(Right.READ, "other/*"), "MVC_ENDPOINT": server.url}
     with pytest.raises(MvcError):
         mvc.open(f"{server.url}/team/model@main:model.safetensors", environment=environment, cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["team/modle", "other/model"])
+def test_what_is_not_there_is_no_empty_repository(server: Running, tmp_path: Path, name: str) -> None:
+    """Neither a mistyped name nor one that the token must not know of, which answers alike."""
+    outside = Outside({"MVC_TOKEN": server.token(Right.READ, "team/*"), "MVC_ENDPOINT": server.url}, tmp_path)
+    caller = Caller(Signature("a", "a@example.org", 1_700_000_000))
+    with pytest.raises(NotFound):
+        clone(f"{server.url}/{name}", tmp_path / "clone", CloneOptions(), outside=outside, caller=caller)
+    assert not (tmp_path / "clone").exists()
 
 
 def test_care_of_a_server_is_refused_with_the_way_out(server: Running, tmp_path: Path) -> None:

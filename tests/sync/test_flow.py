@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mvc.backends.base import Report
+from mvc.backends.faulty import Fault, FaultyBackend
 from mvc.backends.memory import MemoryBackend
-from mvc.errors import MissingObject, NotFound, Unsupported, UnsupportedFormat
+from mvc.errors import MissingObject, NotFound, RemoteRefused, Unsupported, UnsupportedFormat
 from mvc.fsio import Buffer
 from mvc.objects import trees
 from mvc.objects.manifest import parse
@@ -23,6 +24,7 @@ from mvc.repo.repository import Repository
 from mvc.repo.tensors import read_tensor
 from mvc.sync.chunks import bring_files
 from mvc.sync.push import PushResult, push
+from mvc.sync.remotegc import gc_remote
 from mvc.sync.remotes import Remote, RemoteConfig, forget
 from mvc.sync.verdicts import RefUpdate
 from tests.models import layers, safetensors_bytes
@@ -359,6 +361,37 @@ def test_fsck_tells_promised_from_lost(peers: Peers) -> None:
     assert any("is missing" in one.message for one in lost.findings)
 
 
+def test_a_fetch_that_ends_at_the_idx_leaves_no_ref_whose_chunks_look_lost(
+    peers: Peers, backend: MemoryBackend
+) -> None:
+    alice, bob = peers("alice"), peers("bob")
+    alice.commit({"m.safetensors": model()})
+    alice.push()
+    broken = FaultyBackend(backend, lambda _, request: Fault.REFUSED if request.key.startswith("idx/") else None)
+    with pytest.raises(RemoteRefused):
+        bob.fetch(backend=broken)
+    bob.check()
+    bob.fetch()
+    assert fsck(bob.repo).promised
+
+
+def test_what_was_promised_stays_so_while_others_move_it(peers: Peers) -> None:
+    """Pushes merge idx, gc makes other packs: who has looked at that state, and has its idx not yet, lost nothing."""
+    alice, bob = peers("alice"), peers("bob")
+    for number in range(24):
+        alice.commit({f"{number}.bin": noise(70_000, number)})
+        alice.push()
+        if number == 9:
+            bob.fetch()
+    bob.remote().state()
+    promised = fsck(bob.repo).promised["origin"]
+    bob.check()
+    gc_remote(alice.remote(), who=WHO, grace=0)
+    bob.remote().state()
+    bob.check()
+    assert fsck(bob.repo).promised["origin"] == promised > 0
+
+
 def test_gc_needs_no_list_that_is_promised(peers: Peers) -> None:
     alice, bob = peers("alice"), peers("bob")
     large = safetensors_bytes({"w": np.arange(70 << 18, dtype=np.float32).reshape(70, -1)})
@@ -388,7 +421,7 @@ def test_what_is_half_here_of_the_remote_does_not_stop_a_push(peers: Peers) -> N
 
 def test_git_objects_go_beside_chunks(tmp_path: Path) -> None:
     """The pack, its idx, and the first pack of chunks: each put waits until all three are under way."""
-    together = threading.Barrier(3, timeout=20)
+    together = threading.Barrier(3, timeout=300)
 
     class Meeting(MemoryBackend):
         def put(self, key: str, source: Buffer | Path, *, progress: Report | None = None) -> None:

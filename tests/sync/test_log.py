@@ -203,6 +203,16 @@ def test_no_remote_is_told_apart_from_a_strange_one(backend: MemoryBackend) -> N
         log(backend).latest()
 
 
+def test_a_log_that_is_lost_is_not_begun_anew(backend: MemoryBackend) -> None:
+    writer = log(backend)
+    for number in range(3):
+        writer.append(grown(writer.latest(create=True), number), by="w")
+    backend.delete([entry.key for entry in backend.list(keys.LOG)])
+    for create in (False, True):
+        with pytest.raises(IntegrityError, match="entry 3 of the log is gone"):
+            log(backend).latest(create=create)
+
+
 def test_a_remote_that_was_begun_anew_is_noticed(backend: MemoryBackend, tmp_path: Path) -> None:
     writer = log(backend, tmp_path)
     for number in range(3):
