@@ -43,11 +43,14 @@ class Term:
     """Each once; some may be gone from the catalogue."""
     probe: Sql | None = None
     """The test as it is quickest where few commits are asked about; None: as `test` is."""
-    count: Sql | None = None
-    """Selects about as many rows as `find` does, and quicker; None: as `find` is."""
+    words: str | None = None
+    """In FTS5's language, where the term asks for words in messages and for nothing else."""
+    light: bool = False
+    """Whether the test asks for nothing of the commit but its number: it can be made before the commit is looked up."""
 
 
-NEVER, ALWAYS = Term(Sql("0"), Sql("SELECT 0 AS no WHERE 0")), Term(Sql("1"))
+NO, YES = Sql("0"), Sql("1")
+NEVER, ALWAYS = Term(NO, Sql("SELECT 0 AS no WHERE 0")), Term(YES)
 
 _POSITIVE: dict[str, Operator] = {
     "!=": "=", "!~": "~", "not like": "like", "not ilike": "ilike", "not in": "in",
@@ -59,6 +62,10 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kmgtp]?)(i?)b?\Z", re.IG
 _HEX = re.compile(r"[0-9a-fA-F]{1,40}\Z")
 _SHORTEST_ID = 4
 _WORD = "'s', 'b', 'j', 'n'"
+_FEW = 50
+"""So many texts or commits at most stand in a statement by their numbers; more are looked for by it."""
+_NUMBER = re.compile(r"[-0-9in*?\[]")
+"""How a pattern begins that a number may fit: numbers are matched as Python writes them, infinity too."""
 
 
 class Compiler:
@@ -113,7 +120,7 @@ class Compiler:
         if name is None:
             return ALWAYS if node.operator == "is null" else NEVER
         if node.operator == "is null":
-            return Term(Sql(f"NOT {_EXISTS}", (name,)))
+            return Term(Sql(f"NOT {_EXISTS}", (name,)), light=True)
         if node.operator == "is not null":
             return _of_name(name, Sql("1"))
         positive = _POSITIVE.get(node.operator)
@@ -142,22 +149,23 @@ class Compiler:
         if isinstance(constant, bool):
             known = values.TRUE if constant else values.FALSE
             word = "true" if constant else "false"
-            by_word = "text IN (SELECT id FROM text WHERE kind = 's' AND text IN (?, ?, ?))"
-            return Sql(f"num IS NULL AND (text = {known} OR {by_word})", (word, word.title(), word.upper()))
+            by_word = self._texts("kind = 's' AND text IN (?, ?, ?)", (word, word.title(), word.upper()))
+            return _within("num IS NULL AND {}", any_of([Sql(f"text = {known}"), by_word]))
         if not isinstance(constant, str):
             number = values.comparable(constant)
             return _EQUALS_NAN if number is None else Sql("num = ?", (number,))
         text = values.clean(constant)
         number = values.reads_as(constant)
-        same = "text IN (SELECT id FROM text WHERE text = ? AND kind IN ('s', 'j'))"
+        same = self._texts("text = ? AND kind IN ('s', 'j')", (text,))
         if number is not None:
-            return Sql(f"num = ? AND (text IS NULL OR text < 0 OR {same})", (number, text))
+            either = any_of([Sql("text IS NULL"), Sql("text < 0"), same])
+            return Sql(f"num = ? AND ({either.text})", (number, *either.params))
         if text.lower() in ("true", "false"):
             known = values.TRUE if text.lower() == "true" else values.FALSE
-            return Sql(f"num IS NULL AND (text = {known} OR {same})", (text,))
-        if text.lower() in ("nan", ".nan"):
-            return Sql(f"num IS NULL AND ({_EQUALS_NAN.text} OR {same})", (text,))
-        return Sql(f"num IS NULL AND {same}", (text,))
+            same = any_of([Sql(f"text = {known}"), same])
+        elif text.lower() in ("nan", ".nan"):
+            same = any_of([_EQUALS_NAN, same])
+        return _within("num IS NULL AND {}", same)
 
     def _ordered(self, node: Compare, operator: Operator, value: Value) -> Sql:
         constant = value.value
@@ -176,8 +184,15 @@ class Compiler:
 
     def _matches(self, operator: Operator, value: Value) -> Sql:
         column, pattern = _pattern(operator, value)
-        by_word = f"text IN (SELECT id FROM text WHERE {column} GLOB ? AND kind IN ({_WORD}))"
-        return Sql(f"{by_word} OR (text IS NULL AND number_text(num) GLOB ?)", (pattern, pattern))
+        by_word = self._texts(f"{column} GLOB ? AND kind IN ({_WORD})", (pattern,))
+        by_number = Sql("text IS NULL AND number_text(num) GLOB ?", (pattern,)) if _NUMBER.match(pattern) else NO
+        return any_of([by_word, by_number])
+
+    def _texts(self, condition: str, params: tuple[Parameter, ...]) -> Sql:
+        """That a value's text is one of those that fulfil a condition: by their numbers where they are few."""
+        select = f"SELECT id FROM text WHERE {condition}"
+        found = self._db.execute(f"{select} LIMIT {_FEW + 1}", params).fetchall()
+        return _one_of("text", found) or Sql(f"text IN ({select})", params)
 
     # -- attributes
 
@@ -196,7 +211,10 @@ class Compiler:
             low, high = bytes.fromhex(text.ljust(40, "0")), bytes.fromhex(text.ljust(40, "f"))
             return Sql("c.id BETWEEN ? AND ?", (low, high))
 
-        return self._each(node, test, Sql("c.id IS NULL"))
+        made = self._each(node, test, Sql("c.id IS NULL"))
+        if node.operator not in ("=", "in"):
+            return made
+        return Term(made.test, Sql(f"SELECT no FROM entry c WHERE {made.test.text}", made.test.params))
 
     def _on_text(self, node: Compare) -> Term:
         column = "c.subject" if node.field.name == "subject" else "coalesce(c.message, c.subject)"
@@ -219,10 +237,10 @@ class Compiler:
         found = [self._words(one, value.start, value.end, kind) for one in parts if words.phrase(one) is not None]
         if not found:
             self.fail(value, "there is no word in it", "letters or digits; LIKE '%...%' finds any characters")
-        test = all_of([term.test for term in found])
-        if node.operator == "!~":
-            return Term(Sql(f"NOT ({test.text})", test.params))
-        return Term(test, found[0].find if len(found) == 1 else None)
+        if node.operator != "!~" and len(found) == 1:
+            return found[0]
+        made = Term(all_of([term.test for term in found]))
+        return opposite(made) if node.operator == "!~" else made
 
     def _words(self, text: str, start: int, end: int, where: str) -> Term:
         wanted = words.phrase(text)
@@ -232,53 +250,57 @@ class Compiler:
             condition, param = "{0} MATCH ?", words.match_of(wanted)
         else:
             condition, param = "words GLOB ?", words.plain_glob(wanted)
-        tests, finds, probes = [], [], []
+        terms = []
         if where in ("text", "message"):
-            select = f"SELECT rowid AS no FROM message_words WHERE {condition.format('message_words')}"
-            tests.append(f"c.no IN ({select})")
-            probes.append(f"EXISTS ({select} AND rowid = c.no)")
-            finds.append(select)
+            terms.append(in_messages(param, condition, param if self._full_text else None))
         if where in ("text", "card"):
             select = f"SELECT rowid FROM card_words WHERE {condition.format('card_words')}"
-            tests.append(f"coalesce(c.card IN ({select}), 0)")
-            probes.append(f"EXISTS ({select} AND rowid = c.card)")
-            finds.append(f"SELECT no FROM entry WHERE card IN ({select})")
-        params = (param,) * len(tests)
-        test, find, probe = f"({' OR '.join(tests)})", " UNION ".join(finds), f"({' OR '.join(probes)})"
-        return Term(Sql(test, params), Sql(find, params), Sql(probe, params), Sql(" UNION ALL ".join(finds), params))
+            found = self._db.execute(f"{select} LIMIT {_FEW + 1}", (param,)).fetchall()
+            terms.append(_with_card(_one_of("c.card", found) or Sql(f"c.card IN ({select})", (param,))))
+        return either(terms)
+
+    def _on_branch(self, node: Compare) -> Term:
+        def test(operator: Operator, value: Value) -> Sql:
+            condition = _text_test("short", operator, value, folded="folded")
+            bits = 0
+            query = f"SELECT bits FROM scope WHERE field = 'branch' AND {condition.text}"
+            for (data,) in self._db.execute(query, condition.params):
+                bits |= unpacked(data)
+            return Sql("substr(?, c.no + 1, 1) = x'31'", (marks(bits),)) if bits else NO
+
+        some = test("like", Value("%"))
+        return self._each(node, test, Sql(f"NOT ({some.text})", some.params))
 
     def _on_names(self, node: Compare) -> Term:
         field = node.field.name
+        positive = _POSITIVE.get(node.operator, node.operator)
+        if positive in ("is null", "is nan"):
+            fields = "1" if field == "name" else f"field = '{field}'"
+            named = Sql(f"NOT c.no IN (SELECT no FROM ref WHERE {fields} AND no IS NOT NULL)")
+            return self._each(node, lambda operator, value: NO, named)
+        operator: Operator = "=" if positive == "in" else positive
+        found = either([term for value in node.values for term in self._named(field, operator, value)])
+        return opposite(found) if node.operator in _POSITIVE else found
 
-        def test(operator: Operator, value: Value) -> Sql:
-            condition = _text_test("short", operator, value, folded="folded")
-            if field == "branch":
-                bits = 0
-                query = f"SELECT bits FROM scope WHERE field = 'branch' AND {condition.text}"
-                for (data,) in self._db.execute(query, condition.params):
-                    bits |= unpacked(data)
-                return Sql("substr(?, c.no + 1, 1) = x'31'", (marks(bits),)) if bits else Sql("0")
-            fields = "field IN ('branch', 'tag', 'alias', 'run')" if field == "name" else f"field = '{field}'"
-            at = f"c.no IN (SELECT no FROM ref WHERE {fields} AND no IS NOT NULL AND {condition.text})"
-            if field != "name":
-                return Sql(at, condition.params)
-            own = [self._named(name, operator, value) for name in ("name", "run_name", "mlflow.runName")]
-            title = _text_test("title", operator, value)
-            card = Sql(f"coalesce(c.card IN (SELECT id FROM card WHERE {title.text}), 0)", title.params)
-            return any_of([Sql(at, condition.params), card, *own])
-
-        fields = "1" if field == "name" else f"field = '{field}'"
-        nothing = Sql(f"NOT c.no IN (SELECT no FROM ref WHERE {fields} AND no IS NOT NULL)")
-        if field == "branch":
-            nothing = test("like", Value("%"))
-            nothing = Sql(f"NOT ({nothing.text})", nothing.params)
-        return self._each(node, test, nothing)
-
-    def _named(self, name: str, operator: Operator, value: Value) -> Sql:
-        row = self._db.execute("SELECT id FROM name WHERE section = 'tags' AND name = ?", (name,)).fetchone()
-        if row is None:
-            return Sql("0")
-        return self._value(Compare(Field("tags", name), operator, (value,)), row[0]).test
+    def _named(self, field: str, operator: Operator, value: Value) -> list[Term]:
+        """What has this name: the commits that a ref is at, and with `name` those whose card or tags say so."""
+        condition = _text_test("short", operator, value, folded="folded")
+        fields = "field IN ('branch', 'tag', 'alias', 'run')" if field == "name" else f"field = '{field}'"
+        select = f"SELECT no FROM ref WHERE {fields} AND no IS NOT NULL AND {condition.text}"
+        found = self._db.execute(f"SELECT DISTINCT no FROM ({select}) LIMIT {_FEW + 1}", condition.params).fetchall()
+        at = _one_of("c.no", found) or Sql(f"c.no IN ({select})", condition.params)
+        terms = [Term(at, Sql(f"SELECT no FROM entry c WHERE {at.text}", at.params), light=True)]
+        if field != "name":
+            return terms
+        title = _text_test("title", operator, value)
+        select = f"SELECT id FROM card WHERE title IS NOT NULL AND {title.text}"
+        found = self._db.execute(f"{select} LIMIT {_FEW + 1}", title.params).fetchall()
+        terms.append(_with_card(_one_of("c.card", found) or Sql(f"c.card IN ({select})", title.params)))
+        for name in ("name", "run_name", "mlflow.runName"):
+            row = self._db.execute("SELECT id FROM name WHERE section = 'tags' AND name = ?", (name,)).fetchone()
+            if row is not None:
+                terms.append(self._value(Compare(Field("tags", name), operator, (value,)), row[0]))
+        return terms
 
     def _on_person(self, node: Compare) -> Term:
         def test(operator: Operator, value: Value) -> Sql:
@@ -360,7 +382,7 @@ class Compiler:
             made = Sql("0")
         else:
             made = any_of([test("=" if positive == "in" else positive, value) for value in node.values])
-        return Term(Sql(f"NOT ({made.text})", made.params) if node.operator in _POSITIVE else made)
+        return opposite(Term(made)) if node.operator in _POSITIVE else Term(made)
 
     def fail(self, value: Value, why: str, hint: str | None = None) -> NoReturn:
         """Point at a value."""
@@ -374,10 +396,12 @@ _EQUALS_NAN = Sql("text IN (SELECT id FROM text WHERE kind = 'n' AND text = 'nan
 
 def _of_name(name: int, condition: Sql) -> Term:
     """A condition on the value of this name, where it is not null."""
+    if condition == NO:
+        return NEVER
     where = f"({condition.text}) AND text IS NOT {values.NULL}"
     test = f"EXISTS (SELECT 1 FROM value WHERE key = (c.no << {SHIFT} | ?) AND {where})"
     find = f"SELECT key >> {SHIFT} AS no FROM value INDEXED BY value_by_number WHERE name = ? AND {where}"
-    return Term(Sql(test, (name, *condition.params)), Sql(find, (name, *condition.params)))
+    return Term(Sql(test, (name, *condition.params)), Sql(find, (name, *condition.params)), light=True)
 
 
 def _text_test(column: str, operator: Operator, value: Value, folded: str | None = None) -> Sql:
@@ -396,12 +420,71 @@ def _pattern(operator: Operator, value: Value) -> tuple[str, str]:
     return "text", from_like(text) if operator == "like" else from_glob(text)
 
 
+def in_messages(param: str, condition: str = "{0} MATCH ?", words: str | None = None) -> Term:
+    """That there are such words in the message."""
+    select = f"SELECT rowid AS no FROM message_words WHERE {condition.format('message_words')}"
+    probe = Sql(f"EXISTS ({select} AND rowid = c.no)", (param,))
+    return Term(Sql(f"c.no IN ({select})", (param,)), Sql(select, (param,)), probe, words, light=True)
+
+
+def _with_card(condition: Sql) -> Term:
+    """That a commit has one of these cards."""
+    if condition == NO:
+        return NEVER
+    find = Sql(f"SELECT no FROM entry c WHERE {condition.text}", condition.params)
+    return Term(Sql(f"coalesce({condition.text}, 0)", condition.params), find)
+
+
+def _one_of(column: str, found: list[tuple[int]]) -> Sql | None:
+    """That a column is one of these numbers; None where they are too many to write down."""
+    if not found:
+        return NO
+    if len(found) > _FEW:
+        return None
+    return Sql(f"{column} IN ({','.join(str(int(one)) for (one,) in found)})")
+
+
+def _within(frame: str, condition: Sql) -> Sql:
+    """A condition in brackets, as part of a larger one that holds only where it does."""
+    return condition if condition == NO else Sql(frame.format(f"({condition.text})"), condition.params)
+
+
+def opposite(term: Term) -> Term:
+    """What does not fulfil it."""
+    made = YES if term.test == NO else Sql(f"NOT ({term.test.text})", term.test.params)
+    return Term(made, light=term.light)
+
+
+def either(terms: list[Term]) -> Term:
+    """What fulfils one of these terms. Those that nothing can fulfil are left out."""
+    possible = [term for term in terms if term.test != NO]
+    if len(possible) < 2:
+        return possible[0] if possible else NEVER
+    finds = [term.find for term in possible if term.find is not None]
+    return Term(
+        any_of([term.test for term in possible]),
+        union(finds) if len(finds) == len(possible) else None,
+        any_of([term.probe or term.test for term in possible]) if any(term.probe for term in possible) else None,
+        light=all(term.light for term in possible),
+    )
+
+
+def union(finds: list[Sql]) -> Sql:
+    """All that one of them finds. Each stands in brackets of its own, as it may be a union itself."""
+    text = " UNION ".join(f"SELECT no FROM ({find.text})" for find in finds)
+    return Sql(text, tuple(p for find in finds for p in find.params))
+
+
 def any_of(conditions: list[Sql]) -> Sql:
-    return _joined(conditions, " OR ")
+    possible = [one for one in conditions if one != NO]
+    return _joined(possible, " OR ") if possible else NO
 
 
 def all_of(conditions: list[Sql]) -> Sql:
-    return _joined(conditions, " AND ")
+    if NO in conditions:
+        return NO
+    needed = [one for one in conditions if one != YES]
+    return _joined(needed, " AND ") if needed else YES
 
 
 def _joined(conditions: list[Sql], word: str) -> Sql:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
-Kind = Literal["id", "text", "words", "names", "person", "date", "number", "label"]
+Kind = Literal["id", "text", "words", "names", "branch", "person", "date", "number", "label"]
 
 
 class Attribute(NamedTuple):
@@ -21,7 +21,7 @@ ATTRIBUTES: dict[str, Attribute] = {
     "name": Attribute(
         "names", "branches, tags, aliases and runs that are at the commit, and `tags.name`", ("run_name",)
     ),
-    "branch": Attribute("names", "branches that hold the commit, fetched ones as origin/main", ("branches",)),
+    "branch": Attribute("branch", "branches that hold the commit, fetched ones as origin/main", ("branches",)),
     "tag": Attribute("names", "Git tags at the commit", ("git_tag",)),
     "alias": Attribute("names", "aliases that stand for the commit", ("aliases", "stage")),
     "run": Attribute("names", "training runs that have the commit as a checkpoint", ("runs",)),

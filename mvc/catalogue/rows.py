@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mvc.catalogue.schema import SHIFT
-from mvc.catalogue.scopes import marks, unpacked
+from mvc.catalogue.schema import MOST_NAMES, SHIFT
+from mvc.catalogue.scopes import inflated
 from mvc.catalogue.syntax import SECTIONS, Field
 from mvc.catalogue.values import value_of
 from mvc.objects.model import Signature
@@ -64,8 +64,9 @@ def read_rows(db: sqlite3.Connection, numbers: Sequence[int]) -> list[Row]:
     """The commits of these numbers, in this order."""
     rows: list[Row] = []
     sections = {one: (section, name) for one, section, name in db.execute("SELECT id, section, name FROM name")}
+    most = 1 + (max(numbers, default=0) >> 3)
     branches = [
-        (short, marks(unpacked(bits)))
+        (short, inflated(bits).ljust(most, b"\0"))
         for short, bits in db.execute("SELECT short, bits FROM scope WHERE field = 'branch' ORDER BY short")
     ]
     for at in range(0, len(numbers), _AT_ONCE):
@@ -98,14 +99,17 @@ def _read(
         f" WHERE label.no IN ({held}) ORDER BY label.no, field, text.text"
     ):
         labels.setdefault(no, {}).setdefault(field, []).append(text)
+    values = {no: db.execute(_VALUES, (no << SHIFT, ((no + 1) << SHIFT) - 1)).fetchall() for no in entries}
+    texts = _texts(db, {text for some in values.values() for _, _, text in some if text is not None})
     for no in numbers:
         if no not in entries:
             continue
         commit, time, zone, name, email, subject, message, parents, size, problem = entries[no]
-        found: dict[str, dict[str, Any]] = {}
-        for key, number, kind, text in db.execute(_VALUES, (no << SHIFT, ((no + 1) << SHIFT) - 1)):
-            section, own = sections[key]
-            found.setdefault(section, {})[own] = value_of(number, kind, text)
+        found: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        at, bit = no >> 3, 1 << (no & 7)
+        for key, number, text in values[no]:
+            section, own = sections[key & (MOST_NAMES - 1)]
+            found[section][own] = number if text is None else value_of(number, *texts.get(text, _NO_TEXT))
         yield Row(
             commit.hex(),
             Signature(name, email, time, zone),
@@ -113,15 +117,21 @@ def _read(
             subject if message is None else message,
             parents,
             size,
-            tuple(short for short, held_by in branches if held_by[no : no + 1] == b"1"),
+            tuple([short for short, bits in branches if bits[at] & bit]),
             {field: tuple(some) for field, some in names.get(no, {}).items()},
             {field: tuple(some) for field, some in labels.get(no, {}).items()},
             problem=problem,
-            **{section: dict(sorted(found.get(section, {}).items())) for section in SECTIONS},
+            **{section: dict(sorted(some.items())) for section, some in found.items()},
         )
 
 
-_VALUES = (
-    "SELECT value.name, num, text.kind, text.text FROM value LEFT JOIN text ON text.id = value.text"
-    " WHERE key BETWEEN ? AND ?"
-)
+def _texts(db: sqlite3.Connection, wanted: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """Kind and text by number; each is read once for all commits."""
+    held = ",".join(map(str, wanted))
+    return {
+        one: (kind, text) for one, kind, text in db.execute(f"SELECT id, kind, text FROM text WHERE id IN ({held})")
+    }
+
+
+_NO_TEXT = (None, "")
+_VALUES = "SELECT key, num, text FROM value WHERE key BETWEEN ? AND ?"

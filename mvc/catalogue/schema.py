@@ -59,6 +59,9 @@ WITHOUT_FTS5 = (
 
 BUSY_SECONDS = 10.0
 _CACHE_KIB = 64 * 1024
+_MAPPED = 1 << 30
+"""Bytes of the file that are read through a mapping: a walk over commits takes half the time. A file is never cut short
+while somebody reads it: SQLite does so under its lock, and mvc removes files whole."""
 _SORTERS = 2
 """Threads beside that sort for an index."""
 
@@ -71,6 +74,7 @@ def connect(path: Path | None, *, read_only: bool = False) -> sqlite3.Connection
         where, timeout=BUSY_SECONDS, isolation_level=None, uri=path is not None, check_same_thread=False
     )
     db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    db.execute(f"PRAGMA mmap_size={_MAPPED}")
     db.execute("PRAGMA synchronous=NORMAL")
     db.execute("PRAGMA trusted_schema=OFF")
     db.execute(f"PRAGMA threads={_SORTERS}")

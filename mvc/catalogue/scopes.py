@@ -55,9 +55,16 @@ def packed(bits: int) -> bytes:
 
 
 def unpacked(data: bytes) -> int:
-    """A set that was kept. Raises sqlite3.DatabaseError for bytes that are none: the catalogue is damaged."""
+    """A set that was kept. Raises as `inflated`."""
+    return int.from_bytes(inflated(data), "little")
+
+
+def inflated(data: bytes) -> bytes:
+    """A set that was kept, as bytes: bit `no % 8` of byte `no // 8`. Raises sqlite3.DatabaseError for bytes that are
+    none: the catalogue is damaged.
+    """
     try:
-        return int.from_bytes(zlib.decompress(data), "little")
+        return zlib.decompress(data)
     except zlib.error as error:
         raise sqlite3.DatabaseError("a set of commits is damaged") from error
 

@@ -72,6 +72,7 @@ def catalogue(samples: list[Sample], *, full_text: bool | None = None) -> sqlite
         db.execute("INSERT INTO scope VALUES (?,?,?,?,?,?)", row)
     writer.flush()
     schema.put(db, "count", str(len(samples)))
+    schema.put(db, "next", str(1 + max((one.no for one in samples), default=0)))
     db.execute("COMMIT")
     schema.finish(db)
     return db

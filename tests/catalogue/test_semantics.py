@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mvc.catalogue import plan
 from mvc.catalogue.parser import parse
 from mvc.catalogue.plan import Order
 from mvc.catalogue.syntax import And, Compare, Field, Not, Or, Query, Value, Words, text_of
@@ -117,6 +118,23 @@ def test_without_fts5_the_answers_are_the_same(commits: list[Sample], query: Que
     assert ask(one, query) == ask(two, query)
     one.close()
     two.close()
+
+
+@settings(max_examples=60)
+@given(samples(), QUERIES, st.sampled_from([0, 1e9]), st.sampled_from([0, 1e9]), st.sampled_from([0, 1e9]))
+def test_whatever_is_thought_of_their_numbers_the_answers_are_the_same(
+    commits: list[Sample], query: Query, unsure: float, probe: float, worth: float
+) -> None:
+    db = catalogue(commits)
+    wanted = ask(db, query)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("_FEW", 1), ("_SEEN", 1), ("_UNSURE", unsure), ("_PROBE", probe), ("_WORTH", worth)):
+            patch.setattr(plan, name, value)
+        assert ask(db, query) == wanted
+        assert ask(db, query, limit=3) == wanted[:3]
+        best = (Order(Field("metrics", "y"), True),)
+        assert ask(db, query, order=best, limit=3) == ask(db, query, order=best)[:3]
+    db.close()
 
 
 @settings(max_examples=60)
