@@ -67,7 +67,7 @@ def script(name: str, program: Program, *, shared: bool) -> bytes:
         lines += [
             "# Other repositories have this folder for their hooks, too: nothing of mvc, nothing to do.",
             "[ -e .mvc ] || [ -e mvc.lock ] || [ -e mvc.yaml ] ||",
-            "    git ls-files -- '*/mvc.lock' 2>/dev/null | grep -q . || exit $code",
+            "    [ -n \"$(git ls-files -- '*/mvc.lock' 2>/dev/null)\" ] || exit $code",
         ]
     lines += [
         f'set -- hooks run {name} -- "$@"',

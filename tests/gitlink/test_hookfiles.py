@@ -253,6 +253,19 @@ def test_scripts_find_mvc_on_the_path(outer: Outer, name: str) -> None:
     assert ran.code == (0 if name.startswith("post-") else 3)
 
 
+def test_scripts_ask_for_no_path(outer: Outer, tmp_path: Path) -> None:
+    """A graphical client may start git with an empty one: what is pushed has to reach mvc all the same."""
+    program = Program(str(tmp_path / "python"), str(tmp_path / "python"))
+    outer.write(mvc__yaml="")
+    put(tmp_path / "python", '#!/bin/sh\nwhile IFS= read -r line; do printf "got %s\\n" "$line"; done\n')
+    for before in (False, True):
+        if before:
+            put(outer.top / "pre-push.before-mvc", "#!/bin/sh\nwhile read -r line; do echo first; done\n")
+        put(outer.top / "pre-push", script("pre-push", program, shared=True).decode())
+        ran = outer.run("/bin/sh", "./pre-push", "origin", data="a  b\\\nc\n", PATH="")
+        assert (ran.out, ran.err) == (before * "first\nfirst\n" + "got a  b\\\ngot c\n", "")
+
+
 def test_commands(outer: Outer) -> None:
     assert "mvc hooks install" in outer.mvc("hooks", "status").err
     assert "installed in" in outer.mvc("hooks", "install").err
