@@ -59,7 +59,9 @@ def cut(error: BaseException) -> bool:
 
 
 def translated(error: BaseException, url: str, key: str = "") -> MvcError:
-    """The error of mvc that says the same without a secret."""
+    """The error of mvc that says the same without a secret. One of mvc's own is passed on."""
+    if isinstance(error, MvcError):
+        return error
     text = str(error).partition("Backtrace:")[0]
     kind = kind_of(error)
     code = found[1] if (found := _CODE.search(text)) else ""

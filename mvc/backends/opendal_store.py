@@ -9,10 +9,12 @@ therefore gets far longer.
 from __future__ import annotations
 
 import math
+import socket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import opendal
 from opendal.layers import TimeoutLayer
@@ -31,11 +33,12 @@ from mvc.backends.base import (
     is_key,
 )
 from mvc.backends.opendal_errors import beyond_end, cut, kind_of, translated
-from mvc.errors import FileChanged, MvcError, NetworkError, NotFound, RemoteRefused, Unsupported
+from mvc.errors import FileChanged, MvcError, NetworkError, NotFound, RemoteRefused, RemoteUnavailable, Unsupported
 from mvc.fsio import Buffer
 
 STALL_SECONDS = 30.0
 """No byte of an answer for so long: the request is given up."""
+CONNECT_SECONDS = 10.0
 WRITE_SECONDS = 300.0
 """A part that is not written within this is given up: 28 KB/s, at `_PART` bytes."""
 _PART = 8 << 20
@@ -59,8 +62,9 @@ class OpendalBackend:
             operator = opendal.Operator(address.service, **address.options)
         except Exception as error:
             raise translated(error, self.url) from None
-        self._reader = operator.layer(TimeoutLayer(timeout=stall, io_timeout=stall))
-        self._writer = operator.layer(TimeoutLayer(timeout=stall, io_timeout=write_seconds))
+        self._node = _node(address)
+        self._reads = operator.layer(TimeoutLayer(timeout=stall, io_timeout=stall))
+        self._writes = operator.layer(TimeoutLayer(timeout=stall, io_timeout=write_seconds))
         able = operator.capability()
         self._recursive: bool = able.list_with_recursive
         self._parts: bool = able.write_can_multi
@@ -72,6 +76,27 @@ class OpendalBackend:
             parallel=_PARALLEL,
             part=_PART,
         )
+
+    @property
+    def _reader(self) -> Any:
+        self._meet()
+        return self._reads
+
+    @property
+    def _writer(self) -> Any:
+        self._meet()
+        return self._writes
+
+    def _meet(self) -> None:
+        """Once, before anything is asked of it, see that somebody is there. Raises RemoteUnavailable."""
+        if self._node is None:
+            return
+        try:
+            socket.create_connection(self._node, CONNECT_SECONDS).close()
+        except OSError as error:
+            why = "refuses connections" if isinstance(error, ConnectionRefusedError) else "cannot be reached"
+            raise RemoteUnavailable(f"{self.url} {why}") from None
+        self._node = None
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         check_range(offset, length)
@@ -254,3 +279,11 @@ def _in_parts(source: Streamed) -> Iterator[bytes]:
 def _blocks_of_file(file: fsio.RandomFile, size: int) -> Iterator[bytes]:
     for offset in range(0, size, _PART):
         yield _exactly(file, offset, min(_PART, size - offset))
+
+
+def _node(address: Address) -> tuple[str, int] | None:
+    """The host and port to look for first, where the service's client says nothing of a connection that it cannot
+    make: that of HDFS tries it again and again until it is given up. A name without a port is Hadoop's own to look up.
+    """
+    parts = urlsplit(address.options.get("name_node", ""))
+    return (parts.hostname, parts.port) if parts.hostname and parts.port else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from mvc.backends.base import MAX_KEY, check_key, check_prefix, is_key
 from mvc.backends.folder import FolderBackend
 from mvc.backends.open import is_local, local_path, open_backend, schemes
 from mvc.backends.retrying import RetryingBackend
-from mvc.errors import Unsupported, UsageError
+from mvc.errors import RemoteUnavailable, Unsupported, UsageError
+from mvc.lazy import load
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIASECRET", "AWS_SECRET_ACCESS_KEY": "verysecret"}
 
@@ -185,3 +188,23 @@ def test_every_scheme_is_one_that_opendal_has(url: str) -> None:
     if not able:
         with pytest.raises(Unsupported, match="two who push at once could lose a version"):
             backend.put_if_absent("a", b"")
+
+
+@pytest.mark.skipif(find_spec("opendal") is None, reason="opendal is not installed")
+def test_a_name_node_that_is_not_there_is_told_at_once() -> None:
+    """opendal's client for HDFS would try by itself until each request is given up."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        made = load("mvc.backends.opendal_store:OpendalBackend")(
+            parse(f"hdfs://127.0.0.1:{taken.getsockname()[1]}/a", {}), stall=600.0
+        )
+        asked: list[Callable[[], object]] = [
+            lambda: made.get("a"),
+            lambda: made.size("a"),
+            lambda: made.put("a", b""),
+            lambda: list(made.list("")),
+            lambda: made.delete(["a"]),
+        ]
+        for ask in asked:
+            with pytest.raises(RemoteUnavailable, match="refuses connections"):
+                ask()
