@@ -1,8 +1,45 @@
-"""For all tests: what hypothesis may take is no measure of mvc on a machine that is busy with something else."""
+"""For all tests: what is left to chance, and what a disk takes its time for.
+
+The examples of hypothesis are the same in each run, so that a change fails by what it changes; MVC_TEST_RANDOM=1 looks
+for new ones. What hypothesis may take is no measure of mvc on a machine that is busy with something else.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("mvc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+RANDOM = bool(os.environ.get("MVC_TEST_RANDOM"))
+
+settings.register_profile(
+    "mvc",
+    deadline=None,
+    derandomize=not RANDOM,
+    suppress_health_check=[*CHECKS, HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("mvc")
+
+
+_fsync = os.fsync
+_seen: set[tuple[str, int]] = set()
+
+
+def _fsync_once(fd: int) -> None:
+    """Each line that syncs does so once; from then on it is only asked whether there is such a file.
+
+    No test cuts the power, so none could tell (what comes before what is checked by `fsio.hooked`); but the disk would
+    take most of their time. What tests start as a process of its own syncs always.
+    """
+    caller = sys._getframe(1)
+    line = (caller.f_code.co_filename, caller.f_lineno)
+    if line in _seen:
+        os.fstat(fd)
+    else:
+        _fsync(fd)
+        _seen.add(line)
+
+
+os.fsync = _fsync_once

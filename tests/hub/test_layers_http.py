@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.errors import RemoteUnavailable
@@ -99,7 +99,7 @@ def token(made: Made) -> str:
     return open_tokens(str(made.folder.parents[1]), {}).create("fuzz", [Grant(Right.ADMIN, "**")])[1]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(
     method=st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "BREW"]),
     path=PATHS,

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.backends.memory import MemoryBackend
@@ -27,7 +27,7 @@ from mvc.store.packfile import PackBuilder
 from mvc.store.records import Location, make_lead
 from tests.hub.making import over
 
-SLOW_SETUP = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+SLOW_SETUP = settings(deadline=None, max_examples=60)
 PIECES = st.text("abz.-_/%A09 ~\\\0\u00e9", max_size=30)
 
 

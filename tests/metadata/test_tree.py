@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from mvc.errors import ParseError
 from mvc.metadata.canonical import dumps
@@ -158,7 +158,7 @@ def test_what_is_too_large_is_refused(objects: Objects) -> None:
         write_tree(batch, CommitMetadata(params={"a": "x" * (MAX_BYTES + 1)}))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(nested())
 def test_any_params_come_back(objects: Objects, groups: dict[str, Any]) -> None:
     try:

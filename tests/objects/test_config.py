@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.errors import ParseError, UnsupportedFormat, UsageError
@@ -74,7 +74,7 @@ def test_what_git_refuses_is_refused_with_its_line(tmp_path: Path, text: str, li
         git_list(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(
         st.tuples(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.errors import IntegrityError, UnsafePath
@@ -36,7 +36,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectBatch]:
         yield batch
 
 
-HYPOTHESIS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=70)
+HYPOTHESIS = settings(deadline=None, max_examples=70)
 
 
 @HYPOTHESIS

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models import safetensors_bytes
@@ -119,7 +119,7 @@ def test_between_files_of_a_folder(world: World) -> None:
     ]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None)
 @given(st.data())
 def test_no_tensor_is_lost_or_told_twice(world: World, data: st.DataObject) -> None:
     tensors = weights(5, width=40)

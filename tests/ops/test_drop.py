@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.backends.memory import MemoryBackend
@@ -194,7 +194,7 @@ def test_a_list_of_chunks_stays(alice: Peer) -> None:
     assert read(alice, f"{first}:m.safetensors") == data
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_whatever_is_dropped_every_version_can_be_had(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.errors import UsageError
@@ -91,7 +91,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(top=st.lists(lines, max_size=4), inner=st.lists(lines, max_size=2))
 def test_the_same_files_are_ignored_as_by_git(place: Path, top: list[str], inner: list[str]) -> None:
     # Git cuts off what is literal at a pattern's beginning, and takes the `**` of `a**/b` for a whole name then.
@@ -151,7 +151,7 @@ specs = st.tuples(
 ).map("".join)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None)
 @given(given_specs=st.lists(specs, min_size=1, max_size=3), prefix=st.sampled_from(["", "a", "a/b"]))
 def test_the_same_files_are_meant_as_by_git(tracked: Path, given_specs: list[str], prefix: str) -> None:
     run = subprocess.run(

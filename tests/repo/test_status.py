@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.cli.porcelain import porcelain
@@ -98,7 +98,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("differential")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None)
 @given(history=acts, ignored=st.booleans(), untracked=st.sampled_from(["no", "normal", "all"]))
 def test_the_status_is_gits(base: Path, history: list[tuple[str, str, bytes]], ignored: bool, untracked: str) -> None:
     top = base / f"{random.getrandbits(64):x}"

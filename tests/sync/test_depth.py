@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.backends.base import Backend
@@ -41,7 +41,7 @@ def real(git_dir: Path, *arguments: str) -> list[str]:
     return sorted(ran.stdout.splitlines())
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None)
 @given(rows=histories(), depths=st.lists(st.integers(1, 6), min_size=1, max_size=3), large=st.booleans())
 def test_it_ends_where_gits_does(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, ...]], depths: list[int], large: bool

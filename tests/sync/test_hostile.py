@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.backends.memory import MemoryBackend
@@ -223,7 +223,7 @@ def test_a_ref_that_points_nowhere_or_at_no_commit_moves_nothing(
         assert all(bob.repo.objects.contains(one) for one in bob.repo.refs.list().values())
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_damaged_pack_never_gets_in(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     body = bytearray(packed(GOOD)[:-20])
@@ -349,7 +349,7 @@ def test_an_idx_that_is_not_what_its_name_says_is_refused(peers: Peers, backend:
         bob.fetch()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_an_idx_that_lies_under_its_right_name_does_no_harm(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.backends.base import Backend
@@ -377,7 +377,7 @@ def test_a_trimmed_log_is_read_by_who_knows_an_old_entry(tmp_path: Path, backend
     assert Peer(tmp_path / "c", backend).remote().state() == newest
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.sampled_from(["push", "side", "drop", "gc", "gc now", "big"]), min_size=3, max_size=9))
 def test_any_order(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
     top = tmp_path_factory.mktemp("any")
