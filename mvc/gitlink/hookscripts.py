@@ -53,7 +53,9 @@ def script(name: str, program: Program, *, shared: bool) -> bytes:
     ]
     after = "|| code=$?" if name.startswith("post-") else "|| exit $?"
     if name in _WITH_INPUT:
-        lines += ["input=$(cat)", 'feed() { [ -z "$input" ] || printf \'%s\\n\' "$input"; }']
+        # By the shell alone: a graphical client may start git with no path, and then there is no `cat`.
+        lines.append("input=$(while IFS= read -r line; do printf '%s\\n' \"$line\"; done)")
+        lines.append('feed() { [ -z "$input" ] || printf \'%s\\n\' "$input"; }')
         earlier = f'feed | "$before" "$@" {after}'
     else:
         earlier = f'"$before" "$@" {after}'
