@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -242,17 +243,19 @@ class Repo:
         stage_all: bool = False,
         allow_empty: bool = False,
         author: Signature | None = None,
+        project: bool = True,
     ) -> str:
         """Commit what is staged, and return the new commit's id.
 
         `params` and `metrics` may be nested; `datasets` maps names to a local path (hashed) or a URI
         (`URI@DIGEST`), or to a group of `location`, `split`, `licence`. `base`: revisions or URIs that it was
         fine-tuned from. `series`: (step, {metric: number}) in order. `tables`: rows by name, the first of them the
-        columns. `mvc.yaml` is not read. Raises Refused when there is nothing to commit.
+        columns. What is given goes before what `mvc.yaml` declares, name by name; `project=False` leaves that alone. A
+        file that it declares and that is not there is a UserWarning. Raises Refused when there is nothing to commit.
         """
         options = CommitOptions(
             author=author,
-            metadata=self._metadata(params, metrics, tags, datasets, base, series, tables, environment),
+            metadata=self._metadata(params, metrics, tags, datasets, base, series, tables, environment, project),
             stage_all=stage_all,
             allow_empty=allow_empty,
         )
@@ -281,7 +284,7 @@ class Repo:
         need be. Several processes may commit to one ref at once: each commit is whole, none is lost.
         Returns the new commit's id.
         """
-        metadata = self._metadata(params, metrics, tags, datasets, base, series, tables, None)
+        metadata = self._metadata(params, metrics, tags, datasets, base, series, tables, None, False)
         options = CommitFilesOptions(author=author, metadata=metadata, replace_all=replace)
         return commit_files(
             self._repo,
@@ -436,8 +439,9 @@ class Repo:
         series: Series,
         tables: Tables | None,
         environment: Nested | None,
+        project: bool,
     ) -> CommitMetadata:
-        return from_values(
+        found = from_values(
             self._repo,
             params=flatten(params or {}),
             metrics=flatten(metrics or {}),
@@ -448,7 +452,11 @@ class Repo:
             series=series,
             tables=tables or {},
             cwd=Path.cwd(),
+            project=project,
         )
+        for problem in found.problems:
+            warnings.warn(problem, stacklevel=3)
+        return found.metadata
 
     def _caller(self, author: Signature | None, *, commits: bool = True) -> Caller:
         """For whom an operation runs. Nobody need be named for one that writes reflog lines at most."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mvc
-from mvc.errors import NotFound
+from mvc.errors import NotFound, ParseError
 from mvc.objects.model import Signature
 from tests.models import write_model
 
@@ -35,6 +35,24 @@ def test_tensors_of_a_small_file(repo: mvc.Repo) -> None:
     with pytest.raises(NotFound, match=r"lora\.b") as error:
         repo.read_tensor("HEAD", "adapter.safetensors", "lora.b")
     assert error.value.hint == "did you mean lora.a?"
+
+
+def test_a_commit_finds_what_the_project_declares(repo: mvc.Repo) -> None:
+    declared = "metrics: m.json\nparams: gone.yaml\ntags: {task: ner}\ndatasets: {train: data}\n"
+    (repo.worktree / "mvc.yaml").write_text(declared)
+    (repo.worktree / "m.json").write_text('{"acc": 0.9, "loss": 1}')
+    repo.add(["."])
+    with pytest.warns(UserWarning, match=r"mvc.yaml: line 2: params: gone.yaml is not there"):
+        first = repo.commit("x", metrics={"acc": 0.5}, datasets={"train": "hf://glue"}, author=ANA)
+    found = repo.show(first)
+    assert found.metrics == {"acc": 0.5, "loss": 1} and found.tags == {"task": "ner"}
+    assert [one.location for one in found.datasets] == ["hf://glue"]
+    second = repo.commit("y", metrics={"acc": 0.6}, allow_empty=True, author=ANA, project=False)
+    assert repo.show(second).metrics == {"acc": 0.6} and repo.show(second).tags == {}
+    (repo.worktree / "mvc.yaml").write_text("metrics: [")
+    with pytest.raises(ParseError, match=r"mvc\.yaml") as error:
+        repo.commit("z", allow_empty=True, author=ANA)
+    assert error.value.hint == "project=False leaves mvc.yaml alone"
 
 
 def test_checkout_asks_nobody_who_they_are(repo: mvc.Repo) -> None:

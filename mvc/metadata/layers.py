@@ -23,6 +23,7 @@ def layered(below: CommitMetadata, above: CommitMetadata) -> CommitMetadata:
 
 def with_bases(metadata: CommitMetadata, found: tuple[Base, ...]) -> CommitMetadata:
     """With bases that were seen in the tensors: not those that somebody named."""
-    named = {(base.commit, base.path) for base in metadata.bases} | {(base.commit, None) for base in metadata.bases}
+    here = [base for base in metadata.bases if base.location is None]
+    named = {(base.commit, base.path) for base in here} | {(base.commit, None) for base in here if base.commit}
     more = tuple(base for base in found if (base.commit, base.path) not in named and (base.commit, None) not in named)
     return metadata._replace(bases=(*metadata.bases, *more)) if more else metadata

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from mvc.errors import Refused, UsageError
@@ -14,7 +15,7 @@ from mvc.metadata.tree import EVERY_FILE, read_metadata, write_tree
 from mvc.objects import trees
 from mvc.objects.ancestry import is_ancestor
 from mvc.objects.batch import ObjectBatch
-from mvc.objects.model import Commit, Signature
+from mvc.objects.model import Commit, Signature, TreeEntry
 from mvc.objects.refs import Head
 from mvc.ops import sequence
 from mvc.ops.caller import Caller
@@ -29,6 +30,9 @@ from mvc.settings import SMALL_FILE
 
 _BASES = "mvc.ops.found_bases:find_bases"
 """Loaded where a commit changes a large file."""
+
+_ADAPTERS = "mvc.ops.adapters:with_adapters"
+"""Loaded where a commit changes an adapter."""
 
 _CARD = "README.md"
 _CARDS = "mvc.ops.cards:cards_among"
@@ -111,6 +115,7 @@ def commit(
         first = batch.reader.commit(origin.parents[0]).tree if origin.parents else None
         changes = list(trees.diff(trees.Unwritten(batch.reader, entries), first, trees.UNWRITTEN))
         bases = _found_bases(repo, batch, stage, changes, origin)
+        options = _with_adapters(batch, entries, changes, options)
         tree = trees.finished(batch, entries, _metadata_tree(batch, options, origin, bases))
         may_be_empty = options.allow_empty or options.amend or origin.concluding
         if not may_be_empty and not changes:
@@ -186,6 +191,18 @@ def _found_bases(
     }
     found: tuple[Base, ...] = load(_BASES)(repo, batch.reader, large, origin.parents) if large else ()
     return found
+
+
+def _with_adapters(
+    batch: ObjectBatch, entries: list[TreeEntry], changes: Sequence[trees.TreeChange], options: CommitOptions
+) -> CommitOptions:
+    """The options with what the adapters that change were made for, as their configs tell."""
+    paths = [change.path for change in changes if change.new is not None and "/adapter_" in f"/{change.path}"]
+    if not paths:
+        return options
+    objects = trees.Unwritten(batch.reader, entries)
+    found = partial(trees.entry_at, objects, trees.UNWRITTEN)
+    return replace(options, metadata=load(_ADAPTERS)(options.metadata, objects, found, paths))
 
 
 def _metadata_tree(batch: ObjectBatch, options: CommitOptions, origin: _Origin, bases: tuple[Base, ...]) -> str | None:

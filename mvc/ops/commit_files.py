@@ -24,6 +24,7 @@ from mvc.objects.paths import check_path
 from mvc.objects.refnames import branch_ref, check
 from mvc.objects.refs import RefChange
 from mvc.objects.revparse import resolve_commit
+from mvc.ops.adapters import with_adapters
 from mvc.ops.caller import Caller
 from mvc.ops.found_bases import find_bases
 from mvc.ops.messages import clean
@@ -145,7 +146,13 @@ def store_files(
 def _with_bases(repo: Repository, metadata: CommitMetadata, taken: _Taken, near: Commit | None) -> CommitMetadata:
     """The metadata with what the files were made from, as their tensors tell."""
     files = {path: item for path, item in taken.changes.items() if item is not None and item.mode != LINK}
-    return with_bases(metadata, find_bases(repo, repo.objects, files, [near.id] if near is not None else []))
+
+    def found(path: str) -> TreeItem | None:
+        standing = trees.entry_at(repo.objects, near.tree, path) if near is not None else None
+        return files.get(path, standing)
+
+    said = with_adapters(metadata, repo.objects, found, files)
+    return with_bases(said, find_bases(repo, repo.objects, files, [near.id] if near is not None else []))
 
 
 def _near(repo: Repository, commit_id: str | None) -> Commit | None:

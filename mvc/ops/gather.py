@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,19 @@ class _Gathering:
             series=self.series([cwd / name for name in given.series]),
         )
 
-    def declared(self, project: ProjectFile, top: Path, leave: Mapping[str, str]) -> CommitMetadata:
+    def project(self, leave: Collection[str], *, amend: bool = False, hint: str) -> CommitMetadata:
+        """What the `mvc.yaml` of the worktree names, if there is one. `hint`: for one that cannot be read."""
+        top = self.repo.worktree
+        if top is None:
+            return NOTHING
+        try:
+            project = read_project(top / NAME)
+            # HEAD is now the commit that is replaced: what a revision meant when that was made, it knows itself.
+            return self.declared(replace(project, base=()) if amend else project, top, leave)
+        except (ParseError, UsageError) as error:
+            raise type(error)(error.message, hint=error.hint or hint) from error
+
+    def declared(self, project: ProjectFile, top: Path, leave: Collection[str]) -> CommitMetadata:
         """What `mvc.yaml` names. `leave`: datasets that are given, and so not hashed for nothing."""
         self.problems += project.problems
         datasets = {name: one for name, one in project.datasets.items() if name not in leave}
@@ -161,22 +173,16 @@ def gather(
 ) -> Gathered:
     """Read files, hash datasets, capture the environment. What is given goes before what `mvc.yaml` declares.
 
-    An amended commit keeps what it says where nothing is given, and `mvc.yaml` is not read for it: the commit says
-    what held when it was made. `arguments`: the command line. Raises NotFound, UsageError, ParseError (file and line).
+    An amended commit keeps what it says where neither gives another value; its bases are not declared again, and its
+    environment stays where nothing is given. `arguments`: the command line.
+    Raises NotFound, UsageError, ParseError (file and line).
     """
-    if amend and not given:
-        return Gathered(NOTHING)
     gathering = _Gathering(repo)
     said = gathering.given(given, cwd)
-    top = repo.worktree
-    if top is not None and not amend and not given.no_project:
-        try:
-            project = read_project(top / NAME)
-            declared = gathering.declared(project, top, pairs(given.datasets, "--dataset"))
-        except (ParseError, UsageError) as error:
-            raise type(error)(error.message, hint=error.hint or f"--no-project leaves {NAME} alone") from error
-        said = layered(declared, said)
-    if not given.no_environment:
+    if not given.no_project:
+        hint = f"--no-project leaves {NAME} alone"
+        said = layered(gathering.project(pairs(given.datasets, "--dataset"), amend=amend, hint=hint), said)
+    if not given.no_environment and not (amend and not given):
         captured = capture(Surroundings(arguments, dict(environment), cwd))
         said = said._replace(environment=captured, links=find_links(environment))
     return Gathered(said, tuple(gathering.problems))
@@ -211,13 +217,17 @@ def from_values(
     series: Iterable[tuple[int, Mapping[str, Any]]],
     tables: Mapping[str, Any],
     cwd: Path,
-) -> CommitMetadata:
-    """The metadata of a commit from Python: values that are flat already."""
+    project: bool = False,
+) -> Gathered:
+    """The metadata of a commit from Python: values that are flat already.
+
+    With `project` they go before what `mvc.yaml` declares.
+    """
     gathering = _Gathering(repo)
     wanted = {
         name: DeclaredDataset(one) if isinstance(one, str) else _declared(name, one) for name, one in datasets.items()
     }
-    return CommitMetadata(
+    said = CommitMetadata(
         params=params,
         metrics=metrics,
         datasets=gathering.datasets(wanted, cwd),
@@ -227,6 +237,9 @@ def from_values(
         tables={name: Table(tuple(one[0]), tuple(tuple(row) for row in one[1:])) for name, one in tables.items()},
         series=tuple(Point(step, dict(values)) for step, values in series),
     )
+    if project:
+        said = layered(gathering.project(wanted, hint=f"project=False leaves {NAME} alone"), said)
+    return Gathered(said, tuple(gathering.problems))
 
 
 def _declared(name: str, fields: Mapping[str, str]) -> DeclaredDataset:

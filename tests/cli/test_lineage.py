@@ -140,6 +140,30 @@ def test_what_is_named_and_what_cards_say(mvc: Mvc, family: Path) -> None:
     mvc("lineage", "--dot", "--json", cwd=family, code=2)
 
 
+def test_an_adapter_was_made_for_what_its_config_names(mvc: Mvc, family: Path) -> None:
+    config = family / "lora" / "adapter_config.json"
+    made: list[tuple[str, Any]] = [
+        ('{"base_model_name_or_path": "org/bert", "revision": null}', ["hf://org/bert"]),
+        ('{"base_model_name_or_path": "../base"}', ["base"]),
+        ('{"base_model_name_or_path": "tuned"}', [{"tuned": ["base"]}]),
+        ('{"base_model_name_or_path": "/home/x/bert"}', None),
+        ('{"base_model_name_or_path": ".."}', None),
+        ('{"base_model_name_or_path": 5}', None),
+        ('{"base_model_name_or_path": ', None),
+    ]
+    for number, (text, bases) in enumerate(made):
+        write_model(family / "lora" / "adapter_model.safetensors", layers(7 + number, count=1, width=16))
+        config.write_text(text)
+        add(mvc, family, f"lora {number}")
+        path = "HEAD:lora/adapter_model.safetensors"
+        found = tree(mvc, family, path)
+        assert found == ({f"lora {number}": bases} if bases else f"lora {number}"), (text, found)
+    assert "lora 0" in str(tree(mvc, family, "--down", "org/bert"))
+    assert "lora 1" in str(tree(mvc, family, "--down", "base"))
+    document = json.loads(mvc("lineage", "--json", "lora-0", cwd=family).out)["nodes"][0]
+    assert document["path"] == "lora/adapter_model.safetensors" and document["made_from"][0]["how"] == "named"
+
+
 def test_a_graph_for_graphviz(mvc: Mvc, family: Path) -> None:
     (family / "x").write_text("1")
     mvc("add", ".", cwd=family)

@@ -89,10 +89,17 @@ def test_what_is_given_goes_before_it(mvc: Mvc, project: Path) -> None:
 def test_an_amended_commit_keeps_what_it_said(mvc: Mvc, project: Path) -> None:
     commit(mvc, project)
     (project / "metrics.json").write_text('{"acc": 0.1}')
-    mvc("commit", "--amend", "-m", "y", "--metric", "f1=1", "--tag", "new=1", cwd=project)
+    mvc("commit", "--amend", "-m", "y", "--metric", "f1=1", "--tag", "new=1", "--no-project", cwd=project)
     found = shown(mvc, project)
     assert found["metrics"] == {"acc": 0.9, "f1": 1, "loss": "NaN"} and found["steps"] == 2
     assert found["tags"] == {"new": "1", "task": "ner", "team": "search"} and len(found["datasets"]) == 2
+    (project / "mvc.yaml").write_text("metrics: metrics.json\ntags: {task: qa}\nbase: HEAD\n")
+    mvc("commit", "--amend", "-m", "z", cwd=project)
+    found = shown(mvc, project)
+    assert found["metrics"] == {"acc": 0.1, "f1": 1, "loss": "NaN"}
+    assert found["environment"]["command"].endswith("new=1 --no-project")
+    assert found["tags"] == {"new": "1", "task": "qa", "team": "search"}
+    assert [base["location"] for base in found["bases"]] == ["hf://bert"]
 
 
 @pytest.mark.parametrize(
