@@ -73,6 +73,9 @@ def _head(session: Session, result: StatusResult) -> Iterator[str]:
     if both is not None and both.apart:
         name = printable(both.git or "")
         yield session.paint(f"Git is on branch {name}", "red") + f'\n  (use "mvc switch {name}" to follow it)'
+    if result.locked is not None:
+        yield session.paint(f"mvc.lock names another commit, {result.locked[:7]}", "red")
+        yield '  (use "mvc hooks sync" to bring its models; "mvc commit" writes mvc.lock anew)'
     if status.operation is not None:
         yield from _operation(status.operation, bool(status.conflicts))
     if head.id is None:

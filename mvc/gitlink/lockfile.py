@@ -26,6 +26,7 @@ from mvc.repo.stage import Stage, StageEntry
 MAGIC = "mvc-lock"
 VERSION = 1
 _LARGEST = 64 * 1024 * 1024
+_HEAD = 256
 _LINE = re.compile(r"file (100644|100755|120000) (\d{1,19}) (blake3:[0-9a-f]{64}|git:[0-9a-f]{40}) (\".*\")")
 _COMMIT = re.compile(r"commit ([0-9a-f]{40})")
 
@@ -59,6 +60,17 @@ def read_lock(top: Path) -> Lock | None:
             return parse(file.read(_LARGEST))
     except FileNotFoundError:
         return None
+
+
+def locked_commit(top: Path) -> str | None:
+    """The commit that the lock of a worktree's top folder names, whatever follows in it; None where it names none."""
+    try:
+        with open(top / LOCK_FILE, "rb") as file:
+            lines = file.read(_HEAD).decode("ascii", "replace").splitlines()
+    except OSError:
+        return None
+    found = _COMMIT.fullmatch(lines[1]) if lines[:1] == [f"{MAGIC} {VERSION}"] and len(lines) > 1 else None
+    return found[1] if found is not None else None
 
 
 def update_lock(repo: Repository, stage: Stage, commit: str, *, remote: str | None = None) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mvc.gitlink.branches import Branches, branches
+from mvc.gitlink.lockfile import locked_commit
 from mvc.ops.tracking import Tracking, tracking
 from mvc.progress import SILENT, Progress
 from mvc.repo.locking import read_stage, refresh_stage
@@ -27,6 +28,8 @@ class StatusResult(NamedTuple):
     """The folder of the worktree in which it was asked."""
     tracking: Tracking | None = None
     """How the branch stands to its upstream."""
+    locked: str | None = None
+    """The commit that `mvc.lock` names, where it is another than HEAD's."""
 
 
 def status(
@@ -50,4 +53,13 @@ def status(
     )
     sizes = entry_sizes(stage, (change.path for change in found.staged))
     refresh_stage(repo, stage)
-    return StatusResult(found, sizes, branches(repo), prefix, tracking(repo, found.head.branch))
+    both = branches(repo)
+    locked = locked_commit(repo.worktree) if both is not None and repo.worktree is not None else None
+    return StatusResult(
+        found,
+        sizes,
+        both,
+        prefix,
+        tracking(repo, found.head.branch),
+        locked if locked != found.head.id else None,
+    )

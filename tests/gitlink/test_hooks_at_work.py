@@ -66,6 +66,19 @@ def test_models_follow_a_checkout(outer: Outer) -> None:
     assert outer.read() == "a", "a file alone"
 
 
+def test_status_tells_where_git_has_no_hook(outer: Outer) -> None:
+    assert "mvc.lock" not in outer.mvc("status").out
+    outer.git("cherry-pick", "tuned")
+    ours, locked = outer.head(), outer.head("tuned")
+    assert outer.read() == "a" and ours != locked
+    assert f"mvc.lock names another commit, {locked[:7]}\n" in outer.mvc("status").out
+    outer.mvc("hooks", "sync")
+    assert (outer.read(), outer.branch()) == ("b", "main")
+    assert "mvc.lock" not in outer.mvc("status").out
+    outer.write(mvc__lock="a conflict")
+    assert "mvc.lock" not in outer.mvc("status").out
+
+
 def test_uncommitted_work_stands_in_the_way(outer: Outer) -> None:
     outer.write(model__bin="mine" * 30_000)
     ran = outer.git("checkout", "tuned")
