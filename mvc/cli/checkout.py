@@ -123,5 +123,5 @@ def _is_tracked(session: Session, spec: str) -> bool:
     """Whether the stage has something that the spec means: a file that was deleted can be named, too."""
     repo = session.repo()
     stage = read_stage(repo)
-    pathspec = Pathspec.parse([spec], repo.locate(session.cwd))
+    pathspec = Pathspec.parse([spec], repo.locate(session.cwd), repo.locate)
     return not pathspec.unmatched([*stage.paths(), *stage.conflicts()])

@@ -57,8 +57,8 @@ def command(
     revisions, paths = split_arguments(session, arguments)
     names = name_only or name_status
     options = DiffOptions(revisions, staged, renames=not no_renames, tensors=not (names or quiet))
-    specs = [f":(top,literal){path}" if path else ":/" for path in paths]
-    found = diff(session.repo(), options, specs, progress=session.progress)
+    prefix = session.repo().locate(session.cwd) if paths else ""
+    found = diff(session.repo(), options, paths, prefix=prefix, progress=session.progress)
     if quiet:
         return 1 if found else None
     deltas: dict[str, Any] = {}

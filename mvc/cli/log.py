@@ -74,6 +74,7 @@ def command(
     options = LogOptions(
         revisions=revisions,
         paths=paths,
+        prefix=session.repo().locate(session.cwd) if paths else "",
         tensors=tensors,
         since=_date(since),
         until=_date(until),

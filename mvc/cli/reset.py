@@ -33,8 +33,7 @@ def command(session: Session, arguments: tuple[str, ...], mode: str | None) -> N
     if paths:
         if mode not in (None, "mixed"):
             raise UsageError(f"--{mode} does not go with paths", hint="mvc restore --source REVISION PATH...")
-        specs = [f":(top,literal){path}" if path else ":/" for path in paths]
-        unstaged = reset_paths(repo, specs, revision, caller=caller)
+        unstaged = reset_paths(repo, paths, revision, prefix=repo.locate(session.cwd), caller=caller)
         for path in unstaged:
             session.note(f"Unstaged {printable_path(path)}")
         return

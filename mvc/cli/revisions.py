@@ -9,19 +9,20 @@ from mvc.cli.session import Session
 from mvc.cli.text import printable_path
 from mvc.errors import NotFound, UsageError
 from mvc.objects.revparse import parse_range, resolve
+from mvc.repo.wildmatch import is_glob
 
 
 def split_arguments(session: Session, arguments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """`arguments` as (revisions, paths inside the worktree).
+    """`arguments` as (revisions, path specs as typed).
 
     What stood behind "--" is a path, what stood before it a revision. Without "--", revisions come
-    first, up to the first argument that is a file instead. Raises NotFound for what is neither,
-    UsageError for what is both.
+    first, up to the first argument that is a file instead, or looks like a glob. Raises NotFound for
+    what is neither, UsageError for what is both.
     """
     behind = session.behind_dashes
     if behind is not None:
         count = len(arguments) - behind
-        return tuple(arguments[:count]), tuple(_inside(session, path) for path in arguments[count:])
+        return tuple(arguments[:count]), tuple(arguments[count:])
     for count, argument in enumerate(arguments):
         missing = _is_no_revision(session, argument)
         is_file = os.path.lexists(session.cwd / argument)
@@ -29,12 +30,12 @@ def split_arguments(session: Session, arguments: Sequence[str]) -> tuple[tuple[s
             raise UsageError(f"'{argument}' is both a revision and a file", hint="put -- between revisions and files")
         if missing is None:
             continue
-        if not is_file:
+        if not is_file and not _is_spec(argument):
             raise missing
         for path in arguments[count:]:
-            if not os.path.lexists(session.cwd / path):
+            if not os.path.lexists(session.cwd / path) and not _is_spec(path):
                 raise NotFound(f"no such file: {printable_path(path)}", hint=f"mvc log -- {path}, if it was once there")
-        return tuple(arguments[:count]), tuple(_inside(session, path) for path in arguments[count:])
+        return tuple(arguments[:count]), tuple(arguments[count:])
     return tuple(arguments), ()
 
 
@@ -58,6 +59,11 @@ def split_versions(session: Session, arguments: Sequence[str]) -> tuple[tuple[st
                 raise UsageError(f"'{argument}' is both a revision and a file", hint="put -- before files")
             revisions.append(argument)
     return tuple(revisions), tuple(paths)
+
+
+def _is_spec(argument: str) -> bool:
+    """A path that needs no file of that name: with a wildcard, or magic (":!x", ":(top)x")."""
+    return is_glob(argument) or argument.startswith((":!", ":^", ":/", ":("))
 
 
 def _is_no_revision(session: Session, argument: str) -> NotFound | None:

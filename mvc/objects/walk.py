@@ -29,6 +29,8 @@ class Selection(NamedTuple):
     order: Literal["date", "topo"] = "date"
     paths: Sequence[str] = ()
     """Files or folders: only commits that change one of them. "" is the whole tree (without metadata)."""
+    fits: Callable[[str], bool] | None = None
+    """Instead of `paths`: only commits that change a path that fits."""
     since: int | None = None
     until: int | None = None
     author: str | None = None
@@ -99,6 +101,7 @@ class _History:
         self._author = _pattern(selection.author)
         self._grep = _pattern(selection.grep)
         self._paths = tuple(path.strip("/") for path in selection.paths)
+        self._simplify = bool(self._paths) or selection.fits is not None
         self._every = not self._paths and selection == Selection(
             include=selection.include,
             exclude=selection.exclude,
@@ -113,7 +116,7 @@ class _History:
 
     def by_date(self) -> Iterator[_Visit]:
         """All commits to visit, the newest of those known first."""
-        read = self._commit if self._paths else self._objects.commit
+        read = self._commit if self._simplify else self._objects.commit
         queue: list[tuple[int, int, Commit]] = []
         seen: set[str] = set()
 
@@ -152,7 +155,7 @@ class _History:
     def _simplified(self, commit: Commit) -> tuple[tuple[str, ...], bool]:
         """The parents to follow, and whether the commit changes one of the paths."""
         parents = commit.parents[:1] if self._selection.first_parent else commit.parents
-        if not self._paths:
+        if not self._simplify:
             return parents, True
         if not parents:
             return (), not self._same(commit.tree, None)
@@ -164,6 +167,9 @@ class _History:
     def _same(self, one: str, two: str | None) -> bool:
         if one == two:
             return True
+        fits = self._selection.fits
+        if fits is not None:
+            return not any(fits(change.path) for change in trees.diff(self._objects, two, one))
         for path in self._paths:
             if not path:
                 if not trees.same_content(self._objects, one, two):

@@ -67,7 +67,7 @@ def add(
     """
     if not specs and not (update or everything):
         raise UsageError("nothing specified, nothing added", hint="mvc add .")
-    pathspec = Pathspec.parse(specs, prefix)
+    pathspec = Pathspec.parse(specs, prefix, repo.locate)
     stage = read_stage(repo)
     todo = _choose(repo, stage, pathspec, update, force, progress)
     read = [*todo.new, *todo.changed]

@@ -53,7 +53,7 @@ def find_garbage(
 ) -> CleanResult:
     """What `clean` would remove. What mvc or an outer Git project tracks is never among it, nor another repository."""
     stage = read_stage(repo)
-    pathspec = Pathspec.parse(specs or ((".",) if prefix else ()), prefix)
+    pathspec = Pathspec.parse(specs or ((".",) if prefix else ()), prefix, repo.locate)
     found = scan(repo, stage, pathspec, untracked=Untracked.ALL, list_ignored=True, check_content=False)
     with Folders(repo.require_worktree()) as folders:
         leftovers = [path for path in found.ignored if path.rpartition("/")[2].startswith(LEFTOVER_PREFIX)]

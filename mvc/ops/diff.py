@@ -79,7 +79,7 @@ def diff(
     progress: Progress = SILENT,
 ) -> Diff:
     """Compare two states, at the paths that the specs mean. Raises NotFound for revisions that are none."""
-    pathspec = Pathspec.parse(specs, prefix)
+    pathspec = Pathspec.parse(specs, prefix, repo.locate)
     left, right = _ends(repo, options)
     if right is not None:
         if options.staged:

@@ -29,6 +29,8 @@ _LONG = 128
 """So many commits are read before the file of what was read once is looked at; the first screen does without."""
 
 _TENSOR_FILTER = "mvc.ops.tensor_filter:TensorFilter"
+_PATHSPEC = "mvc.repo.pathspec:Pathspec"
+"""Loaded for a log of paths."""
 
 
 class LogOptions(NamedTuple):
@@ -37,7 +39,8 @@ class LogOptions(NamedTuple):
     revisions: tuple[str, ...] = ()
     """As typed, ranges too; none for HEAD."""
     paths: tuple[str, ...] = ()
-    """Inside the worktree."""
+    """Path specs as typed in the folder `prefix`: only commits that change what they mean."""
+    prefix: str = ""
     tensors: tuple[str, ...] = ()
     """Globs: only commits that change one of these tensors, with respect to their first parent."""
     since: int | None = None
@@ -122,11 +125,15 @@ def _selection(repo: Repository, options: LogOptions) -> Selection:
             name = f"the branch '{head.short}'" if head.short else "HEAD"
             raise NotFound(f"{name} has no commit yet", hint="mvc add FILES, then: mvc commit")
         include = [head.id]
+    spec = load(_PATHSPEC).parse(options.paths, options.prefix, repo.locate) if options.paths else None
+    paths = spec.trees if spec is not None else ()
+    fits = spec.matches if spec is not None else _every_path
     return Selection(
         include=tuple(dict.fromkeys(include)),
         exclude=tuple(exclude),
         order="topo" if options.graph else "date",
-        paths=options.paths,
+        paths=paths or (),
+        fits=fits if paths is None else None,
         since=options.since,
         until=options.until,
         author=options.author,
@@ -135,8 +142,12 @@ def _selection(repo: Repository, options: LogOptions) -> Selection:
         merges=options.merges,
         max_count=options.max_count,
         skip=options.skip,
-        keep=load(_TENSOR_FILTER)(options.tensors, options.paths).changes if options.tensors else None,
+        keep=load(_TENSOR_FILTER)(options.tensors, fits).changes if options.tensors else None,
     )
+
+
+def _every_path(_path: str) -> bool:
+    return True
 
 
 def _every_ref(repo: Repository) -> list[str]:

@@ -50,7 +50,7 @@ def ls_files(
 
     Raises NotFound for a spec that means no file, with `error_unmatch`.
     """
-    pathspec = Pathspec.parse(specs or ([prefix and "."] if prefix else ()), prefix)
+    pathspec = Pathspec.parse(specs or ([prefix and "."] if prefix else ()), prefix, repo.locate)
     stage = read_stage(repo)
     found = list(_select(repo, stage, pathspec, selection, progress))
     missing = pathspec.unmatched(file.path for file in found) if selection.error_unmatch else []

@@ -54,14 +54,14 @@ def mv(
     """
     if not sources:
         raise UsageError("nothing to move", hint="mvc mv OLD NEW")
-    target = _inside(destination, prefix)
+    target = _inside(repo, destination, prefix)
     with edit_stage(repo, wait=wait, what="mv") as stage, Placer(repo.require_worktree()) as placer:
         into = _is_folder(placer, target)
         if len(sources) > 1 and not into:
             raise NotFound(f"'{destination}' is not a folder", hint=f"mkdir {destination}")
         moves: list[Move] = []
         for source in sources:
-            old = _inside(source, prefix)
+            old = _inside(repo, source, prefix)
             move = Move(old, posixpath.join(target, posixpath.basename(old)) if into else target)
             if into and len(sources) == 1 and _was_killed(repo, stage, placer, Move(old, target)):
                 move = Move(old, target)
@@ -80,8 +80,8 @@ def mv(
     return tuple(moves)
 
 
-def _inside(typed: str, prefix: str) -> str:
-    (path,) = Pathspec.parse([f":(literal){typed.rstrip('/') or typed}"], prefix).literal
+def _inside(repo: Repository, typed: str, prefix: str) -> str:
+    (path,) = Pathspec.parse([f":(literal){typed.rstrip('/') or typed}"], prefix, repo.locate).literal
     return path
 
 

@@ -56,7 +56,7 @@ def restore(
 
     Raises NotFound for a spec that means nothing, Refused for a path in conflict without a side.
     """
-    pathspec = Pathspec.parse(specs, prefix)
+    pathspec = Pathspec.parse(specs, prefix, repo.locate)
     source = options.source or ("HEAD" if options.staged else None)
     with edit_stage(repo, wait=caller.wait, what="restore") as stage:
         if source is None:

@@ -49,7 +49,7 @@ def rm(
     """
     if not specs:
         raise UsageError("nothing specified, nothing removed", hint="mvc rm PATH")
-    pathspec = Pathspec.parse(specs, prefix)
+    pathspec = Pathspec.parse(specs, prefix, repo.locate)
     with edit_stage(repo, wait=wait, what="rm") as stage:
         paths = _choose(stage, pathspec, options)
         if not options.force:

@@ -100,7 +100,7 @@ def push(
 
     With path specs only what those mean. The stash is a commit before any file is touched.
     """
-    pathspec = Pathspec.parse(specs, prefix)
+    pathspec = Pathspec.parse(specs, prefix, repo.locate)
     with edit_stage(repo, wait=caller.wait, what="stash") as stage:
         require_settled(repo, stage, "stash")
         head = require_head(repo)

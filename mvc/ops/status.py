@@ -46,7 +46,7 @@ def status(
     found = read_status(
         repo,
         stage,
-        Pathspec.parse(specs, prefix),
+        Pathspec.parse(specs, prefix, repo.locate),
         untracked=untracked,
         list_ignored=ignored,
         progress=progress,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 from mvc.errors import ParseError
@@ -18,14 +18,14 @@ _MOST_CACHED = 512
 
 
 class TensorFilter:
-    """Tells whether a commit changes a tensor whose name fits one of `patterns` (in files below `paths`, if any).
+    """Tells whether a commit changes a tensor whose name fits one of `patterns`, in a file whose path `fits`.
 
     A tensor that only moved to another file has not changed.
     """
 
-    def __init__(self, patterns: Sequence[str], paths: Sequence[str] = ()) -> None:
+    def __init__(self, patterns: Sequence[str], fits: Callable[[str], bool]) -> None:
         self._patterns = tuple(patterns)
-        self._paths = tuple(paths)
+        self._fits = fits
         self._known: dict[str, dict[str, bytes]] = {}
 
     def changes(self, commit: Commit, objects: ObjectReader) -> bool:
@@ -34,7 +34,7 @@ class TensorFilter:
         old: dict[str, set[bytes]] = {}
         new: dict[str, set[bytes]] = {}
         for change in trees.diff(objects, parent, commit.tree):
-            if self._paths and not any(change.path == p or change.path.startswith(p + "/") for p in self._paths):
+            if not self._fits(change.path):
                 continue
             for item, side in ((change.old, old), (change.new, new)):
                 for name, content in self._tensors(objects, change.path, item).items():

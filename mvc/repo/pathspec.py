@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from mvc.errors import UsageError
@@ -72,15 +74,16 @@ class Pathspec:
         self._special = tuple(spec for spec in self._wanted if not spec.plain)
 
     @classmethod
-    def parse(cls, specs: Sequence[str], prefix: str = "") -> Pathspec:
+    def parse(cls, specs: Sequence[str], prefix: str = "", locate: Callable[[Path], str] | None = None) -> Pathspec:
         """`specs` as typed in the folder `prefix` of the worktree ("" is the top). None at all means everything;
-        only excluding ones take from what is below the folder.
+        only excluding ones take from what is below the folder. `locate` (`Repository.locate`) says which path
+        of the worktree an absolute one is.
 
         Raises UsageError for a path that leads outside, an empty one, or magic unknown.
         """
-        parsed = tuple(_parse(spec, prefix) for spec in specs)
+        parsed = tuple(_parse(spec, prefix, locate) for spec in specs)
         if parsed and all(spec.exclude for spec in parsed):
-            parsed = (_parse(".", prefix), *parsed)
+            parsed = (_parse(".", prefix, None), *parsed)
         return cls(parsed)
 
     @classmethod
@@ -135,6 +138,13 @@ class Pathspec:
         return self._all and not self._excluded
 
     @property
+    def trees(self) -> tuple[str, ...] | None:
+        """The files and folders that all of it comes down to; None if there are wildcards or exclusions."""
+        if self._excluded or any(spec.regex is not None or spec.fold for spec in self._special):
+            return None
+        return tuple(spec.path for spec in self._wanted)
+
+    @property
     def literal(self) -> tuple[str, ...]:
         """The paths that are meant as they are, without wildcards: what a command may complain of by name."""
         return tuple(spec.path for spec in self._wanted if spec.regex is None)
@@ -151,13 +161,15 @@ def above(path: str) -> Iterator[str]:
 EVERYTHING = Pathspec()
 
 
-def _parse(typed: str, prefix: str) -> _Spec:
+def _parse(typed: str, prefix: str, locate: Callable[[Path], str] | None) -> _Spec:
     if not typed:
         raise UsageError("an empty string is no path", hint="use . for the current folder")
     magic, rest = _split_magic(typed)
     path = rest if "top" in magic else posixpath.join(prefix, rest)
     folder_only = path.endswith("/")
-    if path.startswith("/"):
+    if locate is not None and "top" not in magic and os.path.isabs(rest):
+        path = locate(Path(rest))
+    elif path.startswith("/"):
         raise UsageError(f"{typed} is outside of the worktree")
     path = posixpath.normpath(path) if path else ""
     if path == ".." or path.startswith("../"):

@@ -393,3 +393,44 @@ def test_a_tree_that_git_took_is_not_missed(top: Path, mvc: Mvc) -> None:
     assert porcelain(mvc, top) == ["M  model.bin"]
     mvc("commit", "-m", "again", cwd=top)
     assert porcelain(mvc, top) == []
+
+
+def test_an_absolute_path_is_one_of_the_worktree(mvc: Mvc, repo: Path) -> None:
+    (repo / "d").mkdir()
+    (repo / "d/x").write_text("x")
+    (repo / "a").write_text("a")
+    mvc("add", repo / "a", repo / "d", cwd=repo / "d")
+    assert mvc("ls-files", repo / "d", cwd=repo).out == "d/x\n"
+    mvc("rm", "--cached", repo / "d/x", cwd=repo)
+    mvc("mv", repo / "a", repo / "b", cwd=repo)
+    assert mvc("status", "--porcelain", cwd=repo).out == "A  b\n?? d/\n"
+    assert "outside" in mvc("add", repo.parent, cwd=repo, code=2).err
+
+
+def test_globs_and_exclusions_in_log_diff_and_reset(mvc: Mvc, repo: Path) -> None:
+    (repo / "d").mkdir()
+    for number, name in enumerate(("d/x.txt", "d/y.bin", "z.txt")):
+        (repo / name).write_text("1")
+        mvc("add", ".", cwd=repo)
+        mvc("commit", "-qm", f"c{number}", cwd=repo)
+    subjects = {
+        ("--", "*.txt"): "c2 c0",
+        ("*.txt",): "c2 c0",
+        ("--", ":!*.txt"): "c1",
+        ("--", "*.txt", ":!d"): "c2",
+        ("--", "d", "*.txt"): "c2 c1 c0",
+        ("--graph", "--", "*.b?n"): "c1",
+    }
+    for words, wanted in subjects.items():
+        shown = mvc("log", "--oneline", "--reverse" if "--graph" not in words else "--all", *words, cwd=repo).out
+        found = [line.split()[-1] for line in shown.splitlines()]
+        assert " ".join(found if "--graph" in words else reversed(found)) == wanted, words
+    assert mvc("log", "--oneline", "*.txt", cwd=repo / "d").out.count("\n") == 1
+    for name in ("d/x.txt", "d/y.bin", "z.txt"):
+        (repo / name).write_text("22")
+    assert mvc("diff", "--name-only", "--", "*.txt", cwd=repo).out == "d/x.txt\nz.txt\n"
+    assert mvc("diff", "--name-only", ":!*.txt", cwd=repo).out == "d/y.bin\n"
+    mvc("add", ".", cwd=repo)
+    mvc("reset", "--", "*.txt", cwd=repo)
+    assert mvc("status", "--porcelain", cwd=repo).out == " M d/x.txt\nM  d/y.bin\n M z.txt\n"
+    assert "'nope' did not match" in mvc("reset", "--", "nope", cwd=repo, code=4).err
