@@ -15,7 +15,7 @@ from mvc.metadata.tree import EVERY_FILE, read_metadata, write_tree
 from mvc.objects import trees
 from mvc.objects.ancestry import is_ancestor
 from mvc.objects.batch import ObjectBatch
-from mvc.objects.model import Commit, Signature, TreeEntry
+from mvc.objects.model import Commit, Signature
 from mvc.objects.refs import Head
 from mvc.ops import sequence
 from mvc.ops.caller import Caller
@@ -32,6 +32,7 @@ _BASES = "mvc.ops.found_bases:find_bases"
 """Loaded where a commit changes a large file."""
 
 _ADAPTERS = "mvc.ops.adapters:with_adapters"
+_VERSION = "mvc.ops.adapters:Version"
 """Loaded where a commit changes an adapter."""
 
 _CARD = "README.md"
@@ -115,7 +116,8 @@ def commit(
         first = batch.reader.commit(origin.parents[0]).tree if origin.parents else None
         changes = list(trees.diff(trees.Unwritten(batch.reader, entries), first, trees.UNWRITTEN))
         bases = _found_bases(repo, batch, stage, changes, origin)
-        options = _with_adapters(batch, entries, changes, options)
+        said = _with_adapters(repo, trees.Unwritten(batch.reader, entries), changes, origin, options.metadata)
+        options = replace(options, metadata=said)
         tree = trees.finished(batch, entries, _metadata_tree(batch, options, origin, bases))
         may_be_empty = options.allow_empty or options.amend or origin.concluding
         if not may_be_empty and not changes:
@@ -194,15 +196,19 @@ def _found_bases(
 
 
 def _with_adapters(
-    batch: ObjectBatch, entries: list[TreeEntry], changes: Sequence[trees.TreeChange], options: CommitOptions
-) -> CommitOptions:
-    """The options with what the adapters that change were made for, as their configs tell."""
-    paths = [change.path for change in changes if change.new is not None and "/adapter_" in f"/{change.path}"]
-    if not paths:
-        return options
-    objects = trees.Unwritten(batch.reader, entries)
-    found = partial(trees.entry_at, objects, trees.UNWRITTEN)
-    return replace(options, metadata=load(_ADAPTERS)(options.metadata, objects, found, paths))
+    repo: Repository,
+    objects: trees.Unwritten,
+    changes: Sequence[trees.TreeChange],
+    origin: _Origin,
+    said: CommitMetadata,
+) -> CommitMetadata:
+    """The metadata with what the adapters that change were made for, as their configs tell."""
+    paths = [change.path for change in changes if change.new is not None]
+    if not any("/adapter_" in f"/{path}" for path in paths):
+        return said
+    version = load(_VERSION)(objects, partial(trees.entry_at, objects, trees.UNWRITTEN), origin.parents)
+    more: CommitMetadata = load(_ADAPTERS)(said, repo, version, paths)
+    return more
 
 
 def _metadata_tree(batch: ObjectBatch, options: CommitOptions, origin: _Origin, bases: tuple[Base, ...]) -> str | None:

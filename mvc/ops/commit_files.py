@@ -24,7 +24,7 @@ from mvc.objects.paths import check_path
 from mvc.objects.refnames import branch_ref, check
 from mvc.objects.refs import RefChange
 from mvc.objects.revparse import resolve_commit
-from mvc.ops.adapters import with_adapters
+from mvc.ops.adapters import Version, with_adapters
 from mvc.ops.caller import Caller
 from mvc.ops.found_bases import find_bases
 from mvc.ops.messages import clean
@@ -151,8 +151,9 @@ def _with_bases(repo: Repository, metadata: CommitMetadata, taken: _Taken, near:
         standing = trees.entry_at(repo.objects, near.tree, path) if near is not None else None
         return files.get(path, standing)
 
-    said = with_adapters(metadata, repo.objects, found, files)
-    return with_bases(said, find_bases(repo, repo.objects, files, [near.id] if near is not None else []))
+    parents = (near.id,) if near is not None else ()
+    said = with_adapters(metadata, repo, Version(repo.objects, found, parents), files)
+    return with_bases(said, find_bases(repo, repo.objects, files, parents))
 
 
 def _near(repo: Repository, commit_id: str | None) -> Commit | None:

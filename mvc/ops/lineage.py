@@ -18,6 +18,7 @@ from mvc.objects.manifest import is_manifest
 from mvc.objects.model import Commit, is_file
 from mvc.objects.revparse import resolve_commit, split_path
 from mvc.objects.walk import Selection, walk
+from mvc.ops.adapters import is_of_adapter
 from mvc.ops.cards import card_of
 from mvc.ops.known import Known
 from mvc.ops.lineage_index import Link, Links, card_bases, card_datasets, read_links
@@ -242,6 +243,9 @@ def _brought(repo: Repository, commit_id: str, path: str | None) -> str:
 
 def _changes_a_model(repo: Repository, old: str | None, new: str) -> bool:
     for change in trees.diff(repo.objects, old, new):
-        if change.new is not None and is_file(change.new.mode) and is_manifest(repo.objects.blob(change.new.id)[:32]):
+        if change.new is None or not is_file(change.new.mode):
+            continue
+        # An adapter of a few kilobytes is a plain blob.
+        if is_of_adapter(change.path) or is_manifest(repo.objects.blob(change.new.id)[:32]):
             return True
     return False
