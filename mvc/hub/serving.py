@@ -1,21 +1,25 @@
 """Running the server: processes, sockets, TLS, and the end of it.
 
 granian (docs/adr/0014-granian.md) accepts connections and speaks HTTP and TLS in Rust; each of its workers is a process
-that runs what `app.build` made. On SIGTERM or SIGINT it takes no more connections, lets what runs come to its end, and
-closes the rest after `Listen.grace` seconds. On SIGHUP workers are replaced one after the other: so certificates and
-the log are opened anew.
+that runs what `app.build` made, and ends with the one that started it. On SIGTERM or SIGINT it takes no more
+connections, lets what runs come to its end, and closes the rest after `Listen.grace` seconds. On SIGHUP workers are
+replaced one after the other: so certificates and the log are opened anew.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import socket
 import ssl
 import tempfile
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +29,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from mvc.errors import Refused, UsageError
-from mvc.hub.exchange import App, Receive, Scope, Send
+from mvc.hub.exchange import App, Message, Receive, Scope, Send
 from mvc.hub.options import ServerOptions
 from mvc.hub.requestlog import RequestLog
 from mvc.lazy import load
@@ -83,18 +87,25 @@ def serve(options: ServerOptions, listen: Listen, ready: Callable[[str], None]) 
         server = _server(listen)
         ready(f"{'https' if listen.certificate else 'http'}://{_shown(listen.host)}:{listen.port}")
         try:
-            server.serve(target_loader=partial(_app, options), wrap_loader=False)
+            server.serve(target_loader=partial(_app, options, listen.grace, server.there), wrap_loader=False)
         except SystemExit as ended:
             raise Refused("the server's processes failed; what they said stands above") from ended
 
 
-def _app(options: ServerOptions) -> App:
-    """What a worker runs."""
+def _app(options: ServerOptions, grace: float, there: Semaphore) -> App:
+    """What a worker runs. It tells `there` when it begins to."""
+    threading.Thread(target=_follow, args=(grace,), name="follow", daemon=True).start()
     app: App = load(BUILD)(options)
 
     async def until_the_end(scope: Scope, receive: Receive, send: Send) -> None:
-        await app(scope, receive, send)
-        if scope["type"] == "lifespan":
+        async def telling(message: Message) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                there.release()
+
+        lives = scope["type"] == "lifespan"
+        await app(scope, receive, telling if lives else send)
+        if lives:
             # All requests have ended, and all is closed. Not through the interpreter's own end: there, now and then, a
             # thread of granian's still asks for Python's lock, and dies of it with a backtrace.
             os._exit(0)
@@ -102,8 +113,52 @@ def _app(options: ServerOptions) -> App:
     return until_the_end
 
 
-def _server(listen: Listen) -> MPServer:
-    return MPServer(
+def _follow(grace: float) -> None:
+    """End as SIGTERM has it when the process that started this one is gone, however it went: else of a killed server a
+    worker would answer on, and hold its port."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(grace)
+    os._exit(1)
+
+
+class _Server(MPServer):  # type: ignore[misc]  # granian tells no types
+    """granian's, but for SIGHUP: there an old worker goes some seconds after the new one was started, ready or not. On a
+    machine that has much to do it is not, and nobody would listen for a while."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.there = multiprocessing.get_context("spawn").Semaphore(0)
+        self._replaces = False
+
+    def _respawn_workers(self, *args: Any, **named: Any) -> Any:
+        self._replaces = True
+        try:
+            return super()._respawn_workers(*args, **named)
+        finally:
+            self._replaces = False
+
+    def _spawn_worker(self, *args: Any, **named: Any) -> Any:
+        worker = super()._spawn_worker(*args, **named)
+        if self._replaces:
+            start = worker.start
+            worker.start = lambda: self._start(start, worker.is_alive)
+        return worker
+
+    def _start(self, start: Callable[[], None], lives: Callable[[], bool]) -> None:
+        """Start a worker, and wait until it is there, or is no more."""
+        while self.there.acquire(block=False):
+            pass
+        start()
+        while not self.there.acquire(timeout=0.1) and lives():
+            pass
+
+
+def _server(listen: Listen) -> _Server:
+    return _Server(
         "mvc",
         address=listen.host,
         port=listen.port,

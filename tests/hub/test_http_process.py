@@ -18,7 +18,7 @@ from mvc.backends.open import open_backend
 from mvc.hub.messages import Right
 from mvc.hub.tokens import open_tokens
 from tests.hub.made import INFO, Made, pack_of
-from tests.hub.serving import put, refused, running_now, serving, status_of, wait_until
+from tests.hub.serving import LONG, put, refused, running_now, serving, status_of, wait_until
 from tests.sync.making import Peer
 
 # ---- how much at once
@@ -96,7 +96,7 @@ def test_a_revoked_token_ends(made: Made, tmp_path: Path) -> None:
         token = running.token(Right.READ)
         assert running.ask("GET", INFO, token=token)[0] == 200
         open_tokens(running.place, {}).revoke(token.split("_")[1])
-        end = time.monotonic() + 15
+        end = time.monotonic() + LONG
         while (status := running.ask("GET", INFO, token=token)[0]) == 200 and time.monotonic() < end:
             time.sleep(0.2)
         assert status == 401
@@ -147,20 +147,18 @@ def test_what_runs_comes_to_its_end(made: Made) -> None:
         while part := down.recv(1 << 20):
             came += part
         assert came.endswith(data)
-        assert running.process.wait(20) == 0
+        assert running.process.wait(LONG) == 0
         for connection in (down, up, idle):
             connection.close()
 
 
 def test_nobody_holds_it_up_for_long(made: Made) -> None:
-    with serving(str(made.folder.parents[1]), "--grace", "1", talks=True) as running:
+    with serving(str(made.folder.parents[1]), "--grace", "1", "--stall", "3600", talks=True) as running:
         token = running.token(Right.APPEND, "team/*")
         with running.connect() as connection:
             connection.sendall(put(f"{INFO}objects/leases/{'1' * 32}", 100, token) + b"x" * 50)
             wait_until(lambda: running_now(running) == 2)
-            began = time.monotonic()
-            assert running.stop() == 0
-            assert time.monotonic() - began < 15
+            assert running.stop() == 0, "the client is still there, and has an hour"
 
 
 def test_new_processes_on_sighup(made: Made) -> None:
@@ -168,7 +166,7 @@ def test_new_processes_on_sighup(made: Made) -> None:
         before = running.workers()
         running.log.rename(running.log.with_suffix(".old"))
         running.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: running.workers() and not set(before) & set(running.workers()), 30)
+        wait_until(lambda: running.workers() and not set(before) & set(running.workers()))
         assert running.ask("GET", "/healthz")[0] == 200
         assert running.logged(path="/healthz")
 
@@ -179,7 +177,7 @@ def test_a_killed_process_is_replaced(made: Made) -> None:
         (before,) = running.workers()
         time.sleep(6)  # granian takes a process that dies young for one that always will
         os.kill(before, signal.SIGKILL)
-        wait_until(lambda: running.workers() not in ([], [before]), 30)
+        wait_until(lambda: running.workers() not in ([], [before]))
         wait_until(lambda: not refused(running))
         assert running.ask("GET", "/healthz")[0] == 200
 
@@ -188,6 +186,19 @@ def test_a_killed_process_is_replaced(made: Made) -> None:
 
 
 @pytest.mark.skipif(which("openssl") is None, reason="openssl is not installed")
+def test_of_a_killed_server_nothing_answers_on(made: Made) -> None:
+    """Its processes end with it, once what runs is done: so the next can have the address."""
+    with serving(str(made.folder.parents[1])) as running:
+        lease, token = f"{INFO}objects/leases/{'2' * 32}", running.token(Right.APPEND)
+        with running.connect() as connection:
+            connection.sendall(put(lease, 100, token))
+            wait_until(lambda: running_now(running) == 2)
+            running.process.kill()
+            wait_until(lambda: refused(running))
+            connection.sendall(b"x" * 100)
+            assert status_of(connection.recv(1000)) == 201
+
+
 def test_tls(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(
@@ -206,7 +217,7 @@ def test_tls(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             assert connection.version() == "TLSv1.3"
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert status_of(connection.recv(1000)) == 200
-        plain = running.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        plain = running.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", silence=1)
         assert b"200 OK" not in plain
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         environment = {"MVC_TOKEN": running.token(Right.READ)}
