@@ -126,8 +126,8 @@ def _follow(grace: float) -> None:
 
 
 class _Server(MPServer):  # type: ignore[misc]  # granian tells no types
-    """granian's, but for SIGHUP: there an old worker goes some seconds after the new one was started, ready or not. On a
-    machine that has much to do it is not, and nobody would listen for a while."""
+    """granian's, but for SIGHUP: there an old worker goes some seconds after the new one was started, ready or not. On
+    a machine that has much to do it is not, and nobody would listen for a while."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
