@@ -58,6 +58,8 @@ class Capabilities:
     """Behind it is a server that has tried its store out: nobody else need (see `probe`)."""
     ask: Ask | None = None
     """Puts a question to the server behind it (docs/protocol/sync.md); None: there is none."""
+    needs: tuple[str, ...] = ()
+    """Commits whose history it counts on and does not hold (a bundle with `--since`)."""
 
 
 @dataclass(frozen=True, slots=True)

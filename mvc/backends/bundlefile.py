@@ -8,7 +8,7 @@ import struct
 import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blake3 import blake3
@@ -97,6 +97,7 @@ class BundleFile:
         try:
             self._open()
             self.needs, members = self._table()
+            self.capabilities = replace(_CAPABILITIES, needs=tuple(self.needs))
         except BaseException:
             self.close()
             raise

@@ -50,10 +50,17 @@ def command(session: Session) -> None:
     help="Leave out what REV reaches: whoever takes the bundle has it.",
 )
 @click.option("--split", metavar="SIZE", help="In parts of that size: FILE.001, FILE.002 (50G, 700M).")
+@click.option("--aliases/--no-aliases", default=None, help="Aliases and reviews, too: so if no REF is named, or not.")
 @json_flag
 @quiet_flag
 def create(
-    session: Session, file: str, refs: tuple[str, ...], since: tuple[str, ...], split: str | None, as_json: bool
+    session: Session,
+    file: str,
+    refs: tuple[str, ...],
+    since: tuple[str, ...],
+    split: str | None,
+    aliases: bool | None,
+    as_json: bool,
 ) -> None:
     """Write a bundle of REFs; of all branches, tags and aliases if none is named.
 
@@ -62,7 +69,7 @@ def create(
     caller = session.caller(commits=False)
     size = _size(split) if split is not None else 0
     done: Bundled = load(LATE["create"])(
-        session.repo(), session.cwd / file, refs, since=since, split=size, caller=caller
+        session.repo(), session.cwd / file, refs, since=since, split=size, aliases=aliases, caller=caller
     )
     if as_json:
         session.emit_json(
@@ -132,10 +139,14 @@ def unbundle(session: Session, file: str, as_json: bool) -> None:
     )
     if as_json:
         rows = [{"source": ref.source, "ref": ref.target, "id": ref.new, "status": ref.status} for ref in done.refs]
-        session.emit_json("unbundle", {"refs": rows, "objects": done.objects, "chunks": done.chunks})
+        document = {"refs": rows, "notes": done.notes, "objects": done.objects, "chunks": done.chunks}
+        session.emit_json("unbundle", document)
         return
     for ref in done.refs:
-        session.emit_text(f"{ref.new} {printable_path(ref.source)} -> {printable_path(ref.target)}")
+        why = f" ({ref.status}: {printable(ref.reason)})" if ref.reason else ""
+        session.emit_text(f"{ref.new} {printable_path(ref.source)} -> {printable_path(ref.target)}{why}")
+    if done.notes:
+        session.note("annotations were joined with those that are here (refs/notes/mvc)")
     session.note(f"took {counted(done.objects, 'object')}, {counted(done.chunks, 'chunk')}: {human_bytes(done.bytes)}")
 
 

@@ -20,7 +20,7 @@ from mvc.repo.selection import split_patterns
 @click.argument("url")
 @click.argument("folder", required=False)
 @click.option(
-    "-b", "--branch", metavar="NAME", help="Check out this branch, or tag; else the one of the remote's HEAD."
+    "-b", "--branch", metavar="NAME", help="Check out this branch, tag or alias; else the branch of the remote's HEAD."
 )
 @click.option("-n", "--no-checkout", is_flag=True, help="No files; the history alone.")
 @click.option("-o", "--origin", metavar="NAME", default="origin", help="What the remote is called here. [origin]")

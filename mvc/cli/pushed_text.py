@@ -44,10 +44,12 @@ def tell_push(session: Session, pushed: Pushed, *, dry_run: bool, verbose: bool)
     rows = [row for one in sorted(pushed.rows, key=_place) if (row := _row(session, one, verbose)) is not None]
     if verbose:
         session.note(f"Pushing to {printable(pushed.url)}")
+    if session.quiet:
+        rows = [row for row in rows if row.flag == "!"]  # what an error is about is told all the same, as Git does
     if rows:
-        session.note(f"To {printable(pushed.url)}")
+        session.tell(f"To {printable(pushed.url)}")
         for line in lines(session, rows, aligned=False):
-            session.note(line)
+            session.tell(line)
     if all(one.ref.status == "up-to-date" for one in pushed.rows):
         session.note("Everything up-to-date" if not pushed.notes else "Branches up-to-date")
     if pushed.notes:
@@ -63,9 +65,15 @@ def tell_push(session: Session, pushed: Pushed, *, dry_run: bool, verbose: bool)
 
 def moved_line(moved_bytes: int, model: int) -> str:
     """What was saved: "moved 4.4 MB for 45.4 MB of model (9.7 %)"."""
+    return f"moved {_for_model(moved_bytes, model)}"
+
+
+def _for_model(moved_bytes: int, model: int) -> str:
+    """The share is told where it is one: of a model of some bytes, history is most of what moves."""
     if not model:
-        return f"moved {human_bytes(moved_bytes)}"
-    return f"moved {human_bytes(moved_bytes)} for {human_bytes(model)} of model ({percent(moved_bytes, model)})"
+        return human_bytes(moved_bytes)
+    text = f"{human_bytes(moved_bytes)} for {human_bytes(model)} of model"
+    return f"{text} ({percent(moved_bytes, model)})" if moved_bytes <= 2 * model else text
 
 
 def rejection(pushed: Pushed) -> MvcError:
@@ -131,8 +139,5 @@ def _row(session: Session, one: PushRow, verbose: bool) -> Row | None:
 
 def _files(result: PushResult) -> list[str]:
     rows = [[human_bytes(one.sent), "of", human_bytes(one.size), printable_path(one.path)] for one in result.files]
-    total = f"would move {human_bytes(result.bytes_sent)}"
-    if result.bytes_of_model:
-        share = percent(result.bytes_sent, result.bytes_of_model)
-        total += f" for {human_bytes(result.bytes_of_model)} of model ({share})"
+    total = f"would move {_for_model(result.bytes_sent, result.bytes_of_model)}"
     return [*table(rows), f"{total}: {counted(result.chunks, 'chunk')}, {counted(result.objects, 'object')}"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from mvc.cli.names import short_id
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted
@@ -15,8 +17,8 @@ _MOST = 50
 def tell_switch(session: Session, result: SwitchResult) -> None:
     """Git's lines: what came along on stdout, where HEAD is now on stderr."""
     if not session.quiet:
-        for path in result.carried[:_MOST]:
-            session.emit_text(f"M\t{printable_path(path)}")
+        for path, letter in islice(result.carried.items(), _MOST):
+            session.emit_text(f"{letter}\t{printable_path(path)}")
         if len(result.carried) > _MOST:
             session.emit_text(f"and {len(result.carried) - _MOST:,} more files with changes")
     before, now = result.before, result.now

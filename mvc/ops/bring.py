@@ -95,7 +95,7 @@ def bring(repo: Repository, options: BringOptions, *, outside: Callable[[], Outs
     destination = _destination(repo, lock.commit, branch, force=options.force)
     if options.files:
         done: Any = load(LATE["switch"])(repo, destination, force=options.force, caller=caller)
-        return Brought(top, lock.commit, done.now.short, True, fetched, done.carried, done.summary)
+        return Brought(top, lock.commit, done.now.short, True, fetched, tuple(done.carried), done.summary)
     _point(repo, destination, head, caller)
     return Brought(top, lock.commit, branch, True, fetched, (), repo.objects.commit(lock.commit).summary)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mvc.backends.bundlefile import BundleFile, bundle_name, open_bundle, part_path
 from mvc.errors import IntegrityError, NotFound, Refused, UsageError
-from mvc.objects.refnames import ALIASES, REVIEWS
+from mvc.metadata.model import NOTES
 from mvc.objects.refspec import Refspec
 from mvc.objects.revparse import resolve_commit, resolve_ref
 from mvc.ops.caller import Caller
+from mvc.ops.carry_notes import bring_notes
 from mvc.ops.connect import Outside, connect
+from mvc.ops.push_names import go_along
 from mvc.repo.repository import Repository
 from mvc.sync import bundle as engine
 from mvc.sync import fetch as fetching
@@ -22,10 +24,13 @@ from mvc.sync.bundle import Bundled
 from mvc.sync.fetch import FetchedRef
 from mvc.sync.remotes import RemoteConfig
 from mvc.sync.state import MAX_ENTRY, State, parse
+from mvc.sync.stepped import STEPPED
 from mvc.sync.unbundle import take_chunks
 
 TARGET = "refs/bundles/"
-_KINDS = ("refs/heads/", "refs/tags/", ALIASES, REVIEWS)
+_KINDS = ("refs/heads/", "refs/tags/")
+_OTHERWISE = (*STEPPED, NOTES)
+"""Refs that go by rules of their own, to where they are everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +49,13 @@ class BundleInfo:
 
 @dataclass(frozen=True, slots=True)
 class Unbundled:
-    """What came out of a bundle: its refs, under `refs/bundles/`."""
+    """What came out of a bundle: its refs, under `refs/bundles/`, its aliases and reviews; `notes`: annotations too."""
 
     refs: tuple[FetchedRef, ...]
     objects: int
     chunks: int
     bytes: int
+    notes: bool = False
 
 
 def create_bundle(
@@ -59,11 +65,13 @@ def create_bundle(
     *,
     since: Sequence[str] = (),
     split: int = 0,
+    aliases: bool | None = None,
     caller: Caller,
 ) -> Bundled:
-    """Write a bundle of the refs `names`, but for what the revisions `since` reach.
+    """Write a bundle of the refs `names` (none: all branches and tags), but for what the revisions `since` reach.
 
-    None are named: all branches, tags, aliases and reviews go.
+    With `aliases` (None: where no refs are named) those aliases and reviews go along whose commits the receiver has
+    then. What was said of commits always does.
 
     Chunks that are not here come from the remotes first. Raises NotFound, Refused (nothing to write, or the file is
     there), UsageError.
@@ -78,10 +86,14 @@ def create_bundle(
     if not refs:
         raise Refused("Refusing to create empty bundle.", hint="mvc branch -a, mvc tag tell what there is")
     before = [resolve_commit(repo.objects, repo.refs, one) for one in since]
+    if aliases or (aliases is None and not names):
+        refs |= {ref: tip for ref, tip in go_along(repo, [*refs.values(), *before]).items() if ref not in refs}
+    if (notes := repo.refs.read(NOTES)) is not None:
+        refs[NOTES] = notes
     return engine.create(repo, path, refs, since=before, split=split, who=caller.who, progress=caller.progress)
 
 
-def _refs(repo: Repository, names: Sequence[str]) -> Mapping[str, str]:
+def _refs(repo: Repository, names: Sequence[str]) -> dict[str, str]:
     if not names:
         return {name: value for kind in _KINDS for name, value in repo.refs.list(kind).items()}
     found: dict[str, str] = {}
@@ -119,22 +131,22 @@ def _state(bundle: BundleFile) -> State:
 def unbundle(repo: Repository, path: Path, *, outside: Outside, caller: Caller) -> Unbundled:
     """Take all of a bundle: chunks, history, then its refs, under `refs/bundles/`. May be repeated after any failure.
 
+    Aliases, reviews and annotations are joined with those that are here, as by a fetch.
+
     Raises Refused where commits that it counts on are not here, NotFound, IntegrityError, MissingObject.
     """
     repo.require_writable()
     info = bundle_info(path, repo)
-    if info.missing:
-        raise Refused(
-            "the bundle counts on commits that are not here: " + ", ".join(one[:10] for one in info.missing),
-            hint="take the bundle that came before it, or fetch them",
-        )
     url = str((bundle_name(path) or path).absolute())
     with connect(repo, RemoteConfig("", url, url), outside) as remote:
+        fetching.require(remote, info.needs)
         try:
             came = take_chunks(remote, progress=caller.progress)
-            spec = Refspec("refs/*", f"{TARGET}*", force=True)
-            found = fetching.fetch(remote, [spec], who=caller.who, tags="none", progress=caller.progress)
+            refs = [ref for ref in info.state.refs if not ref.startswith(_OTHERWISE)]
+            specs = [Refspec(ref, TARGET + ref.removeprefix("refs/"), force=True) for ref in refs]
+            found = fetching.fetch(remote, specs, who=caller.who, tags="none", names=True, progress=caller.progress)
+            notes = bring_notes(remote, info.state.refs, caller)
         finally:
             # All is here now: nothing is promised by a disk that is carried away.
             shutil.rmtree(remote.memory, ignore_errors=True)
-    return Unbundled(found.refs, found.objects, came.chunks, came.moved + found.bytes)
+    return Unbundled(found.refs, found.objects, came.chunks, came.moved + found.bytes, notes)

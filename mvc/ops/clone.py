@@ -14,8 +14,10 @@ from mvc.errors import MvcError, NotFound, Refused, UsageError
 from mvc.lazy import load
 from mvc.metadata.model import NOTES
 from mvc.objects import trees
+from mvc.objects.aliases import read_step
 from mvc.objects.config import ConfigFile
 from mvc.objects.model import Commit
+from mvc.objects.refnames import ALIASES
 from mvc.objects.refs import RefChange
 from mvc.objects.refspec import Refspec
 from mvc.objects.upstream import HEADS
@@ -43,7 +45,7 @@ _BRING_NOTES = "mvc.ops.carry_notes:bring_notes"
 
 @dataclass(frozen=True, slots=True)
 class CloneOptions:
-    """How to clone. `branch`: a branch, or a tag (then HEAD is on none); None: the one that the remote's HEAD names."""
+    """How to clone. `branch`: a branch, or a tag or alias (then HEAD is on none); None: what HEAD there names."""
 
     origin: str = "origin"
     branch: str | None = None
@@ -137,7 +139,7 @@ def clone(
             result = _history_or_nothing(repo, remote, options, outside.jobs, caller)
             target = _target(options, result.state, url) or (None if result.state.refs else repo.refs.head().branch)
         if options.single and target is not None:
-            _narrow(repo, options.origin, target)
+            _narrow(repo, options, target)
             repo = Repository.open(folder, global_configs=global_configs).with_shared_store(options.shared_store)
         commit = _refs(repo, target, options, result.state, url, caller)
     except BaseException:
@@ -195,8 +197,10 @@ def _history(repo: Repository, remote: Remote, options: CloneOptions, jobs: int,
     if options.single:
         state = remote.state()
         target = _target(options, state, remote.backend.url)
-        specs, tags = ([_alone(options.origin, target)] if target in state.refs else []), "follow"
+        specs, tags = ([_alone(options, target)] if target in state.refs else []), "follow"
     depth, progress = options.depth, caller.progress
+    if depth is not None and specs and specs[0].source.startswith(ALIASES):
+        depth += 1  # what an alias stands for is a parent of its newest step
     result = engine.fetch(
         remote,
         specs,
@@ -216,25 +220,28 @@ def _history(repo: Repository, remote: Remote, options: CloneOptions, jobs: int,
     return result
 
 
-def _alone(origin: str, target: str | None) -> Refspec:
-    """What brings one branch, or one tag."""
+def _alone(options: CloneOptions, target: str | None) -> Refspec:
+    """What brings one branch, one tag or one alias."""
     assert target is not None  # it is among the refs
     if target.startswith(TAGS):
         return Refspec(target, target, force=True)
-    return Refspec(target, f"refs/remotes/{origin}/{target.removeprefix(HEADS)}", force=True)
+    if target.startswith(ALIASES):
+        # Of a shallow history the steps do not come, by which alone an alias is one.
+        return Refspec(target, target if options.depth is None else "")
+    return Refspec(target, f"refs/remotes/{options.origin}/{target.removeprefix(HEADS)}", force=True)
 
 
-def _narrow(repo: Repository, origin: str, target: str) -> None:
+def _narrow(repo: Repository, options: CloneOptions, target: str) -> None:
     """Let later fetches bring nothing else, either."""
     file = ConfigFile(repo.common_dir / "config")
-    file.set(f"remote.{origin}.fetch", str(_alone(origin, target)))
+    file.set(f"remote.{options.origin}.fetch", str(_alone(options, target)))
     file.save()
 
 
 def _target(options: CloneOptions, state: State, url: str) -> str | None:
     """The ref there to check out: full name; None: there is nothing."""
     if options.branch is not None:
-        for prefix in (HEADS, TAGS):
+        for prefix in (HEADS, TAGS, ALIASES):
             if prefix + options.branch in state.refs:
                 return prefix + options.branch
         raise NotFound(
@@ -250,7 +257,7 @@ def _refs(
     if target is None:
         return None
     found = state.refs.get(target)
-    commit = repo.objects.peel(found, "commit") if found is not None else None
+    commit = _commit_of(repo, target, found) if found is not None else None
     message = f"clone: from {url}"
     if target.startswith(HEADS):
         follow(repo, target, options.origin, target)
@@ -260,6 +267,17 @@ def _refs(
     elif commit is not None:
         repo.refs.set_head(commit, message=message, author=caller.who)
     return repo.objects.commit(commit) if commit is not None else None
+
+
+def _commit_of(repo: Repository, ref: str, value: str) -> str:
+    """The commit that a ref of the remote stands for. Raises NotFound for an alias that stands for none."""
+    if not ref.startswith(ALIASES):
+        return repo.objects.peel(value, "commit")
+    name = ref.removeprefix(ALIASES)
+    target = read_step(repo.objects, value, name).target
+    if target is None:
+        raise NotFound(f"the alias '{name}' was removed", hint=f"mvc alias log {name}, in a clone of all")
+    return target
 
 
 def _check_out(repo: Repository, commit: Commit, caller: Caller) -> int:

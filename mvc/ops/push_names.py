@@ -34,18 +34,27 @@ def along(repo: Repository, remote: str, planned: Iterable[Planned], there: Mapp
         return Along((), ())
     objects = repo.objects
     tips = [one.update.source for one in planned if one.update.source is not None]
-    have = [value for value in (*tips, *there.values()) if objects.contains(value)]
-    peeled = dict.fromkeys(objects.peel(value) for value in have)
-    commits = [value for value in peeled if objects.kind(value) == "commit"]
-    go, stay = [], []
-    for ref, tip in sorted(wanted.items()):
-        if there.get(ref) is not None and not objects.contains(there[ref]):
-            go.append(ref)  # to be told that it was set there meanwhile
-        elif ancestry.only_in(objects, [tip], commits) <= _own(repo, ref, tip):
-            go.append(ref)
-        else:
-            stay.append(ref)
+    # What was set there meanwhile goes, to be told so.
+    meanwhile = {ref for ref in wanted if there.get(ref) is not None and not objects.contains(there[ref])}
+    reached = _reached(repo, {ref: wanted[ref] for ref in wanted.keys() - meanwhile}, (*tips, *there.values()))
+    go = sorted(meanwhile | reached)
+    stay = sorted(wanted.keys() - set(go))
     return Along(tuple(Planned(ref, RefUpdate(wanted[ref], ref, ANY, False), ref) for ref in go), tuple(stay))
+
+
+def go_along(repo: Repository, have: Iterable[str]) -> dict[str, str]:
+    """The aliases and reviews of which whoever has these objects, and what they reach, lacks nothing but the steps."""
+    refs = {ref: tip for prefix in STEPPED for ref, tip in repo.refs.list(prefix).items()}
+    return {ref: refs[ref] for ref in _reached(repo, refs, have)}
+
+
+def _reached(repo: Repository, refs: Mapping[str, str], have: Iterable[str]) -> set[str]:
+    if not refs:
+        return set()
+    objects = repo.objects
+    peeled = dict.fromkeys(objects.peel(value) for value in have if objects.contains(value))
+    commits = [value for value in peeled if objects.kind(value) == "commit"]
+    return {ref for ref, tip in refs.items() if ancestry.only_in(objects, [tip], commits) <= _own(repo, ref, tip)}
 
 
 def _is_ahead(repo: Repository, remote: str, ref: str, tip: str, value: str | None) -> bool:

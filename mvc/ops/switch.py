@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mvc.errors import NotFound, Refused, UsageError
+from mvc.objects import trees
 from mvc.objects.model import Commit
 from mvc.objects.refnames import branch_ref, short
 from mvc.objects.refs import Head, RefChange
@@ -54,8 +56,8 @@ class SwitchResult:
     now: Head
     created: bool
     reset: bool
-    carried: tuple[str, ...]
-    """Tracked files with changes that are not committed: they are as they were."""
+    carried: Mapping[str, str]
+    """Tracked files with changes that are not committed, which are as they were: path to Git's letter (M, A, D)."""
     summary: str = ""
     """First line of the commit's message."""
     left_behind: int = 0
@@ -117,6 +119,7 @@ def switch(repo: Repository, destination: Destination, *, force: bool = False, c
     """Go there. Uncommitted changes come along where both commits hold a file alike; elsewhere they raise
     WouldOverwrite, before anything is written, or are given up with `force`.
 
+    Where nothing was checked out yet (there is no stage, as after `clone --no-checkout`) no file counts as removed.
     Stage and worktree first, HEAD last: one that was killed is completed by repeating it.
     """
     if destination.branch is not None and not (destination.create and not destination.reset):
@@ -126,7 +129,8 @@ def switch(repo: Repository, destination: Destination, *, force: bool = False, c
         before = repo.refs.head()
         if not force:
             require_settled(repo, stage, "switch")
-        old, new = _commit(repo, before.id), _commit(repo, destination.commit)
+        old = _commit(repo, before.id) if repo.stage_path.exists() else None
+        new = _commit(repo, destination.commit)
         if force or old != new:
             switch_tree(
                 repo,
@@ -178,10 +182,15 @@ def _move_head(repo: Repository, before: Head, destination: Destination, caller:
     repo.refs.set_head(target, message=message, author=caller.who)
 
 
-def _carried(repo: Repository, stage: Stage, new: Commit | None, caller: Caller) -> tuple[str, ...]:
+def _carried(repo: Repository, stage: Stage, new: Commit | None, caller: Caller) -> dict[str, str]:
     found = scan(repo, stage, untracked=Untracked.NO, progress=caller.progress)
-    staged = staged_differences(repo, stage, new.tree if new else None)
-    return tuple(sorted({*changed_paths(found), *staged}))
+    tree = new.tree if new else None
+    staged = staged_differences(repo, stage, tree)
+    committed = trees.flatten(repo.objects, tree) if staged else {}
+    letters = {path: "M" if path in committed else "A" for path in staged}
+    gone = {*found.deleted, *(path for path, item in staged.items() if item is None)}
+    carried = {path: letters.get(path, "M") for path in sorted({*changed_paths(found), *staged})}
+    return carried | dict.fromkeys(sorted(gone), "D")
 
 
 def _previous(repo: Repository, name: str) -> str | None:

@@ -175,7 +175,7 @@ class ReceivedWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None or isinstance(error, MvcError | OSError):
+            if error is None or isinstance(error, MvcError | OSError | KeyboardInterrupt):
                 with ThreadPoolExecutor(len(self._lanes), thread_name_prefix="seal") as pool:
                     for future in [pool.submit(lane.seal, self._claims) for lane in self._lanes]:
                         future.result()

@@ -63,10 +63,12 @@ def make_plan(
     *,
     rewrite_all: bool,
     rewrite: bool = True,
+    small: float = SMALL_PACK,
     many_small: int = MANY_SMALL,
     shallow: Container[bytes] = (),
 ) -> Plan:
-    """Decide. `mtimes` are those of the graph's packs; `rewrite_all`: rewrite for whatever it frees.
+    """Decide. `mtimes` are those of the graph's packs; `rewrite_all`: rewrite for whatever it frees; `small`: which
+    packs are, as a share of the pack size.
 
     Of a chunk's copies the smallest stays, but of the chunks `shallow` the least deep one.
     """
@@ -82,13 +84,13 @@ def make_plan(
     chosen, needed = graph.close(chosen, live | graph.in_groups(young_rows))
     keep = np.zeros(graph.rows, bool)
     keep[chosen[needed]] = True
-    going, small = _going(graph, keep, settings, rewrite_all, rewrite, many_small)
+    going, together = _going(graph, keep, rewrite_all, rewrite, small * settings.pack_size, many_small)
     staying = ~going[graph.pack]
     least = graph.least_depth(staying)[:-1]
     enough = np.where(written_on, least <= graph.depth[chosen], least < NOWHERE)
     copied = graph.complete(staying, keep & ~enough[graph.group])
     left = np.bincount(graph.pack[~copied], minlength=len(graph.packs)) > 0
-    going &= left | small  # all of the others is needed after all
+    going &= left | together  # all of the others is needed after all
     copied &= going[graph.pack]
     return _plan(graph, going, copied, ~keep, keep & ~reached[graph.group])
 
@@ -113,7 +115,7 @@ def _plan(graph: Graph, going: Array, copied: Array, dead: Array, young: Array) 
 
 
 def _going(
-    graph: Graph, keep: Array, settings: StoreSettings, rewrite_all: bool, rewrite: bool, many_small: int
+    graph: Graph, keep: Array, rewrite_all: bool, rewrite: bool, small_below: float, many_small: int
 ) -> tuple[Array, Array]:
     """Of each pack, whether it goes; and whether it does only to be put together with other small ones."""
     packs = len(graph.packs)
@@ -124,7 +126,7 @@ def _going(
     small = np.zeros(packs, bool)
     if rewrite:
         going |= dead > (0 if rewrite_all else WORTH * total)
-        small = ~going & (total < SMALL_PACK * settings.pack_size)
+        small = ~going & (total < small_below)
         if small.sum() < many_small:
             small[:] = False
     return going | small, small

@@ -46,7 +46,10 @@ from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote, RemoteConfig, configured
 
 _SEAL = 256 * 1024 * 1024
-"""So much is lost at the most when bringing is killed."""
+_LEAST_SEAL = 8 * 1024 * 1024
+_SEALS = 16
+"""What comes is sealed about so many times, if that is not too little or too much at a time: so much is lost, of each
+pack that is being written, when bringing is killed."""
 _BATCH = 4096
 _ROW = 128
 """Bytes that a record takes in an idx, and a pack besides its records, at the most (about)."""
@@ -141,7 +144,8 @@ def _receive_as_it_is(
         progress.begin("receiving", total)
         at_once = jobs or remote.backend.capabilities.parallel
         try:
-            with ReceivedWriter(came, store.settings, claims, expected=total, threads=os.cpu_count() or 1) as writer:
+            settings = settings._replace(pack_size=min(store.settings.pack_size, max(_LEAST_SEAL, total // _SEALS)))
+            with ReceivedWriter(came, settings, claims, expected=total, threads=os.cpu_count() or 1) as writer:
                 run = _AsItIs(remote, writer, at_once, progress)
                 run.bring(rows)
         finally:
@@ -196,7 +200,7 @@ def _receive(
             try:
                 for level in levels:  # chunks of one depth: none rests on another
                     run.bring(level)
-            except (MvcError, OSError):
+            except (MvcError, OSError, KeyboardInterrupt):
                 writer.flush()  # what came is whole, and is not asked for again
                 raise
     finally:

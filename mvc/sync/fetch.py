@@ -100,25 +100,39 @@ def fetch(
     that a refspec maps to and whose source is gone. A rejected ref is in the result. `dry_run` throws away what came.
     `depth`: of each ref so many commits, behind which the history here ends from then on; `unshallow`: all. `jobs`:
     requests at once, 0 for what the backend likes. Raises NotFound (a refspec without `*` whose source is not there; no
-    such remote), IntegrityError, UnsafePath (a hostile tree), NetworkError, AuthError.
+    such remote), Refused (a bundle counts on what is not here), IntegrityError, UnsafePath (a hostile tree),
+    NetworkError, AuthError.
     """
     specs = tuple(remote.config.fetch if refspecs is None else refspecs)
     state = remote.state()
+    require(remote, remote.backend.capabilities.needs)
     wishes = _wishes(state, specs, tags, force_tags)
     if names and depth is None and not (remote.repo.objects.shallow and not unshallow):
-        wishes += [_Wish(ref, ref, value, False) for ref, value in state.refs.items() if ref.startswith(STEPPED)]
+        named = {wish.target for wish in wishes}
+        stepped_refs = [ref for ref in state.refs if ref.startswith(STEPPED) and ref not in named]
+        wishes += [_Wish(ref, ref, state.refs[ref], False) for ref in stepped_refs]
     gone = _gone(remote.repo, state, specs) if prune else []
+    # Before a ref leads to manifests: that their chunks are there is told by the idx alone.
+    indexes = 0 if dry_run else RemoteIndex.of(remote, state, progress)[1]
     with intents.register(remote.repo.intents_dir, "fetch"):
         run = _Fetch(remote, state, wishes, who, jobs, progress, depth, unshallow)
         try:
             refs = run.go(gone, follow=tags == "follow", again=False, dry_run=dry_run)
-    # Before a ref leads to manifests: that their chunks are there is told by the idx alone.
-    indexes = 0 if dry_run else RemoteIndex.of(remote, state, progress)[1]
         except MissingObject:
             # A pack that was taken for absorbed is not here any more (gc took what no ref reached).
             run = _Fetch(remote, state, wishes, who, jobs, progress, depth, unshallow)
             refs = run.go(gone, follow=tags == "follow", again=True, dry_run=dry_run)
     return FetchResult(tuple(refs), run.objects, run.moved + indexes, state)
+
+
+def require(remote: Remote, needs: Iterable[str]) -> None:
+    """Raises Refused where commits that a bundle counts on are not here."""
+    missing = [one[:10] for one in needs if not remote.repo.objects.contains(one)]
+    if missing:
+        raise Refused(
+            f"the bundle counts on commits that are not here: {', '.join(missing)}",
+            hint="take the bundle that came before it, or fetch them",
+        )
 
 
 def _wishes(state: State, specs: Sequence[Refspec], tags: Tags, force_tags: bool) -> list[_Wish]:

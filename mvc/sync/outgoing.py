@@ -33,15 +33,18 @@ from mvc.store.packfile import PackBuilder
 from mvc.store.records import Buffer, Location, make_lead, parse_lead
 from mvc.sync import keys
 from mvc.sync.passingout import PassingOut, Unsound
+from mvc.sync.ranges import RANGE
 from mvc.sync.remoteindex import RemoteIndex, bring_idx, idx_folder, lacking_idx
 from mvc.sync.remotes import Remote
 from mvc.sync.state import ChunkPack, State
 
 MANY_IDX = 16
 """When a remote has more idx files than this, a push merges the smaller ones."""
-_LEAST_PACK = 32 * 1024 * 1024
-_PACKS = 16
-"""A push is cut into about so many packs, if they are not too small or too large then."""
+_LEAST_PACK = RANGE - 1088 * 1024
+"""With a last chunk of 1 MiB, one request brings it."""
+_PACKS = 64
+"""A push is cut into about so many packs, if they are not too small or too large then: what was under way when it was
+killed (a pack a thread) goes again."""
 
 
 class Outgoing:

@@ -38,6 +38,8 @@ from mvc.sync.survey import DeadFile, Survey
 
 MANY_SMALL = 16
 """So many small packs of chunks are put together."""
+_SMALL = 1 / 80
+"""Of the pack size: less than what a large push makes its packs of (outgoing.py), which so stay as they are."""
 MANY_GIT = 8
 MANY_IDX = 4
 _WORTH = 0.25
@@ -181,6 +183,7 @@ class _Gc:
             cutoff,
             settings,
             rewrite_all=every,
+            small=_SMALL,
             many_small=MANY_SMALL,
             shallow=self._shallow,
         )

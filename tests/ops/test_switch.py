@@ -39,7 +39,7 @@ def test_changes_that_do_not_collide_come_along(two: World) -> None:
     two.write("new", "x")
     two.mvc("add", "new")
     ran = two.mvc("switch", "topic")
-    assert ran.out == "M\tb\nM\tnew\n"
+    assert ran.out == "M\tb\nA\tnew\n"
     assert two.files() == {"a": "2", "b": "edited", "c": "1", "new": "x"}
     assert two.status() == ["staged new", "changed b"]
 
