@@ -230,7 +230,7 @@ class Changes:
             row = self._db.execute("SELECT id FROM entry WHERE no = ?", (no,)).fetchone()
             if row is not None:
                 self._writer.remove_values(no)
-                self._writer.add_values(no, reader.metadata(self._objects.commit(row[0].hex()))[0])
+                self._writer.add_values(no, reader.values(self._objects.commit(row[0].hex())))
         self._writer.flush()
 
     def _tagged(self, name: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mvc.catalogue.values import clean
+from mvc.catalogue.values import Values, clean, values_of
 from mvc.errors import MvcError
 from mvc.lazy import load
 from mvc.metadata.annotations import Annotation, Annotations, annotated, ordered
@@ -29,7 +29,7 @@ _NO_MANIFEST = 110
 class Facts(NamedTuple):
     """Of one commit. `labels` are (field, text)."""
 
-    metadata: CommitMetadata
+    values: Values
     labels: tuple[tuple[str, str], ...]
     grown: int | None
     """Bytes of its files beyond those of its first parent; None where a file cannot be read."""
@@ -51,7 +51,7 @@ class FactReader:
 
     def read(self, commit: Commit, base: str | None) -> Facts:
         """`base`: the tree of its first parent."""
-        metadata, problem = self.metadata(commit)
+        metadata, problem = self._metadata(commit)
         card: str | None = None
         paths: list[str] = []
         grown = 0
@@ -65,9 +65,13 @@ class FactReader:
             card = found.id if found is not None and is_file(found.mode) else None
         except MvcError as error:
             unsized, problem = True, problem or error.message
-        return Facts(metadata, tuple(_labels(metadata, paths)), None if unsized else grown, card, problem)
+        return Facts(values_of(metadata), tuple(_labels(metadata, paths)), None if unsized else grown, card, problem)
 
-    def metadata(self, commit: Commit) -> tuple[CommitMetadata, str | None]:
+    def values(self, commit: Commit) -> Values:
+        """The values of a commit alone."""
+        return values_of(self._metadata(commit)[0])
+
+    def _metadata(self, commit: Commit) -> tuple[CommitMetadata, str | None]:
         """What a commit says, and what was said of it since; and why it could not be read."""
         said, problem = NOTHING, None
         try:

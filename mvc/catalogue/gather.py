@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mvc.catalogue.facts import FactReader, Facts
+from mvc.catalogue.values import Values
 from mvc.errors import MvcError
 from mvc.metadata.annotations import read_annotations
-from mvc.metadata.model import CommitMetadata
 from mvc.objects.database import Objects
 from mvc.objects.model import Commit, Signature
 from mvc.objects.reader import ObjectReader
@@ -117,14 +117,11 @@ def serve() -> None:
 
 
 def _packed(commit: Commit, facts: Facts) -> tuple[Any, ...]:
-    said = facts.metadata
     who = tuple(commit.author), tuple(commit.committer)
-    values = tuple(dict(part) for part in (said.params, said.metrics, said.tags, said.environment, said.links))
-    return (commit.id, commit.tree, commit.parents, *who, commit.message), values, tuple(facts[1:])
+    return (commit.id, commit.tree, commit.parents, *who, commit.message), tuple(facts.values), tuple(facts[1:])
 
 
 def _unpacked(row: tuple[Any, ...]) -> tuple[Commit, Facts]:
-    (one, tree, parents, author, committer, message), (params, metrics, tags, environment, links), rest = row
+    (one, tree, parents, author, committer, message), values, rest = row
     commit = Commit(one, tree, parents, Signature(*author), Signature(*committer), message)
-    metadata = CommitMetadata(params, metrics, environment=environment, tags=tags, links=links)
-    return commit, Facts(metadata, *rest)
+    return commit, Facts(Values(*values), *rest)

@@ -21,7 +21,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from mvc.catalogue.syntax import SECTIONS
 from mvc.lazy import load
+from mvc.metadata.model import CommitMetadata
 from mvc.metadata.values import scalar
 
 LARGEST = 2**63
@@ -39,6 +41,41 @@ class Stored(NamedTuple):
     number: int | float | None
     kind: str | None = None
     text: str = ""
+
+
+class Values(NamedTuple):
+    """All values of a commit, as they are stored. Commits that have the same names share the tuple of names."""
+
+    names: tuple[tuple[str, str], ...]
+    """(section, name)"""
+    numbers: tuple[int | float | None, ...]
+    """Of each name."""
+    texts: tuple[tuple[int, str, str], ...]
+    """Of those that have one: which of the names it is, kind, text."""
+
+
+_names: dict[tuple[tuple[str, ...], ...], tuple[tuple[str, str], ...]] = {}
+_MOST_NAMES = 256
+
+
+def values_of(metadata: CommitMetadata) -> Values:
+    """The values of a commit."""
+    sections = metadata.params, metadata.metrics, metadata.tags, metadata.environment, metadata.links
+    key = tuple([tuple(section) for section in sections])
+    names = _names.get(key)
+    if names is None:
+        names = tuple((title, name) for title, own in zip(SECTIONS, key, strict=True) for name in own)
+        if len(_names) >= _MOST_NAMES:
+            _names.clear()
+        _names[key] = names
+    numbers = [value for section in sections for value in section.values()]
+    texts = []
+    for at, value in enumerate(numbers):
+        if type(value) is not float or value != value:  # nearly all metrics are plain floats
+            numbers[at], kind, text = stored(value)
+            if kind is not None:
+                texts.append((at, kind, text))
+    return Values(names, tuple(numbers), tuple(texts))
 
 
 def clean(text: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from mvc.catalogue import values, words
 from mvc.catalogue.facts import Facts
 from mvc.catalogue.schema import MOST_NAMES, SHIFT, get
-from mvc.catalogue.syntax import SECTIONS
-from mvc.metadata.model import CommitMetadata
+from mvc.catalogue.values import Values
 from mvc.objects.model import Commit, Signature
 
 _AT_ONCE = 64
@@ -35,11 +35,15 @@ class Writer:
         self._texts["z", "null"] = values.NULL
         self._complete = fresh
         """Whether a text that is not remembered is not in the catalogue."""
+        self._many_names = max(self._names.values(), default=0) >= MOST_NAMES
+        """Whether there are more names than keys have room for."""
         low, high = db.execute("SELECT min(id), max(id) FROM text").fetchone()
         self._next_text = max(high + 1, values.FIRST_WORDS)
         self._next_number = min(low, 0) - 1
         self._people: dict[tuple[str, str], int] = {}
         self._rows: list[Any] = []
+        self._shape: tuple[tuple[tuple[str, str], ...], list[int]] = ((), [])
+        """Names of the last commit, and their numbers: the next one's are the same, as a rule."""
         self._plain = words.indexed if get(db, "full_text") == "1" else words.plain_text
 
     def add(
@@ -67,27 +71,28 @@ class Writer:
             ),
         )
         self._db.execute("INSERT INTO message_words (rowid, words) VALUES (?, ?)", (no, self._plain(message)))
-        self.add_values(no, facts.metadata)
+        self.add_values(no, facts.values)
         if facts.labels:
             rows = {(no, field, self._text("s", values.clean(text))) for field, text in facts.labels}
             self._db.executemany("INSERT OR IGNORE INTO label VALUES (?, ?, ?)", rows)
 
-    def add_values(self, no: int, metadata: CommitMetadata) -> None:
+    def add_values(self, no: int, found: Values) -> None:
         """The values of a commit that has none yet."""
+        names = found.names
+        before, numbers = self._shape
+        if names is not before:
+            if names != before:
+                numbers = [self._names.get(one) or self._name(*one) for one in names]
+            self._shape = names, numbers
+        texts: list[int | None] = [None] * len(names)
+        for at, kind, text in found.texts:
+            texts[at] = self._text(kind, text)
         base = no << SHIFT
+        made: Iterable[Any] = zip([base | number for number in numbers], numbers, found.numbers, texts, strict=True)
+        if self._many_names:
+            made = [row for row in made if row[1] < MOST_NAMES]
         rows = self._rows
-        names, stored, text_id = self._names, values.stored, self._text
-        for section in SECTIONS:
-            for name, value in getattr(metadata, section).items():
-                number = names.get((section, name)) or self._name(section, name)
-                if number >= MOST_NAMES:
-                    continue
-                kind = type(value)
-                if kind is float and value == value:  # nearly all metrics
-                    rows += (base | number, number, value, None)
-                else:
-                    num, what, text = stored(value)
-                    rows += (base | number, number, num, None if what is None else text_id(what, text))
+        rows += chain.from_iterable(made)
         while len(rows) >= 4 * _AT_ONCE:
             self._db.execute(_MANY, rows[: 4 * _AT_ONCE])
             del rows[: 4 * _AT_ONCE]
@@ -122,6 +127,7 @@ class Writer:
         if number is None:
             number = len(self._names) + 1
             number = max(number, 1 + (self._db.execute("SELECT max(id) FROM name").fetchone()[0] or 0))
+            self._many_names |= number >= MOST_NAMES
             self._db.execute("INSERT INTO name VALUES (?, ?, ?)", (number, section, shown))
         self._names[section, name] = self._names[section, shown] = number
         return number

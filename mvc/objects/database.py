@@ -142,10 +142,10 @@ class Objects(ObjectReader):
         where = self.packs.find(raw_id)
         if where is not None:
             try:
-                found = where[0].read_small(where[1])
+                found = where[0].read_small(where[1], most)
             except FileNotFoundError:  # it moved to another pack
                 found = None
-            if found is not None and len(found[1]) <= most and raw_object_id(*found) == raw_id and found[0] == "blob":
+            if found is not None and raw_object_id(*found) == raw_id and found[0] == "blob":
                 return found[1]
         return super().blob_within(blob_id, most)
 

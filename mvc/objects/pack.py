@@ -82,10 +82,21 @@ class Pack:
         except IntegrityError as error:
             raise IntegrityError(f"{self.path.name} at {offset}: {error.message}", hint="mvc fsck") from error
 
-    def read_small(self, offset: int) -> tuple[Kind, bytes] | None:
-        """As `read`, of a small object that is no delta; None for any other, and for what is damaged."""
-        entry = read_small(self.file().read_at, offset)
-        return None if entry is None else (KIND_OF[entry.type], entry.data)
+    def read_small(self, offset: int, most: int) -> tuple[Kind, bytes] | None:
+        """As `read`, of an object of at most `most` bytes that takes little room in the pack; None for any other, and
+        for what is damaged.
+        """
+        entry = read_small((self._file or self.file()).read_at, offset)
+        if entry is None:
+            return None
+        if entry.base is None:
+            return (KIND_OF[entry.type], entry.data) if len(entry.data) <= most else None
+        try:
+            if result_size(entry.data) > most:
+                return None
+            return self._resolved(offset, entry.data, entry.base, None)
+        except IntegrityError:
+            return None
 
     def _resolved(self, offset: int, delta: bytes, base: int | bytes, external: External | None) -> tuple[Kind, bytes]:
         """What `delta`, at `offset`, makes of its base, which may be a delta again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -144,12 +145,29 @@ def read_entry(read_at: ReadAt, offset: int) -> Entry:
     if small is not None:
         return small
     type_number, size, base, length = parse_head(data, offset)
+    if size <= _WHOLE:  # a delta, as a rule
+        with suppress(zlib.error):
+            made = zlib.decompress(data[length:])
+            if len(made) == size:
+                return Entry(type_number, base, made)
     return Entry(type_number, base, inflate(read_at, offset, data[length:], length, size))
 
 
 def read_small(read_at: ReadAt, offset: int) -> Entry | None:
-    """As `read_entry`, of a small object that is no delta; None for any other, and for what is damaged."""
-    return _small(read_at(offset, _FIRST_READ))
+    """As `read_entry`, of an entry that is small in the pack; None for any other, and for what is damaged."""
+    data = read_at(offset, _FIRST_READ)
+    found = _small(data)
+    if found is not None:
+        return found
+    short = _short_head(data[:2])
+    if short is None or short[0] != OFS_DELTA or short[1] > _WHOLE:
+        return None
+    try:
+        head = parse_head(data, offset)
+        made = zlib.decompress(data[head.length :])
+    except (zlib.error, IntegrityError):
+        return None
+    return Entry(OFS_DELTA, head.base, made) if len(made) == head.size else None
 
 
 def _small(data: bytes) -> Entry | None:

@@ -16,6 +16,7 @@ from mvc.catalogue.facts import Facts
 from mvc.catalogue.plan import Order, Planner
 from mvc.catalogue.scopes import packed
 from mvc.catalogue.syntax import And, Compare, Not, Or, Query, Value, Words
+from mvc.catalogue.values import values_of
 from mvc.catalogue.writer import Writer
 from mvc.metadata.model import CommitMetadata
 from mvc.metadata.values import scalar
@@ -60,7 +61,8 @@ def catalogue(samples: list[Sample], *, full_text: bool | None = None) -> sqlite
         commit = Commit(one.id, "0" * 40, (), who, who, one.message)
         if one.card is not None and one.card not in cards:
             cards[one.card] = writer.card(str(len(cards)), one.card, None)
-        facts = Facts(CommitMetadata(one.params, one.metrics, tags=one.tags), one.labels, one.size, one.card, None)
+        said = values_of(CommitMetadata(one.params, one.metrics, tags=one.tags))
+        facts = Facts(said, one.labels, one.size, one.card, None)
         writer.add(one.no, commit, one.parents, facts, one.size, None if one.card is None else cards[one.card])
         for index, (kind, short) in enumerate(one.refs):
             row = (f"refs/{kind}/{short}/{one.no}/{index}", one.id, kind, short, short.casefold(), one.no)

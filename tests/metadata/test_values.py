@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvc.errors import ParseError
+from mvc.metadata import lean
 from mvc.metadata.canonical import dumps, flow
 from mvc.metadata.files import grouped_values
 from mvc.metadata.lean import loads, loads_flat
@@ -187,6 +188,34 @@ def test_the_flat_reader_reads_the_usual() -> None:
     deep = "".join(f"{'  ' * depth}a:\n" for depth in range(MAX_DEPTH + 2)) + "  " * (MAX_DEPTH + 2) + "a: 1\n"
     assert loads_flat(deep) is None
     assert loads_flat("".join(f"a{number}: 1\n" for number in range(MAX_VALUES + 1))) is None
+
+
+LEAVES = st.sampled_from([0.5, -1e-5, 1.0, 1e300, 7, 10**30, "7.5e400", "word", "a: b", "", True, None, [1], math.inf])
+FLAT = st.dictionaries(st.sampled_from(["a", "b.c", "b.d", "d@e.f", "1", "g h"]), LEAVES, min_size=1)
+
+
+@given(FLAT, FLAT)
+def test_a_form_that_was_learnt_reads_what_the_lines_say(one: dict[str, Any], two: dict[str, Any]) -> None:
+    text = dumps(nest(one))
+    flat = lean._line_by_line(text)
+    if flat is None:  # a list
+        return
+    form = lean._form(text, flat)
+    assert same(form.read(text), flat)
+    for other in (dumps(nest(one | two)), text + "more: 1\n", text[:-1], text.replace("0.5", "0.5e308")):
+        found = form.read(other)
+        assert found is None or same(found, lean._line_by_line(other))
+
+
+def test_the_form_of_many_files_is_learnt_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lean, "_forms", lean._Forms())
+    read: list[str] = []
+    line_by_line = lean._line_by_line
+    monkeypatch.setattr(lean, "_line_by_line", lambda text: read.append(text) or line_by_line(text))
+    for number in range(1000):
+        values = {"lr": number / 7, "name": f"run-{number}", "seed": number, "optimizer.beta": 0.5}
+        assert loads_flat(dumps(nest(values))) == dict(sorted(values.items()))
+    assert len(read) == lean._MANY
 
 
 def test_what_cannot_be_written_is_refused() -> None:
