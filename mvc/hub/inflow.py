@@ -94,6 +94,7 @@ class Inflow:
         except TooSlow as error:
             self.slow = error
         finally:
+            self._pace.close()
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()

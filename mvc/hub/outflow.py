@@ -23,12 +23,22 @@ from mvc.hub.pace import Pace, TooSlow
 
 BLOCK = 256 << 10
 """Bytes given to the server at once. It holds some eight of them for a client that does not read."""
+LARGE_BLOCK = 512 << 10
+"""The same while few answers are sent, for each block has its price (docs/adr/0014-granian.md)."""
+_FEW = 32
+"""So many: they hold as much as twice as many do with smaller blocks."""
 TLS_BLOCK = 64 << 10
 """The same over TLS, where granian's buffers make larger ones slower (docs/adr/0014-granian.md)."""
 _FROM_DISK = 1 << 20
 """Bytes that a thread reads at once: the way there and back takes as long as reading a quarter of them."""
 _NO_WAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 """preadv2(2): only what is in memory (Linux 4.14)."""
+
+
+class _Sending:
+    """How many long answers this process sends. Its event loop alone asks and tells."""
+
+    count = 0
 
 
 class Outflow:
@@ -38,7 +48,7 @@ class Outflow:
         self, send: Send, readers: Executor, pace: Pace, exchange: Exchange, *, encrypted: bool = False
     ) -> None:
         self._send, self._readers, self._pace, self._exchange = send, readers, pace, exchange
-        self._block_size = TLS_BLOCK if encrypted else BLOCK
+        self._encrypted = encrypted
         self._loop = asyncio.get_running_loop()
         self._gone: asyncio.Task[None] | None = None
 
@@ -53,7 +63,7 @@ class Outflow:
         body = response.body
         try:
             await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
-            if isinstance(body, bytes) and len(body) <= self._block_size:
+            if isinstance(body, bytes) and len(body) <= (TLS_BLOCK if self._encrypted else BLOCK):
                 await self._last(b"" if head else body)
                 return
             if head:
@@ -68,12 +78,14 @@ class Outflow:
         except _Gone:
             self._exchange.cut = "the client is gone"
         finally:
+            self._pace.close()
             if self._gone is not None:
                 self._gone.cancel()
             if close := getattr(body, "close", None):
                 await self._loop.run_in_executor(self._readers, close)
 
     async def _stream(self, body: bytes | FileSlice | Iterator[Buffer]) -> None:
+        _Sending.count += 1
         try:
             if isinstance(body, FileSlice):
                 await self._file(body)
@@ -88,16 +100,18 @@ class Outflow:
             # The head is sent, so all that is left is to break off.
             self._exchange.failure, self._exchange.cut = error, "it could not be read"
             return
+        finally:
+            _Sending.count -= 1
         await self._last(b"")
 
     async def _file(self, part: FileSlice) -> None:
         """A part of a file: what is in memory is taken from there, for the rest a thread waits for the disk."""
         file = await self._loop.run_in_executor(self._readers, fsio.RandomFile, part.path)
-        buffer = bytearray(BLOCK)
+        buffer = bytearray(min(LARGE_BLOCK, part.length))
         try:
             offset, end = part.offset, part.offset + part.length
             while offset < end:
-                block = _cached(file, offset, min(BLOCK, end - offset), buffer)
+                block = _cached(file, offset, min(_block_size(), end - offset), buffer)
                 if not block:
                     wanted = min(_FROM_DISK, end - offset)
                     block = await self._loop.run_in_executor(self._readers, file.read_exact, offset, wanted)
@@ -107,7 +121,7 @@ class Outflow:
             file.close()
 
     async def _slices(self, data: Buffer) -> None:
-        size = self._block_size
+        size = TLS_BLOCK if self._encrypted else _block_size()
         if isinstance(data, bytes) and len(data) <= size:
             await self._block(data)
             return
@@ -124,6 +138,10 @@ class Outflow:
 
     async def _last(self, data: bytes) -> None:
         await self._pace.wait(self._send({"type": "http.response.body", "body": data, "more_body": False}))
+
+
+def _block_size() -> int:
+    return LARGE_BLOCK if _Sending.count <= _FEW else BLOCK
 
 
 def _cached(file: fsio.RandomFile, offset: int, length: int, buffer: bytearray) -> bytes:
