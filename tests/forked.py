@@ -45,19 +45,18 @@ def output() -> str:
     return _OUTPUT.read_text(errors="replace")
 
 
-def count_steps(arguments: Sequence[str], cwd: Path) -> int:
-    """Run to the end, and return how many steps that change the disk were made."""
-    reading, writing = os.pipe()
+def steps_of(arguments: Sequence[str], cwd: Path) -> list[tuple[str, str]]:
+    """Run to the end, and return the steps that changed the disk: (operation, path) each."""
+    with tempfile.TemporaryFile() as noted:
 
-    def hook(_operation: str, _path: str) -> None:
-        os.write(writing, b".")
+        def hook(operation: str, path: str) -> None:
+            os.write(noted.fileno(), os.fsencode(f"{operation}\t{path}\0"))
 
-    code = run(arguments, cwd, hook)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as counted:
-        steps = len(counted.read())
-    assert code == 0, output()
-    return steps
+        code = run(arguments, cwd, hook)
+        assert code == 0, output()
+        noted.seek(0)
+        lines = os.fsdecode(noted.read()).split("\0")[:-1]
+    return [(operation, path) for operation, _, path in (line.partition("\t") for line in lines)]
 
 
 def killer(step: int) -> Hook:

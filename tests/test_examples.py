@@ -68,7 +68,7 @@ def test_a_folder(folder: Path, tmp_path: Path) -> None:
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout[-4000:]
     assert "Traceback" not in done.stdout and "mistake in mvc" not in done.stdout, done.stdout[-4000:]

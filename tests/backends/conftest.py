@@ -36,7 +36,7 @@ def shared(folder: Path, worker: str) -> Iterator[servers.Server]:
     # A worker uses it more than once where several folders of tests import the fixture: each has a file of its own.
     mine, about = folder / f"{worker}-{uuid.uuid4().hex}.user", folder / "server.json"
     with contextlib.ExitStack() as stack:
-        with hold(folder / "start.lock", wait=120):
+        with hold(folder / "start.lock", wait=600):
             mine.touch()
             if about.exists():
                 server = servers.Server(**json.loads(about.read_text()))
@@ -45,10 +45,10 @@ def shared(folder: Path, worker: str) -> Iterator[servers.Server]:
                 about.write_text(json.dumps(dataclasses.asdict(server)))
                 # A worker may have the longest tests of all before it, and its end is the end of the session.
                 others = partial(servers.wait_for, lambda: not list(folder.glob("*.user")), "the end of others' tests")
-                stack.callback(others, seconds=600)
+                stack.callback(others, seconds=3600)
                 stack.callback(about.unlink)
         try:
             yield server
         finally:
-            with hold(folder / "start.lock", wait=120):
+            with hold(folder / "start.lock", wait=600):
                 mine.unlink()

@@ -56,7 +56,7 @@ def free_port() -> int:
         return port
 
 
-def wait_for(ready: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+def wait_for(ready: Callable[[], bool], what: str, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > end:
@@ -148,7 +148,7 @@ def radosgw() -> Iterator[Server]:
 
         def run(command: str, *more: str, data: str | None = None) -> str:
             words = [program(command.split(maxsplit=1)[0]) or "", *command.split()[1:], *more]
-            done = subprocess.run(words, check=True, capture_output=True, text=True, input=data, timeout=60)
+            done = subprocess.run(words, check=True, capture_output=True, text=True, input=data, timeout=300)
             return done.stdout
 
         keyring = folder / "keyring"
@@ -160,7 +160,7 @@ def radosgw() -> Iterator[Server]:
         run(f"monmaptool --create --fsid {fsid} --addv a [v2:127.0.0.1:{mon}] {folder}/monmap")
         run(f"ceph-mon -c {config} --mkfs -i a --monmap {folder}/monmap --keyring {keyring}")
         start([program("ceph-mon") or "", "-c", os.fspath(config), "-i", "a", "--foreground"])
-        run(f"ceph -c {config} --connect-timeout 30 auth import -i {keyring}")
+        run(f"ceph -c {config} --connect-timeout 300 auth import -i {keyring}")
         osd = str(uuid.uuid4())
         key = run(f"ceph-authtool {keyring} -n osd.0 -p").strip()
         run(f"ceph -c {config} osd new {osd} 0 -i -", data=json.dumps({"cephx_secret": key}))
@@ -265,7 +265,7 @@ def make_container(port: int, container: str = BUCKET) -> None:
     canonical = "PUT" + "\n" * 12 + f"{lines}/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{container}\nrestype:container"
     signature = base64.b64encode(hmac.digest(base64.b64decode(AZURE_KEY), canonical.encode(), "sha256")).decode()
     headers |= {"Authorization": f"SharedKey {AZURE_ACCOUNT}:{signature}", "Content-Length": "0"}
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as connection:
         connection.request("PUT", f"/{AZURE_ACCOUNT}/{container}?restype=container", headers=headers)
         status = connection.getresponse().status
     if status != 201:
@@ -289,7 +289,7 @@ def make_bucket(endpoint: str, bucket: str = BUCKET, region: str = "us-east-1") 
     headers["Authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={ACCESS}/{scope}, SignedHeaders={names}, Signature={signature}"
     )
-    with contextlib.closing(http.client.HTTPConnection(host, timeout=30)) as connection:
+    with contextlib.closing(http.client.HTTPConnection(host, timeout=300)) as connection:
         connection.request("PUT", f"/{bucket}", headers=headers)
         status = connection.getresponse().status
     if status != 200:

@@ -216,7 +216,7 @@ def test_a_store_that_lies_is_found_out() -> None:
             if self.size(key) is not None:
                 return False
             if key != "probe/n1":
-                self.barrier.wait(timeout=10)
+                self.barrier.wait(timeout=300)
             self.put(key, data)  # type: ignore[arg-type]
             return True
 

@@ -18,12 +18,13 @@ from mvc.ops.fsck import fsck
 from mvc.repo import replacing
 from mvc.repo.ignore import LEFTOVER_PREFIX
 from mvc.repo.repository import Repository
-from tests import forked
+from tests import forked, points
 from tests.models import fine_tuned, layers, to_bf16, write_model
 
 pytestmark = pytest.mark.skipif(not hasattr(forked.os, "fork"), reason="needs fork")
 
 REFUSED = 5
+THOROUGH = int(os.environ.get("MVC_TEST_EXAMPLES", "12"))
 
 
 @pytest.fixture(autouse=True)
@@ -216,9 +217,11 @@ def test_killed_between_the_exchange_of_names_and_the_removal(arguments: tuple[s
 def test_killed_at_every_step(scenario: tuple[Scenario, Path], tmp_path: Path) -> None:
     chosen, ready = scenario
     before = _log(ready)
-    steps = forked.count_steps(chosen.arguments, _copy(ready, tmp_path, "count"))
+    counted = _copy(ready, tmp_path, "count")
+    every = forked.steps_of(chosen.arguments, counted)
+    steps = len(every)
     assert steps > 4
-    for step in range(1, steps + 1):
+    for step in points.of_each_kind(every, counted, 5):
         work = _copy(ready, tmp_path, step)
         # Threads may order their steps otherwise this time: the last ones need not come.
         if forked.run(chosen.arguments, work, forked.killer(step)) == forked.KILLED:
@@ -228,10 +231,10 @@ def test_killed_at_every_step(scenario: tuple[Scenario, Path], tmp_path: Path) -
 
 @pytest.mark.slow
 def test_killed_at_random_moments(tmp_path: Path) -> None:
-    """200 times, over the verbs; a kill that comes too late counts as a run."""
+    """Over the verbs; a kill that comes too late counts as a run."""
     rng = random.Random(20261121)
     ready: dict[str, tuple[Path, list[str]]] = {}
-    for number in range(200):
+    for number in range(5 * THOROUGH):
         name = rng.choice(["add", "commit", "checkout", "gc"])
         chosen = SCENARIOS[name]
         if name not in ready:

@@ -14,6 +14,7 @@ from mvc.repo.repository import Repository
 from tests.models import fine_tuned, layers, write_model
 
 REFUSED = 5
+THOROUGH = int(os.environ.get("MVC_TEST_EXAMPLES", "12"))
 TOP = Path(__file__).parents[2]
 
 
@@ -35,7 +36,7 @@ def _start(work: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def _mvc(work: Path, *arguments: str) -> str:
     process = _start(work, *arguments)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     return out
 
@@ -46,7 +47,7 @@ def _git(work: Path, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("wait", "rounds"), [(False, 8), (True, 20)])
+@pytest.mark.parametrize(("wait", "rounds"), [(False, THOROUGH // 3), (True, THOROUGH // 2)])
 def test_two_commits_at_once(tmp_path: Path, wait: bool, rounds: int) -> None:
     work = tmp_path / "work"
     work.mkdir()
@@ -60,12 +61,12 @@ def test_two_commits_at_once(tmp_path: Path, wait: bool, rounds: int) -> None:
         weights = fine_tuned(weights, seed=number)
         write_model(work / "model.safetensors", weights)
         (work / f"{number}.txt").write_text("text")
-        waiting = ["--wait-for-lock", "30"] if wait else []
+        waiting = ["--wait-for-lock", "300"] if wait else []
         verb = ["commit", "-q", "-a", "--allow-empty", "--no-environment", "-m"]
         both = {f"{number}{side}": _start(work, *waiting, *verb, f"{number}{side}") for side in "ab"}
         done = 0
         for subject, process in both.items():
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=300)
             assert process.returncode in (0, REFUSED), err
             assert "Traceback" not in err and err.count("error:") == (process.returncode == REFUSED), err
             if process.returncode == 0:
@@ -103,12 +104,12 @@ def test_a_commit_waits_for_the_lock(tmp_path: Path) -> None:
         assert holder.stdout is not None and holder.stdin is not None
         assert holder.stdout.readline() == b"held\n"
         refused = _start(work, "commit", "-m", "x")
-        _, err = refused.communicate(timeout=60)
+        _, err = refused.communicate(timeout=300)
         assert refused.returncode == REFUSED and "hold it" in err and f"process {holder.pid}" in err, err
-        waits = _start(work, "--wait-for-lock", "60", "commit", "-q", "-m", "x")
+        waits = _start(work, "--wait-for-lock", "300", "commit", "-q", "-m", "x")
         with pytest.raises(subprocess.TimeoutExpired):
             waits.wait(1.0)
         holder.stdin.close()
-        _, err = waits.communicate(timeout=60)
+        _, err = waits.communicate(timeout=300)
         assert waits.returncode == 0, err
     assert _git(work, "log", "--format=%s").split() == ["x"]

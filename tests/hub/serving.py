@@ -24,6 +24,8 @@ from mvc.hub.messages import Right
 from mvc.hub.tokens import open_tokens
 
 ROOT = Path(__file__).resolve().parents[2]
+LONG = 180.0
+"""Seconds after which a test gives up on what must come, however busy the machine is."""
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Running:
         self, method: str, path: str, body: bytes | None = None, *, token: str = "", **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers, body of an answer."""
-        with contextlib.closing(http.client.HTTPConnection(*self.address, timeout=30)) as connection:
+        with contextlib.closing(http.client.HTTPConnection(*self.address, timeout=LONG)) as connection:
             told = {name.replace("_", "-"): value for name, value in headers.items()}
             if token:
                 told["Authorization"] = f"Bearer {token}"
@@ -61,17 +63,17 @@ class Running:
 
     def connect(self) -> socket.socket:
         connection = socket.create_connection(self.address)
-        connection.settimeout(30)
+        connection.settimeout(LONG)
         return connection
 
-    def raw(self, data: bytes, *, end: bool = False) -> bytes:
-        """What comes back, until it closes or is silent for a second, for bytes that are no request."""
+    def raw(self, data: bytes, *, end: bool = False, silence: float = LONG) -> bytes:
+        """What comes back, until it closes or is silent for so many seconds, for bytes that may be no request."""
         with self.connect() as connection:
             with contextlib.suppress(OSError):
                 connection.sendall(data)
                 if end:
                     connection.shutdown(socket.SHUT_WR)
-            connection.settimeout(1)
+            connection.settimeout(silence)
             came = b""
             with contextlib.suppress(OSError):
                 while part := connection.recv(65536):
@@ -85,13 +87,13 @@ class Running:
 
     def logged(self, **wanted: Any) -> dict[str, Any]:
         """The last such line, waited for: an answer may arrive before it is logged."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + LONG
         while not (found := self.lines(**wanted)):
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.02)
         return found[-1]
 
-    def stop(self, seconds: float = 30) -> int:
+    def stop(self, seconds: float = LONG) -> int:
         """SIGTERM; the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
@@ -125,7 +127,7 @@ def serving(
             yield Running(_url(process, err), process, log, place, environment or {})
             if process.poll() is None:
                 process.terminate()
-                process.wait(60)
+                process.wait(LONG)
             said = [line for line in err.read_text().splitlines() if "Serving " not in line and "no token" not in line]
             assert talks or not said, "\n".join(said)
         finally:
@@ -134,7 +136,7 @@ def serving(
 
 
 def _url(process: subprocess.Popen[bytes], err: Path) -> str:
-    end = time.monotonic() + 60
+    end = time.monotonic() + LONG
     while time.monotonic() < end and process.poll() is None:
         for line in err.read_text().splitlines():
             if line.startswith("Serving "):
@@ -167,7 +169,7 @@ def running_now(server: Running) -> float:
     return float(found[1]) if found else -1
 
 
-def wait_until(holds: Callable[[], object], seconds: float = 10) -> None:
+def wait_until(holds: Callable[[], object], seconds: float = LONG) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end

@@ -21,6 +21,7 @@ from mvc.hub.service import Service
 from mvc.hub.storage import single_folder
 from mvc.sync.chunks import bring_files
 from mvc.sync.verdicts import RefUpdate
+from tests import points
 from tests.forked import KILLED, killer
 from tests.hub.making import client, over
 from tests.sync.making import MAIN, TRACKED, Peer, model, noise, tuned
@@ -115,7 +116,7 @@ def test_every_request_of_the_server_to_its_store_goes_wrong_once(scene: Scene, 
     alice.push()
     total = len(counted[0].requests)
     assert total > 30
-    for number in range(0, total, 4 if fault in QUICK else 1):
+    for number in points.spread(total, list(Fault).index(fault), 4):
         broken: list[FaultyBackend] = []
 
         def breaks(store: Backend, number: int = number, broken: list[FaultyBackend] = broken) -> Backend:

@@ -29,7 +29,7 @@ from mvc.repo.create import init
 from mvc.repo.repository import Repository
 from mvc.store.locks import hold
 
-NOW = int(time.time())
+NOW = int(time.time())  # as the tests are collected: minutes, or an hour, before they run
 CALLER = Caller(Signature("Ann", "ann@example.org", NOW, 0))
 LOSSES = {100: 0.9, 200: 0.5, 300: math.nan, 400: 0.3, 500: 0.4, 600: 0.3}
 
@@ -50,7 +50,7 @@ def store(repo: Repository, name: str) -> dict[int, str]:
     made = {}
     for number, (step, loss) in enumerate(LOSSES.items()):
         weights = np.random.default_rng(number).bytes(150_000)
-        at = Caller(Signature("Ann", "ann@example.org", NOW - 3600 * (6 - number), 0))
+        at = Caller(Signature("Ann", "ann@example.org", NOW - 86_400 * (6 - number), 0))
         metrics = {"val_loss": loss, "acc": -loss}
         made[step] = commit_checkpoint(repo, known, step, {"w.bin": weights}, metrics=metrics, caller=at).id
     series = [Point(200, {"later": 5}), Point(300, {"later": 7})]
@@ -77,7 +77,7 @@ def kept(done: Forgotten) -> list[int]:
         (Rules(best=(Best("acc"),)), [400]),
         (Rules(best=(Best("val_loss", None, 3),)), [400, 500, 600]),
         (Rules(best=(Best("later"),)), [300]),  # measured afterwards, of that step
-        (Rules(younger=2.5 * 3600), [500, 600]),
+        (Rules(younger=2.5 * 86_400), [500, 600]),
         (Rules(last=1, every=300, best=(Best("val_loss"),)), [300, 400, 600]),
         (Rules(all=True), []),
     ],

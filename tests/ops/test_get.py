@@ -35,7 +35,8 @@ from mvc.ops.get import GetOptions, Got, get
 from mvc.ops.get_files import check_link
 from mvc.store.locks import hold
 from mvc.sync.view import LocalView, RemoteView
-from tests.forked import KILLED, count_steps, killer, output, run
+from tests.forked import KILLED, killer, output, run, steps_of
+from tests.points import of_each_kind
 from tests.sync.making import MAIN, WHO, Counted, Peer, model, noise, tuned
 
 FIRST = {"m.safetensors": model(width=300), "d/x": b"1", "old/a": b"old", "noise": noise(200_000)}
@@ -392,8 +393,7 @@ def test_what_came_before_a_kill_does_not_come_again(scene: Scene, home: Path) -
 
 
 @pytest.mark.parametrize("atomic", [False, True], ids=["plain", "atomic"])
-@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
-def test_killed_at_every_step(scene: Scene, home: Path, atomic: bool, every: int) -> None:
+def test_killed_at_every_step(scene: Scene, home: Path, atomic: bool) -> None:
     def command(revision: str) -> list[str]:
         return ["get", f"{scene.top}/remote@{revision}", "-o", "out", *(["--atomic"] if atomic else [])]
 
@@ -401,9 +401,9 @@ def test_killed_at_every_step(scene: Scene, home: Path, atomic: bool, every: int
     out = work / "out"
     assert run(command("main~1"), work) == 0, output()
     shutil.copytree(work, before, symlinks=True)
-    steps = count_steps(command("main"), work)
-    assert files(out) == SECOND and steps > 20
-    for step in range(1, steps + 1, every):
+    steps = steps_of(command("main"), work)
+    assert files(out) == SECOND and len(steps) > 20
+    for step in of_each_kind(steps, work, 5):
         shutil.rmtree(work)
         shutil.copytree(before, work, symlinks=True)
         assert run(command("main"), work, killer(step)) in (KILLED, 0), output()

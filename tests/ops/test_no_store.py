@@ -75,10 +75,14 @@ def test_what_is_here_is_not_asked_for(peers: Peers, backend: MemoryBackend) -> 
 
 
 class Busiest:
-    """Passes on to another backend, and knows how many ranges of packs it was asked for at once."""
+    """Passes on to another backend, and knows how many ranges of packs it was asked for at once.
 
-    def __init__(self, inner: MemoryBackend) -> None:
+    The first wait for each other until there were as many as there may be.
+    """
+
+    def __init__(self, inner: MemoryBackend, jobs: int) -> None:
         self.inner, self.now, self.most, self.lock = inner, 0, 0, threading.Lock()
+        self.jobs, self.enough = jobs, threading.Event()
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
@@ -89,6 +93,9 @@ class Busiest:
         with self.lock:
             self.now += 1
             self.most = max(self.most, self.now)
+            if self.now >= self.jobs:
+                self.enough.set()
+        assert self.enough.wait(300)
         time.sleep(0.005)
         with self.lock:
             self.now -= 1
@@ -102,7 +109,7 @@ def test_no_more_at_once_than_was_said(peers: Peers, backend: MemoryBackend, job
     commit = alice.commit(files)
     alice.push()
     bob.fetch()
-    store = Busiest(backend)
+    store = Busiest(backend, jobs)
     source = Streamed(bob.repo, lambda _config: bob.remote(store), jobs=jobs)  # type: ignore[arg-type]
     reset(replace(bob.repo, streamed=source), commit, Mode.HARD, caller=bob.caller)
     source.close()

@@ -37,14 +37,19 @@ def train(acknowledged: int, last_step: int | None = None) -> None:
                 os.write(acknowledged, f"{'memory' if in_memory else 'disk'} {step}\n".encode())
 
 
-def killed_after(seconds: float, acknowledged: int) -> bool:
-    """Whether the child lived to be killed."""
+def killed_after(seconds: float, acknowledged: int, steps: int) -> bool:
+    """Killed so many seconds after it has acknowledged so much. Whether the child lived to be killed."""
+    before = os.fstat(acknowledged).st_size
     child = os.fork()
     if child == 0:
         try:
             train(acknowledged)
         finally:
             os._exit(1)
+    while os.fstat(acknowledged).st_size - before < steps * len("log 1\n") and not os.waitid(
+        os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT
+    ):
+        time.sleep(0.001)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -54,8 +59,9 @@ def test_killed_at_any_moment(repo: Repository, tmp_path: Path) -> None:
     told = tmp_path / "told"
     chance = random.Random(7)
     with told.open("ab", buffering=0) as file:
-        for _ in range(KILLS):
-            assert killed_after(chance.uniform(0.02, 0.35), file.fileno())
+        for number in range(KILLS):
+            steps = chance.randrange(3 * EVERY) if number else 1
+            assert killed_after(chance.uniform(0, 0.05), file.fileno(), steps)
             rows = [line.split() for line in told.read_text().splitlines()]
             found = load_log(repo, "a")
             assert not found.skipped
