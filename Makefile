@@ -34,11 +34,16 @@ $(VENV)/check: $(VENV)/installed
 	@$(PIP) --editable '.[check]'
 	@touch $@
 
+# All of it by one installation, which takes half the time of three.
+$(VENV)/everything: setup.cfg setup.py | $(BIN)/python
+	@$(PIP) --editable '.[check,test]'
+	@touch $(VENV)/installed && touch $(VENV)/check $(VENV)/test $@
+
 demo: $(VENV)/installed $(VENV)/model ## a real model: commit, fine-tune, commit, diff, roll back
 	@$(BIN)/python -m mvc demo $(DEMO)
 
 test: $(VENV)/test $(VENV)/model ## run the tests
-	$(BIN)/python -m pytest -n auto $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(TESTS)
 
 check: $(VENV)/check ## lint and type-check
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""For all tests: what is left to chance, and what a disk takes its time for.
+"""For all tests: what is left to chance, what a disk takes its time for, and how large the process is that forks.
 
 The examples of hypothesis are the same in each run, so that a change fails by what it changes; MVC_TEST_RANDOM=1 looks
 for new ones. What hypothesis may take is no measure of mvc on a machine that is busy with something else.
@@ -6,6 +6,8 @@ for new ones. What hypothesis may take is no measure of mvc on a machine that is
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import sys
 
@@ -43,3 +45,31 @@ def _fsync_once(fd: int) -> None:
 
 
 os.fsync = _fsync_once
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests stay to the end: nobody has to look through them for garbage, a fork least of all,
+    for which each object that is looked at is a page to be copied."""
+    gc.collect()
+    gc.freeze()
+
+
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+_trimmed = False
+
+
+def pytest_runtest_setup() -> None:
+    global _trimmed
+    _trimmed = False
+
+
+def _give_back() -> None:
+    """Before a test's first fork, which costs what the process holds: what earlier tests have let go."""
+    global _trimmed
+    if _trim is not None and not _trimmed:
+        _trim(0)
+        _trimmed = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_give_back)
