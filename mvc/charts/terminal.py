@@ -23,6 +23,8 @@ def terminal_text(chart: Chart, *, width: int, height: int, colour: bool) -> str
     lines = [line for line in lines if any(y is not None for y in _ys(chart, line))]
     if not lines:
         return f"{chart.title}: no value that can be drawn\n"
+    if len({dot.x for line in lines for dot in line.dots}) == 1:
+        return _values(chart, lines)
     text: str = plot_to_string(
         xs=[_xs(chart, line) for line in lines],
         ys=[np.array([math.nan if y is None else y for y in _ys(chart, line)]) for line in lines],
@@ -39,6 +41,16 @@ def terminal_text(chart: Chart, *, width: int, height: int, colour: bool) -> str
         character_set="braille" if chart.joined else "block",
     )
     return "\n".join(line.rstrip() for line in text.rstrip("\n").split("\n")) + "\n"
+
+
+def _values(chart: Chart, lines: list[Line]) -> str:
+    """Where all stands at one place, no axis has an extent: the values themselves tell more than a picture."""
+    x = lines[0].dots[0].x
+    place = chart.names[int(x)] if chart.x == "order" else f"{x:g}" if chart.x == "number" else ""
+    several = len(lines) > 1
+    drawn = [(line.name, dot.y) for line in lines for dot in line.dots if dot.y is not None]
+    rows = [f"{name} {y:.6g}" if several else f"{y:.6g}" for name, y in drawn]
+    return f"{chart.title} at {chart.x_title} {place}".rstrip() + f": {', '.join(rows)}\n"
 
 
 def _xs(chart: Chart, line: Line) -> np.ndarray:

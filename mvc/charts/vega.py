@@ -45,7 +45,7 @@ def specification(chart: Chart, *, interactive: bool) -> dict[str, Any]:
     lines = [thinned(line, MOST) for line in chart.lines]
     encoding: dict[str, Any] = {
         "x": _x_axis(chart),
-        "y": {"field": "y", "type": "quantitative", "title": chart.y_title, "scale": _scale(chart.log_y)},
+        "y": {"field": "y", "type": "quantitative", "title": chart.y_title, "scale": _scale(chart.log_y, _ys(chart))},
         "color": {
             "field": "line",
             "type": "nominal",
@@ -58,7 +58,9 @@ def specification(chart: Chart, *, interactive: bool) -> dict[str, Any]:
         encoding["opacity"] = {"condition": {"param": "chosen", "value": 1}, "value": 0.12}
         encoding["tooltip"] = _tooltip(chart)
     few = max((len(line.dots) for line in lines), default=0) <= 60
+    # Round ends let a dot without neighbours be seen, where there are too many to mark each.
     mark: dict[str, Any] = {"type": "line", "point": {"size": 36} if few else False, "strokeWidth": 2, "clip": True}
+    mark |= {"strokeCap": "round", "strokeJoin": "round"}
     if not chart.joined:
         mark = {"type": "point", "filled": True, "size": 64, "clip": True}
     made: dict[str, Any] = {
@@ -110,11 +112,27 @@ def _x_axis(chart: Chart) -> dict[str, Any]:
     if chart.x == "order":
         axis = {"labelAngle": -40 if len(chart.names) > 8 else 0, "labelOverlap": True, "grid": False}
         return {"field": "x", "type": "ordinal", "sort": None, "title": chart.x_title, "axis": axis}
-    return {"field": "x", "type": "quantitative", "title": chart.x_title, "scale": _scale(chart.log_x)}
+    return {"field": "x", "type": "quantitative", "title": chart.x_title, "scale": _scale(chart.log_x, _xs(chart))}
 
 
-def _scale(log: bool) -> dict[str, Any]:
-    return {"type": "log", "padding": _EDGE} if log else {"zero": False, "padding": _EDGE}
+def _xs(chart: Chart) -> set[float]:
+    return {dot.x for line in chart.lines for dot in line.dots}
+
+
+def _ys(chart: Chart) -> set[float]:
+    return {dot.y for line in chart.lines for dot in line.dots if dot.y is not None}
+
+
+def _scale(log: bool, values: set[float]) -> dict[str, Any]:
+    """From the least to the largest value: what is rounded beyond them shows steps and times below zero."""
+    if log:
+        return {"type": "log", "padding": _EDGE, "nice": False}
+    if len(values) == 1:
+        # One value has no extent, and its axis no label that tells it.
+        (value,) = values
+        room = abs(value) / 10 or 1
+        return {"zero": False, "domain": [value - room, value + room]}
+    return {"zero": False, "padding": _EDGE, "nice": False}
 
 
 def _tooltip(chart: Chart) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ def command(
         draw = load(DRAWN[kind])
         for chart in map(_safe, charts):
             session.emit_text(draw(chart, width=session.width, height=_HEIGHT, colour=session.paint.on), end="")
-            if chart.x == "order" and chart.names:
+            if chart.x == "order" and len(chart.names) > 1:
                 session.emit_text(f"{chart.x_title} 0 is {chart.names[0]}, {len(chart.names) - 1} is {chart.names[-1]}")
     else:
         write_text(session, output, _picture(kind, charts, dark))

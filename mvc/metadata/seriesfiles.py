@@ -1,7 +1,7 @@
-"""Files of metrics by step, as trainers write them: CSV, JSON Lines, the `trainer_state.json` of transformers.
+"""Files of metrics by step, as trainers write them: CSV, TSV, JSON Lines, the `trainer_state.json` of transformers.
 
-Lightning's CSVLogger, Keras' CSVLogger and `trainer.log_metrics` differ in what they call a step and in what they
-leave empty; a column of words (a date, a phase) is left out, and that is said.
+Lightning's and Keras' CSVLogger, DVCLive, YOLO, a history of Weights & Biases and `trainer.log_metrics` differ in what
+they call a step and in what they leave empty; a column of words (a date, a phase) is left out, and that is said.
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ from mvc.metadata.model import Point
 from mvc.metadata.series import check_point
 from mvc.metadata.values import exact, flatten, scalar
 
-STEPS = ("step", "global_step", "iteration", "iter", "Step", "epoch")
-"""What a column of steps may be called; the first that is there counts. None of them: lines are counted from 0."""
+STEPS = ("step", "global_step", "trainer/global_step", "iteration", "iter", "_step", "epoch")
+"""What a column of steps may be called, in any case; the first that is there counts. None of them: lines are counted
+from 0."""
 
-KINDS = (".csv", ".jsonl", ".ndjson", ".json")
+KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 MAX_FILE = 256 * 1024 * 1024
 MAX_LINE = 1024 * 1024
 
 _WORDS = {"nan": "nan", "NaN": "nan", "Infinity": "inf", "inf": "inf", "-Infinity": "-inf", "-inf": "-inf"}
+
+
+_MISSING = frozenset({"", "-", "None", "NA", "N/A", "n/a", "<NA>", "null"})
+"""How a figure that was not taken is written."""
 
 
 @dataclass(slots=True)
@@ -48,7 +53,9 @@ class SeriesFile:
                 if file.seek(0, 2) > MAX_FILE:
                     raise UsageError(f"{self.path} is larger than {MAX_FILE >> 20} MiB: log fewer steps")
                 file.seek(0)
-                yield from self._rows({".csv": _csv_rows, ".json": _json_rows}.get(kind, _line_rows)(file))
+                yield from self._rows(
+                    {".csv": _csv_rows, ".tsv": _tsv_rows, ".json": _json_rows}.get(kind, _line_rows)(file)
+                )
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(f"no such file: {self.path}") from error
         except IsADirectoryError as error:
@@ -74,14 +81,15 @@ class SeriesFile:
         if set(row) == {"step", "metrics"} and isinstance(row["metrics"], dict):
             row = {**row["metrics"], "step": row["step"]}
         flat = flatten(row)
-        key = next((name for name in STEPS if flat.get(name) is not None), None)
+        named = {name.lower(): name for name, value in flat.items() if value is not None}
+        key = next((name if flat.get(name) is not None else named[name] for name in STEPS if name in named), None)
         step: Any = number if key is None else flat.pop(key)
         if isinstance(step, float) and step.is_integer():
             step = int(step)
         values: dict[str, Any] = {}
         for name, value in flat.items():
             found = float(_WORDS[value]) if isinstance(value, str) and value in _WORDS else value
-            if found is None or found == "":
+            if found is None or (isinstance(found, str) and found in _MISSING):
                 continue
             if isinstance(found, (int, float)) and not isinstance(found, bool):
                 if name in self.left_out:
@@ -95,8 +103,12 @@ class SeriesFile:
         return Point(step, values)
 
 
-def _csv_rows(file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
-    rows = csv.reader(file)
+def _tsv_rows(file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    return _csv_rows(file, "\t")
+
+
+def _csv_rows(file: TextIO, delimiter: str = ",") -> Iterator[tuple[int, dict[str, Any]]]:
+    rows = csv.reader(file, delimiter=delimiter)
     names: list[str] | None = None
     try:
         for row in rows:

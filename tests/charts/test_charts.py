@@ -89,6 +89,19 @@ def test_every_chart_is_drawn_everywhere(made: Chart) -> None:
         ElementTree.fromstring(svg(made, theme=theme))  # type: ignore[arg-type]
 
 
+def test_one_value_is_read_as_what_it_is() -> None:
+    """An axis without extent had one label, rounded to a whole number: 0.3 was read as 0."""
+    single = chart(Line("a", (Dot(5, 0.3),)))
+    assert terminal_text(single, width=72, height=18, colour=False) == "loss at step 5: 0.3\n"
+    pytest.importorskip("vl_convert")
+    from mvc.charts.vega import svg
+
+    labels = re.findall(r">([\d.,−]+)</text>", svg(single))
+    assert {"0.300", "5.00"} <= set(labels), labels
+    steps = chart(Line("a", tuple(Dot(step, 1.0 + step) for step in range(0, 100_001, 1000))))
+    assert "−" not in "".join(re.findall(r">([\d.,−]+)</text>", svg(steps)))
+
+
 def test_colour_is_for_terminals_that_have_it() -> None:
     assert "\x1b[" in terminal_text(chart(DECAY), width=72, height=18, colour=True)
 

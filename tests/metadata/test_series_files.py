@@ -92,6 +92,23 @@ def test_keras_csv_and_none(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("loss.tsv", "step\tloss\n10\t0.9\n20\t0.8\n", [(10, 0.9), (20, 0.8)]),  # DVCLive
+        ("w.jsonl", '{"_step": 10, "loss": 2}\n{"_step": 20, "loss": null}\n', [(10, 2)]),  # Weights & Biases
+        ("w.csv", '"Step","loss"\n"10","2.5"\n"20",""\n', [(10, 2.5)]),
+        ("l.jsonl", '{"_step": 1, "trainer/global_step": 50, "loss": 2}\n', [(50, 2)]),
+        ("k.csv", "Epoch,loss\n3,N/A\n4,1\n5,-\n", [(4, 1)]),
+        ("s.csv", "step,Step,loss\n7,1,2\n", [(7, 2)]),
+    ],
+)
+def test_what_trainers_call_a_step_and_leave_empty(
+    tmp_path: Path, name: str, text: str, expected: list[tuple[int, float]]
+) -> None:
+    assert [(point.step, point.values["loss"]) for point in points(tmp_path / name, text)] == expected
+
+
 def test_a_column_of_words_is_left_out_and_told(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("step,when,loss\n1,2026-01-01,2\n2,2026-01-02,1\n")
     file = SeriesFile(tmp_path / "a.csv")
