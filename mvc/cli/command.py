@@ -205,6 +205,13 @@ def json_flag(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, with a schema number.")(function)
 
 
+def no_edit_flag(function: F) -> F:
+    """`--no-edit`, as scripts for Git pass it; nothing is edited unless asked for."""
+    return click.option(
+        "--no-edit", is_flag=True, expose_value=False, help="Take the message as it is. (The default.)"
+    )(function)
+
+
 def dry_run_flag(function: F) -> F:
     """`-n/--dry-run`, as `dry_run`."""
     return click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")(function)

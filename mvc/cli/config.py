@@ -11,7 +11,15 @@ from mvc.cli.session import Session
 from mvc.cli.text import printable
 from mvc.errors import NotARepository, UsageError
 from mvc.objects.config import Config, ConfigFile
-from mvc.ops.config import config_path, list_settings, read_all, read_setting, unset_setting, write_setting
+from mvc.ops.config import (
+    config_path,
+    list_settings,
+    read_all,
+    read_setting,
+    settings_like,
+    unset_setting,
+    write_setting,
+)
 
 
 @verb
@@ -20,9 +28,11 @@ from mvc.ops.config import config_path, list_settings, read_all, read_setting, u
 @click.option("--global", "is_global", is_flag=True, help="The user's own settings, for all repositories.")
 @click.option("--local", "is_local", is_flag=True, help="This repository's settings alone.")
 @click.option("-l", "--list", "list_all", is_flag=True, help="All settings that hold here.")
+@click.option("--get", is_flag=True, help="The value of KEY, as without it.")
+@click.option("--get-regexp", metavar="REGEX", help="All keys that fit, with their values.")
 @click.option("--get-all", is_flag=True, help="All values of KEY, the one that holds last.")
 @click.option("--add", is_flag=True, help="One more value of KEY, beside those it has.")
-@click.option("--unset", is_flag=True, help="Take KEY out.")
+@click.option("--unset", "--unset-all", "unset", is_flag=True, help="Take KEY out.")
 @json_flag
 def command(
     session: Session,
@@ -31,6 +41,8 @@ def command(
     is_global: bool,
     is_local: bool,
     list_all: bool,
+    get: bool,
+    get_regexp: str | None,
     get_all: bool,
     add: bool,
     unset: bool,
@@ -43,11 +55,17 @@ def command(
     """
     if is_global and is_local:
         raise UsageError("--global or --local, not both")
+    if get_regexp is not None:
+        found = settings_like(_readable(session, is_global, is_local), get_regexp)
+        _list(session, found, as_json, between=" ")
+        return None if found else 1
     if list_all or (key is None and as_json):
         _list(session, list_settings(_readable(session, is_global, is_local)), as_json)
         return None
     if key is None:
         raise UsageError("of which key?", hint="mvc config --list")
+    if get and value is not None:
+        raise UsageError("--get takes no value", hint=f"mvc config {printable(key)} VALUE sets it")
     if unset:
         unset_setting(_file(session, is_global), key)
     elif value is not None:
@@ -90,8 +108,8 @@ def _read(session: Session, config: Config | ConfigFile, key: str, get_all: bool
     return None if values else 1
 
 
-def _list(session: Session, settings: tuple[tuple[str, str], ...], as_json: bool) -> None:
+def _list(session: Session, settings: tuple[tuple[str, str], ...], as_json: bool, between: str = "=") -> None:
     if as_json:
         session.emit_json("config", {"settings": [{"key": key, "value": value} for key, value in settings]})
     else:
-        session.emit_text("".join(f"{printable(key)}={printable(value)}\n" for key, value in settings), end="")
+        session.emit_text("".join(f"{printable(key)}{between}{printable(value)}\n" for key, value in settings), end="")

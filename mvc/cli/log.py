@@ -32,6 +32,7 @@ LATER = {"graph": "mvc.cli.graph:Graph", "date": "mvc.objects.dates:parse_date"}
 )
 @click.option("--skip", type=click.IntRange(min=0), default=0, metavar="N", help="Leave out the first N.")
 @click.option("--oneline", is_flag=True, help="A line a commit.")
+@click.option("--decorate/--no-decorate", default=True, help="With names of branches and tags, or without.")
 @click.option("--graph", is_flag=True, help="Draw the branches beside it.")
 @click.option("--all", "every", is_flag=True, help="From all branches and tags, not HEAD alone.")
 @click.option("--since", "--after", metavar="DATE", help='Commits from then on: 2026-01-31, yesterday, "2 weeks ago".')
@@ -49,6 +50,7 @@ def command(
     max_count: int | None,
     skip: int,
     oneline: bool,
+    decorate: bool,
     graph: bool,
     every: bool,
     since: str | None,
@@ -91,7 +93,7 @@ def command(
         all_metadata=as_json,
     )
     entries = log(session.repo(), options)
-    names = decorations(session.repo())
+    names = decorations(session.repo()) if decorate else {}
     if as_json:
         commits = [commit_json(one.commit, names.get(one.commit.id, ()), one.metadata) for one in entries]
         session.emit_json("log", {"commits": commits})

@@ -20,6 +20,7 @@ from mvc.ops.ls_files import ListedFile, Selection, ls_files
 @click.option("-d", "--deleted", is_flag=True, help="Staged files that are gone.")
 @click.option("-o", "--others", is_flag=True, help="Files that are not staged, without ignored ones.")
 @click.option("-i", "--ignored", is_flag=True, help="With -o: only ignored ones.")
+@click.option("--exclude-standard", is_flag=True, expose_value=False, help="By .mvcignore. (The default.)")
 @click.option("-u", "--unmerged", is_flag=True, help="The versions of files in conflict.")
 @click.option("-s", "--stage", "details", is_flag=True, help="With mode, object and number of the version.")
 @click.option("-l", "--long", "sizes", is_flag=True, help="With the size in bytes.")

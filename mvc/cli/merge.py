@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mvc.cli.command import json_flag, quiet_flag, verb
+from mvc.cli.command import json_flag, no_edit_flag, quiet_flag, verb
 from mvc.cli.commit_message import compose
 from mvc.cli.merged_text import merge_json, merge_lines
 from mvc.cli.names import short_id
@@ -18,7 +18,7 @@ from mvc.ops.three_way import Favour
 
 
 @verb
-@click.argument("revision", required=False)
+@click.argument("revisions", nargs=-1, metavar="[REVISION]")
 @click.option("-m", "--message", "messages", metavar="TEXT", multiple=True, help="The message of the merge commit.")
 @click.option("--ours", "side", flag_value="ours", help="Of files in conflict take ours, wholly.")
 @click.option("--theirs", "side", flag_value="theirs", help="Of files in conflict take theirs, wholly.")
@@ -30,6 +30,7 @@ from mvc.ops.three_way import Favour
 @click.option("--squash", is_flag=True, help="Stage what the other branch changed; the histories stay apart.")
 @click.option("--allow-unrelated-histories", "unrelated", is_flag=True, help="There need be no commit in common.")
 @click.option("-e", "--edit", is_flag=True, help="With --continue: edit the message.")
+@no_edit_flag
 @click.option("--continue", "go_on", is_flag=True, help="All conflicts are resolved and staged: commit.")
 @click.option("--abort", "stop", is_flag=True, help="Give the merge up: all is as it was before.")
 @click.option("--quit", "quit_", is_flag=True, help="Forget the merge; stage and files stay as they are.")
@@ -37,7 +38,7 @@ from mvc.ops.three_way import Favour
 @quiet_flag
 def command(
     session: Session,
-    revision: str | None,
+    revisions: tuple[str, ...],
     messages: tuple[str, ...],
     side: str | None,
     strategy: str | None,
@@ -61,8 +62,9 @@ def command(
     if go_on or stop or quit_:
         _finish(session, go_on, stop, edit)
         return None
-    if revision is None:
-        raise UsageError("merge what?", hint="mvc merge BRANCH")
+    if len(revisions) != 1:
+        what = "one branch at a time" if revisions else "merge what?"
+        raise UsageError(what, hint=f"mvc merge {printable(revisions[0]) if revisions else 'BRANCH'}")
     options = MergeOptions(
         message=joined(messages) if messages else None,
         fast_forward=FastForward(forward or "ff"),
@@ -71,7 +73,7 @@ def command(
         squash=squash,
         unrelated=unrelated,
     )
-    result = merge(repo, revision, options, caller=session.caller())
+    result = merge(repo, revisions[0], options, caller=session.caller())
     if as_json:
         session.emit_json("merge", merge_json(result))
     elif not session.quiet:

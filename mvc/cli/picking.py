@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from mvc.cli.command import no_edit_flag
 from mvc.cli.conflict_text import conflict_json, conflict_lines
 from mvc.cli.names import short_id
 from mvc.cli.session import Session
@@ -22,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def pick_options(*, mainline: str, theirs: str) -> Callable[[F], F]:
     """The options that both verbs have, as `no_commit`, `mainline`, `side` and `action`."""
     options = (
+        no_edit_flag,
         click.option("-n", "--no-commit", is_flag=True, help="Change stage and worktree alone."),
         click.option("-m", "--mainline", type=click.IntRange(min=1), metavar="N", help=mainline),
         click.option("--ours", "side", flag_value="ours", help="Of files in conflict keep ours, wholly."),

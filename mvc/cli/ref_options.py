@@ -7,7 +7,25 @@ from typing import Any, TypeVar
 
 import click
 
+SORTS = {
+    "name": "name",
+    "version": "version",
+    "date": "date",
+    "refname": "name",
+    "version:refname": "version",
+    "v:refname": "version",
+    "creatordate": "date",
+    "committerdate": "date",
+    "taggerdate": "date",
+}
+"""The keys of `--sort`, and what they are with us; the last ones are Git's."""
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _as_ours(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    sign = value[: value.startswith("-")]
+    return sign + SORTS[value.removeprefix("-")]
 
 
 def ref_filters(what: str) -> Callable[[F], F]:
@@ -17,9 +35,11 @@ def ref_filters(what: str) -> Callable[[F], F]:
         click.option("--points-at", metavar="REV", help=f"Only {what} at REV."),
         click.option(
             "--sort",
-            type=click.Choice(["name", "-name", "date", "-date"]),
+            type=click.Choice([sign + name for name in SORTS for sign in ("", "-")]),
             default="name",
-            help="By name, or by date of the commit; - turns it round.",
+            metavar="KEY",
+            callback=_as_ours,
+            help="By name, version (v1.9 before v1.10) or date; -date is the newest first. Git's names do, too.",
         ),
     )
 

@@ -25,8 +25,10 @@ from mvc.ops.show import Shown, ShownBlob, ShownCommit, ShownModel, ShownTag, Sh
 
 @verb
 @click.argument("revisions", nargs=-1, metavar="[REVISION|REV:PATH]...")
+@click.option("-s", "--no-patch", is_flag=True, help="Of a commit, leave out the files that it changed.")
+@click.option("--stat", is_flag=True, expose_value=False, help="With the files that it changed. (The default.)")
 @json_flag
-def command(session: Session, revisions: tuple[str, ...], as_json: bool) -> None:
+def command(session: Session, revisions: tuple[str, ...], no_patch: bool, as_json: bool) -> None:
     """A commit, a model's tensors, or a file.
 
     Of a commit (HEAD, unless another is named): its header, params, metrics, datasets, environment
@@ -38,10 +40,10 @@ def command(session: Session, revisions: tuple[str, ...], as_json: bool) -> None
         return
     with session.pager():
         for index, one in enumerate(found):
-            _print(session, one, more=index > 0)
+            _print(session, one, files=not no_patch, more=index > 0)
 
 
-def _print(session: Session, shown: Shown, *, more: bool = False) -> None:
+def _print(session: Session, shown: Shown, *, files: bool, more: bool = False) -> None:
     if isinstance(shown, ShownBlob):
         _print_blob(session, shown)
         return
@@ -55,9 +57,9 @@ def _print(session: Session, shown: Shown, *, more: bool = False) -> None:
         if shown.annotations:
             lines += ["", *annotation_lines(session, shown.annotations)]
         session.emit_text("\n".join(lines))
-        _print(session, shown.target, more=True)
+        _print(session, shown.target, files=files, more=True)
     elif isinstance(shown, ShownCommit):
-        session.emit_text("\n".join(_commit_lines(session, shown)))
+        session.emit_text("\n".join(_commit_lines(session, shown, files=files)))
     elif isinstance(shown, ShownTree):
         names = [printable_path(entry.name) + ("/" if is_tree(entry.mode) else "") for entry in shown.entries]
         session.emit_text("\n".join([session.paint(f"tree {printable(shown.spec)}", "yellow"), "", *names]))
@@ -65,7 +67,7 @@ def _print(session: Session, shown: Shown, *, more: bool = False) -> None:
         session.emit_text("\n".join(model_lines(session, shown.listing)))
 
 
-def _commit_lines(session: Session, shown: ShownCommit) -> list[str]:
+def _commit_lines(session: Session, shown: ShownCommit, *, files: bool) -> list[str]:
     commit = shown.commit
     parents = {one: short_id(session, one) for one in commit.parents}
     names = decorations(session.repo()).get(commit.id, [])
@@ -78,7 +80,7 @@ def _commit_lines(session: Session, shown: ShownCommit) -> list[str]:
         lines += ["", *card_lines(session, shown.card)]
     if shown.problem:
         lines += ["", f"{session.paint('metadata cannot be read:', 'red')} {printable(shown.problem)}"]
-    if shown.files:
+    if shown.files and files:
         lines += ["", *file_lines(session, shown.files)]
     return lines
 

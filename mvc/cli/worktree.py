@@ -67,6 +67,7 @@ def remove(session: Session, worktree_name: str, force: bool) -> None:
 
 @command.verb
 @dry_run_flag
+@click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Say what is forgotten. (The default.)")
 def prune(session: Session, dry_run: bool) -> None:
     """Forget worktrees whose folders are gone."""
     for one in worktree.prune(session.repo(), dry_run=dry_run):

@@ -240,13 +240,16 @@ class _Check:
 
     def _ref(self, name: str) -> Iterator[str]:
         try:
-            if self._refs.content(name) is None:
+            content = self._refs.content(name)
+            if content is None:
                 self._tell(name, "does not exist")
                 return
             value = self._refs.read(name)
         except MvcError as error:
             self._tell(name, error.message)
             return
+        if name == "HEAD" and content.startswith("ref: ") and not content.startswith("ref: refs/heads/"):
+            self._tell(name, f"points to {content[5:]}, which is no branch")
         if value is None:
             if name != "HEAD":
                 self._tell(name, "points to a ref that does not exist")

@@ -32,6 +32,8 @@ _PREFIX = "refs/bisect/"
 CANNOT_TEST = 125
 """The exit code by which a command of `bisect run` says: skip this commit."""
 _LAST_BAD = 127
+_NOT_RUN = (126, 127)
+"""How a shell ends that could not run the command, or did not find it."""
 
 
 class Verdict(Enum):
@@ -98,16 +100,35 @@ def mark(repo: Repository, verdict: Verdict, revisions: Sequence[str] = (), *, c
 
 def run(repo: Repository, judge: Callable[[Commit], int], *, caller: Caller) -> Iterator[BisectStep]:
     """Test by `judge`, which tells a command's exit code for the commit that is checked out: 0 good, 125
-    skip, 1 to 127 bad. Yields each step; raises Refused for any other code."""
+    skip, 1 to 127 bad. Yields each step; raises Refused for any other code, and for 126 or 127 where a commit
+    that is known to be good ends so, too: then the command was not run at all, and would judge all of them bad."""
     step = _next(repo, caller)
     yield step
+    ran = False
     while step.testing is not None:
         code = judge(step.testing)
         if code < 0 or code > _LAST_BAD:
             raise Refused(f"the command ended with {code}: the search stops here", hint="mvc bisect good, bad or skip")
+        if code in _NOT_RUN and not ran:
+            _require_good(repo, step.testing, code, judge, caller)
+        ran = True
         verdict = Verdict.GOOD if code == 0 else Verdict.SKIP if code == CANNOT_TEST else Verdict.BAD
         step = mark(repo, verdict, caller=caller)
         yield step
+
+
+def _require_good(repo: Repository, testing: Commit, code: int, judge: Callable[[Commit], int], caller: Caller) -> None:
+    """Hold an exit code against a good commit: one that means bad there, too, says nothing of `testing`."""
+    refs = repo.refs.list(_PREFIX)
+    good = next(commit for name, commit in refs.items() if name.startswith(_PREFIX + "good-"))
+    switch(repo, Destination(good), caller=caller)
+    answer = judge(repo.objects.commit(good))
+    switch(repo, Destination(testing.id), caller=caller)
+    if answer in _NOT_RUN:
+        raise Refused(
+            f"the command ended with {code}, and with {answer} for {good[:10]}, which is good: can it be run?",
+            hint="mvc bisect run COMMAND, once it can",
+        )
 
 
 def reset(repo: Repository, revision: str | None = None, *, caller: Caller) -> SwitchResult | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
 
 from mvc.errors import NotFastForward, NotFound, Refused, UsageError
 from mvc.objects.ancestry import is_ancestor
@@ -18,11 +17,10 @@ from mvc.objects.upstream import upstream
 from mvc.ops.branch_use import refuse_if_used
 from mvc.ops.caller import Caller
 from mvc.ops.names import HEADS, REMOTES
+from mvc.ops.tag import Sort, by_version
 from mvc.ops.tracking import Followed, Tracking, drop_settings, follow_start, move_settings, tracking
 from mvc.repo.repository import Repository
 from mvc.repo.worktrees import all_git_dirs, list_worktrees
-
-Sort = Literal["name", "-name", "date", "-date"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +77,8 @@ def list_branches(repo: Repository, wanted: BranchFilter) -> tuple[Branch, ...]:
         kept = [replace(one, tracking=tracking(repo, one.ref) if one.ref.startswith(HEADS) else None) for one in kept]
     if wanted.sort.endswith("date"):
         kept.sort(key=lambda branch: branch.commit.committer.time)
+    if wanted.sort.endswith("version"):
+        kept.sort(key=lambda branch: by_version(branch.name))
     if wanted.sort.startswith("-"):
         kept.reverse()
     return tuple(kept)

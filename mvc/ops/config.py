@@ -29,6 +29,15 @@ def list_settings(config: Config | ConfigFile) -> tuple[tuple[str, str], ...]:
     return tuple(config.items())
 
 
+def settings_like(config: Config | ConfigFile, pattern: str) -> tuple[tuple[str, str], ...]:
+    """Those whose key holds a match of the regular expression, in lower case but for a subsection."""
+    try:
+        wanted = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"'{pattern}' is not a regular expression: {error}") from error
+    return tuple((key, value) for key, value in config.items() if wanted.search(key))
+
+
 def read_setting(config: Config | ConfigFile, key: str) -> str | None:
     """The value that holds, or None."""
     _check_key(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -17,7 +18,9 @@ from mvc.ops.caller import Caller
 from mvc.ops.names import TAGS, peel, tag_object
 from mvc.repo.repository import Repository
 
-Sort = Literal["name", "-name", "date", "-date"]
+Sort = Literal["name", "-name", "date", "-date", "version", "-version"]
+
+_NUMBER = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,17 @@ def list_tags(repo: Repository, wanted: TagFilter) -> tuple[Tag, ...]:
         tags.append(tag)
     if wanted.sort.endswith("date"):
         tags.sort(key=lambda tag: tag.time)
+    if wanted.sort.endswith("version"):
+        tags.sort(key=lambda tag: by_version(tag.name))
     if wanted.sort.startswith("-"):
         tags.reverse()
     return tuple(tags)
+
+
+def by_version(name: str) -> tuple[tuple[int, str], ...]:
+    """A key that sorts runs of digits as numbers: v1.9 before v1.10."""
+    parts = enumerate(_NUMBER.split(name))
+    return tuple((int(part), "") if index % 2 else (0, part) for index, part in parts)
 
 
 def create_tag(

@@ -388,3 +388,26 @@ def test_completion(history: History, tmp_path: Path) -> None:
     assert complete(path, "show", "nothing:") == complete(path, "show", "HEAD:none/") == []
     assert complete(tmp_path, "log", "v") == ["file,v"]  # no repository: no trouble
     assert complete(tmp_path, "-C", "repo", "tag", "v") == ["plain,v1"]
+
+
+def test_options_as_scripts_for_git_pass_them(mvc: Mvc, history: History) -> None:
+    path = history.path
+    for name in ("v1.10", "v1.9", "v2"):
+        mvc("tag", name, "main", cwd=path)
+    mvc("reset", "--hard", cwd=path)
+    assert mvc("tag", "--sort=version:refname", cwd=path).lines == ["v1", "v1.9", "v1.10", "v2"]
+    assert mvc("tag", "--sort=-v:refname", cwd=path).lines == ["v2", "v1.10", "v1.9", "v1"]
+    assert mvc("branch", "--sort=-committerdate", cwd=path).code == 0
+    mvc("revert", "--no-edit", "HEAD", cwd=path)
+    assert "(HEAD" not in mvc("log", "--no-decorate", "--oneline", cwd=path).out
+    assert "1 file changed" in mvc("show", "--stat", cwd=path).out
+    assert "1 file changed" not in mvc("show", "-s", cwd=path).out
+    mvc("config", "user.name", "Ann", cwd=path)
+    assert mvc("config", "--get", "user.name", cwd=path).lines == ["Ann"]
+    assert mvc("config", "--get-regexp", "^user", cwd=path).lines == ["user.name Ann"]
+    assert mvc("config", "--get-regexp", "^nothing", cwd=path, code=1).lines == []
+    mvc("config", "--unset-all", "user.name", cwd=path)
+    mvc("merge", "--no-edit", "topic", cwd=path)
+    assert "one branch at a time" in mvc("merge", "main", "v2", cwd=path, code=2).err
+    mvc("ls-files", "-o", "--exclude-standard", cwd=path)
+    mvc("worktree", "prune", "-v", cwd=path)

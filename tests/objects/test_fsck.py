@@ -184,3 +184,9 @@ def test_a_link_that_is_a_file_elsewhere_comes_as_both(git: RealGit, tmp_path: P
         batch.seal()
     found = [(one.path, one.mode) for one in walk_objects(git.objects, [root]) if one.kind == "blob"]
     assert found == [("a-link", LINK), ("b", FILE)]
+
+
+def test_a_head_that_names_no_branch(full: RealGit) -> None:
+    for name in ("refs/hdads/main", "refs/tags/v1", "refs/heads"):
+        (full.path / "HEAD").write_text(f"ref: {name}\n")
+        assert "HEAD" in {problem.what for problem in problems(full)}, name

@@ -61,6 +61,19 @@ def test_a_command_that_fails_otherwise_stops_it(history: World) -> None:
     assert "200" in ran.err
 
 
+def test_a_command_that_cannot_be_run_judges_nothing(history: World) -> None:
+    history.mvc("bisect", "start", "HEAD", "HEAD~9")
+    before = history.head()
+    ran = history.mvc("bisect", "run", "sh", "-c", "no-such-command-here", code=5)
+    assert "can it be run?" in ran.err
+    assert history.head() == before
+    first_bad = history.git("rev-parse", "main~3")
+    ran = history.mvc(
+        "bisect", "run", sys.executable, "-c", "import sys; sys.exit(127 * (open('loss').read() == 'bad'))"
+    )
+    assert f"{first_bad} is the first bad commit" in ran.out
+
+
 def test_skip(history: World) -> None:
     history.mvc("bisect", "start", "HEAD", "HEAD~9")
     before = history.head()
