@@ -164,14 +164,17 @@ class TestServer:
         from mvc.backends.sftp_line import Line
 
         address = parse(server.sftp(tmp_path), {"HOME": os.fspath(server.home)})
-        backend = SftpBackend(address, line=Line(address, stall=0.5))
+        line = Line(address)
+        backend = SftpBackend(address, line=line)
         backend.put("k", b"1")
         pids = server.sessions()
         try:
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
+            patience, line._stall = line._stall, 0.5
             with pytest.raises(RemoteUnavailable, match="does not answer"):
                 backend.get("k")
+            line._stall = patience
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)

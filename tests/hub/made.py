@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mvc.backends.folder import FolderBackend
+from mvc.sync import outgoing
 from tests.models import layers, safetensors_bytes
 from tests.sync.making import Peer
 
@@ -49,6 +51,9 @@ def pushed(folder: Path, beside: Path, *, noise: int = 0) -> Made:
     if noise:
         files["noise.bin"] = np.random.default_rng(3).bytes(noise)
     commit = peer.commit(files)
-    peer.push()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outgoing, "_LEAST_PACK", 2 * NOISE)  # in one piece, as pushes by others may be
+        peer.push()
     packs = sorted(folder.glob("packs/*/*.pack"), key=lambda path: path.stat().st_size)
+    assert packs[-1].stat().st_size > noise
     return Made(folder, packs[-1].relative_to(folder).as_posix(), commit)

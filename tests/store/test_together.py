@@ -19,7 +19,7 @@ from tests.store.making import add, chunk, open_store, prune
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
-SECONDS = float(os.environ.get("MVC_TEST_SECONDS", "4"))
+SECONDS = float(os.environ.get("MVC_TEST_SECONDS", "2"))
 UNIVERSE = 60
 RAWS = [chunk(n, 150) for n in range(UNIVERSE)]
 
