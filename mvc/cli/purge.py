@@ -83,6 +83,12 @@ def _tell(session: Session, told: Purged) -> None:
     for file in told.files:
         size = f"{human_bytes(file.stored):>9}  of {human_bytes(file.raw):>8}"
         session.emit_text(f"{size}  {printable_path(file.path)}  ({file.id[:10]})")
+    for kept in told.elsewhere:
+        path, other = printable_path(kept.path), printable_path(kept.other)
+        session.warn(
+            f"the content of {path} ({kept.id[:10]}) stays, for {other} has it too: "
+            "mvc purge REV:PATH takes it under whatever name"
+        )
     for ref in told.refs:
         session.emit_text(f"{ref.old[:10]} -> {ref.new[:10] if ref.new else 'deleted   '}  {printable_path(ref.ref)}")
     for number, (old, new) in enumerate(told.commits):
@@ -135,6 +141,7 @@ def _document(done: Purged, dry_run: bool) -> dict[str, object]:
     return {
         "dry_run": dry_run,
         "files": [{"path": f.path, "id": f.id, "raw": f.raw, "stored": f.stored} for f in done.files],
+        "elsewhere": [{"path": one.path, "id": one.id, "other": one.other} for one in done.elsewhere],
         "commits": [{"old": old, "new": new} for old, new in done.commits],
         "refs": [{"ref": one.ref, "old": one.old, "new": one.new} for one in done.refs],
         "remotes": [

@@ -59,6 +59,15 @@ class PurgedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A content that stays though its file goes: it stands at another path, too."""
+
+    path: str
+    id: str
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
 class RefMove:
     """A ref here, and where it goes (None: deleted, as nothing of it is left)."""
 
@@ -99,6 +108,7 @@ class Purged:
     """Bytes of packs that went from the store that repositories share."""
     shared_left: int = 0
     """Chunks that are in that still: their packs hold others' too, which no remote is known to hold."""
+    elsewhere: tuple[Elsewhere, ...] = ()
     kept_files: tuple[str, ...] = ()
     """Files of the worktree that are versioned no more, and were left where they are."""
     git_project: bool = False
@@ -114,6 +124,7 @@ class _Plan:
     refs: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     banned: set[bytes] = field(default_factory=set)
     files: list[PurgedFile] = field(default_factory=list)
+    elsewhere: list[Elsewhere] = field(default_factory=list)
 
     def new_of(self, object_id: str | None) -> str | None:
         """What an id of a reflog or state file becomes."""
@@ -248,12 +259,11 @@ def _plan(repo: Repository, batch: ObjectBatch, paths: Sequence[str], blobs: set
         caller.progress.end()
     chunks = open_chunks(repo)
     settle(chunks, caller.progress)
-    stays: set[str] = set()
+    stays: dict[str, str] = {}
     tips = [new for _, new in plan.refs.values() if new is not None]
     tips += [new for new in rewriter.commits.values() if new is not None]
     live: set[bytes] = set()
-    for file in chunked_files(batch.reader, _blobs(walk_objects(batch.reader, tips))):
-        stays.add(file.id)
+    for file in chunked_files(batch.reader, _blobs(walk_objects(batch.reader, tips), stays)):
         live.update(chunk_names(chunks, file.manifest))
     left = dict(_sizes(repo))
     gone = {blob: where for blob, where in rewriter.removed.items() if blob not in stays}
@@ -270,11 +280,18 @@ def _plan(repo: Repository, batch: ObjectBatch, paths: Sequence[str], blobs: set
             size = repo.objects.size(blob)
             plan.files.append(PurgedFile(min(where), blob, size, size))
     plan.files.sort(key=lambda file: (-file.raw, file.path, file.id))
+    remain = ((min(where), blob) for blob, where in rewriter.removed.items() if blob in stays and _is_here(repo, blob))
+    plan.elsewhere += [Elsewhere(path, blob, stays[blob]) for path, blob in sorted(remain)]
     return plan
 
 
-def _blobs(reached: Iterable[Reached]) -> Iterable[Reached]:
-    return (one for one in reached if one.kind == "blob")
+def _blobs(reached: Iterable[Reached], places: dict[str, str] | None = None) -> Iterable[Reached]:
+    """The blobs among them; `places` is told where each stands."""
+    for one in reached:
+        if one.kind == "blob":
+            if places is not None:
+                places.setdefault(one.id, one.path)
+            yield one
 
 
 def _is_here(repo: Repository, blob: str) -> bool:
@@ -305,7 +322,14 @@ def _told(repo: Repository, plan: _Plan, remotes: Sequence[str]) -> Purged:
     )
     commits = tuple((old, new) for old, new in plan.rewriter.commits.items() if old != new)
     others = tuple(one.name for one in configured(repo.config) if one.name not in remotes)
-    return Purged(tuple(plan.files), commits, moved, git_project=repo.git_project is not None, others=others)
+    return Purged(
+        tuple(plan.files),
+        commits,
+        moved,
+        elsewhere=tuple(plan.elsewhere),
+        git_project=repo.git_project is not None,
+        others=others,
+    )
 
 
 # ---- here

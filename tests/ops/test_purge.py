@@ -177,6 +177,21 @@ def test_a_content_goes_under_whatever_name(world: World) -> None:
     assert world.names.isdisjoint(open_chunks(repo).names())
 
 
+def test_a_content_that_stays_under_another_name_is_told(world: World) -> None:
+    """Small ones (Git blobs) and weights: who takes out a leak must not believe that it is gone."""
+    top = world.top / "a"
+    shutil.copy(top / "leaked.safetensors", top / "copy.safetensors")
+    shutil.copy(top / "dir/secret", top / "token")
+    world.peer.commit({}, "copied")
+    done = world.purge(["leaked.safetensors", "dir"])
+    assert not done.files
+    assert [(one.path, one.other) for one in done.elsewhere] == [
+        ("dir/secret", "token"),
+        ("leaked.safetensors", "copy.safetensors"),
+    ]
+    world.check()
+
+
 def test_a_commit_stands_for_what_it_brought(world: World) -> None:
     world.purge(revisions=[world.leak])
     assert not {"leaked.safetensors", "dir/secret"} & all_paths(world.check())
