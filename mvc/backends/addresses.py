@@ -67,6 +67,14 @@ def parse(url: str, environment: Environment) -> Address:
     return Address(shown(parts), kind.service, options)
 
 
+def check(url: str) -> None:
+    """Raises UsageError for a URL that holds what no store takes there, whatever the environment tells."""
+    parts = _split(url)
+    kind = KINDS.get(parts.scheme)
+    if kind is not None:
+        _query(parts, kind)
+
+
 def shown(parts: SplitResult) -> str:
     """The URL for messages, and for comparison: without a user, nor a slash at its end."""
     host = parts.netloc.rpartition("@")[2]

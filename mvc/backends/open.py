@@ -45,6 +45,7 @@ _WAYS: Mapping[str, _Way] = {
 _STORE = _Way("mvc.backends.addresses:parse", "mvc.backends.opendal_store:OpendalBackend", "opendal", "remotes")
 """Every other scheme; those that it knows stand in a table of its own, `_KINDS`."""
 _KINDS = "mvc.backends.addresses:KINDS"
+_CHECK = "mvc.backends.addresses:check"
 
 
 def open_backend(url: str, *, environment: Mapping[str, str], rates: Rates = UNLIMITED) -> Backend:
@@ -97,6 +98,24 @@ def local_path(url: str) -> Path:
     if parts.netloc not in ("", "localhost") or parts.query or parts.fragment or not parts.path:
         raise UsageError(f"a folder of this machine is file:///path, with three slashes: {url}")
     return Path(unquote(parts.path))
+
+
+def check_kept(url: str) -> None:
+    """Raises UsageError for a URL that must not be kept, as it holds a user or options that its scheme does not take:
+    they may be a token or a key."""
+    scheme = _scheme(url)
+    if scheme == "file" or "://" not in url:
+        return
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise UsageError("not a URL of a remote") from None
+    if not (parts.query or parts.fragment or "@" in parts.netloc):
+        return
+    if scheme in _WAYS:
+        load(_WAYS[scheme].reads)(url, {})
+    else:
+        load(_CHECK)(url)
 
 
 def schemes() -> tuple[str, ...]:

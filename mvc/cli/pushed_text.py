@@ -29,6 +29,8 @@ _HINTS = {
     "stale info": "the remote's branch is not where it was seen last: mvc fetch, and look, before pushing again",
     "atomic push failed": "none was pushed, as one of them was rejected",
 }
+_MANY_PACKS = 100
+"""A push leaves one. From so many on a push says what can be done."""
 _BEHIND = (
     "Updates were rejected because the tip of your current branch is behind its remote counterpart: "
     "integrate the remote changes (mvc pull), before pushing again"
@@ -61,6 +63,9 @@ def tell_push(session: Session, pushed: Pushed, *, dry_run: bool, verbose: bool)
             session.emit_text(line)
     elif pushed.result.bytes_sent:
         session.note(moved_line(pushed.result.bytes_sent, pushed.result.bytes_of_model))
+    if pushed.packs >= _MANY_PACKS and not dry_run:
+        what = f"the history there is in {pushed.packs} packs, each a request of a clone"
+        session.note(f"{what}: mvc remote gc puts them together")
 
 
 def moved_line(moved_bytes: int, model: int) -> str:

@@ -60,6 +60,8 @@ class Pushed:
     """Whether annotations went along."""
     stay: tuple[str, ...] = ()
     """Aliases and reviews, full names, that did not go along: a commit that they need is in no branch that went."""
+    packs: int = field(default=0, kw_only=True)
+    """Packs of history that the remote has where `remote gc` can put them together: each is a request of a clone."""
 
 
 def push(
@@ -121,10 +123,14 @@ def push(
             result = done if result is None else load(_TOGETHER)(result, done)
             planned.append(one)
             refs += done.refs
+        known = remote.remembered() if remote.backend.capabilities.ask is None else None
+    packs = len(known.git_packs) if known is not None and result is not None else 0
     rows = tuple(PushRow(one.source, ref, one.shown) for one, ref in zip(planned, refs, strict=True))
     wanted = options.set_upstream or (not specs and sets_up(repo) and _lacks_upstream(repo, head.branch))
     followed = _follow(repo, config, rows, dry_run=options.dry_run) if wanted else ()
-    return Pushed(url, rows, result, followed, head.branch, more.stay if more is not None else (), notes=notes)
+    return Pushed(
+        url, rows, result, followed, head.branch, more.stay if more is not None else (), notes=notes, packs=packs
+    )
 
 
 def _push_alias(remote: Remote, one: Planned, options: PushOptions, caller: Caller) -> PushResult:

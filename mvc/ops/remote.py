@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from mvc.backends.open import check_kept
 from mvc.errors import NotFound, Refused, UsageError
 from mvc.lazy import load
 from mvc.objects.config import Config, ConfigFile
@@ -143,7 +144,8 @@ def set_url(repo: Repository, name: str, url: str, *, push: bool = False) -> Non
 
 
 def check_url(url: str) -> str:
-    """`url`, unless it holds a password: that would lie open in the config. Raises UsageError, Refused."""
+    """`url`, unless it holds a password, a token or a key: those would lie open in the config. Raises UsageError,
+    Refused."""
     if not url.strip() or any(char < " " or char == "\x7f" for char in url):
         raise UsageError("a URL is text without control characters")
     try:
@@ -155,6 +157,7 @@ def check_url(url: str) -> str:
             "the URL holds a password, which would lie open in the config",
             hint="leave it out: credentials come from the environment, profile files, netrc or the ssh agent",
         )
+    check_kept(url)
     return url
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from struct import error as StructError
 
@@ -120,13 +121,15 @@ def lacking_idx(memory: Path, state: State) -> dict[str, int]:
 
 
 def bring_idx(remote: Remote, lacking: Mapping[str, int], progress: Progress = SILENT) -> None:
-    """Bring idx (id to bytes) that are not here. Raises IntegrityError, NetworkError."""
+    """Bring idx (id to bytes) that are not here, several at once. Raises IntegrityError, NetworkError."""
     if not lacking:
         return
     progress.begin("indexes", sum(lacking.values()))
     try:
-        for idx_id, size in lacking.items():
-            _bring(remote, idx_id, size, progress)
+        at_once = min(len(lacking), remote.backend.capabilities.parallel)
+        with ThreadPoolExecutor(at_once, thread_name_prefix="idx") as pool:
+            for one in [pool.submit(_bring, remote, idx_id, size, progress) for idx_id, size in lacking.items()]:
+                one.result()
     finally:
         progress.end()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mvc.cli import pushed_text
 from tests.cli.world import Mvc
 
 
@@ -142,3 +143,37 @@ def test_a_share_is_told_where_it_is_one(mvc: Mvc, repo: Path, tmp_path: Path) -
     mvc("commit", "-m", "c", cwd=repo)
     mvc("push", str(tmp_path / "small"), "main", cwd=repo)
     assert mvc("clone", "small", "copy", cwd=tmp_path).err.endswith("of model\n")
+
+
+def test_a_push_says_when_the_history_there_is_in_many_packs(
+    mvc: Mvc, shared: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushed_text, "_MANY_PACKS", 5)
+    for number, told in ((4, False), (5, True)):
+        (repo / "a").write_text(f"{number}\n")
+        mvc("commit", "-am", f"c{number}", cwd=repo)
+        assert "mvc remote gc" not in mvc("push", "--dry-run", cwd=repo).err
+        assert ("mvc remote gc" in mvc("push", cwd=repo).err) == told
+    assert "mvc remote gc" not in mvc("push", cwd=repo).err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://models/x?secret_access_key=hidden",
+        "s3://models/x?endpoint=https://me:hidden@host",
+        "s3://hidden@models/x",
+        "s3://models/x#hidden",
+        "az://models/x?sig=hidden",
+        "https://hidden@example.org/team/x",
+        "https://example.org/team/x?token=hidden",
+        "ssh://host/x?password=hidden",
+        "sftp://host/x?password=hidden",
+    ],
+)
+def test_no_token_or_key_gets_into_the_config(mvc: Mvc, repo: Path, tmp_path: Path, url: str) -> None:
+    mvc("remote", "add", "other", "s3://models/x?region=eu-1", cwd=repo)
+    for words in (("remote", "add", "origin", url), ("remote", "set-url", "other", url)):
+        assert "hidden" not in mvc(*words, cwd=repo, code=2).err
+    assert "hidden" not in mvc("clone", url, "copy", cwd=tmp_path, code=2).err
+    assert "hidden" not in (repo / ".mvc" / "config").read_text()

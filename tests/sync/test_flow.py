@@ -433,3 +433,26 @@ def test_git_objects_go_beside_chunks(tmp_path: Path) -> None:
     alice = Peer(tmp_path / "alice", Meeting())
     alice.commit({"blob.bin": noise(300_000)})
     assert statuses(alice.push()) == [("new", "")]
+
+
+class Together(Counted):
+    """Gives no idx before two are asked for."""
+
+    def __init__(self, inner: MemoryBackend) -> None:
+        super().__init__(inner)
+        self.both = threading.Barrier(2)
+
+    def get(self, key: str, *arguments: int) -> bytes:
+        if key.startswith("idx/"):
+            self.both.wait(timeout=30)
+        return self.inner.get(key, *arguments)
+
+
+def test_several_idx_come_at_once(peers: Peers, backend: MemoryBackend) -> None:
+    alice, bob = peers("alice"), peers("bob")
+    for seed in range(2):
+        alice.commit({"m.bin": noise(70_000, seed)})
+        alice.push()
+    bob.fetch(backend=Together(backend))
+    bob.checkout(TRACKED)
+    assert bob.read("m.bin") == noise(70_000, 1)
