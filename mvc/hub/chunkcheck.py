@@ -41,7 +41,7 @@ Find = Callable[[bytes], Location | None]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A pack that records may rest on, beside those that are live."""
+    """A pack that records may rest on, beside those that are live; or several, by an idx and its id."""
 
     pack_id: bytes
     find: Find

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from mvc.errors import IntegrityError, NotFound
 from mvc.hub.changes import Changes
-from mvc.hub.chunkcheck import Decoding, Part, part_of, read_note, walk_stored, write_note
+from mvc.hub.chunkcheck import Decoding, Find, Part, part_of, read_note, walk_stored, write_note
 from mvc.hub.passing import PassingPack, Rows, Take
 from mvc.hub.served import Served
 from mvc.store import idxbuild
@@ -28,12 +28,23 @@ def check_chunks(served: Served, before: State, after: State, changes: Changes) 
         if served.backend.size(keys.chunk_pack(pack.id)) != pack.size:
             raise IntegrityError(f"pack {pack.id} is not there, or has another size")
     notes = _notes(served, index, changes.chunk_packs)
-    parts = [part_of(idx) for idx in notes.values()]
-    _check_closed(index, notes.values(), parts)
     wanted = {pack.idx_id: pack.idx_size for pack in (*changes.chunk_packs, *changes.relisted)}
-    for idx_id, size in wanted.items():
-        _check_idx(served, index, notes, after, idx_id, size)
+    opened = {idx_id: _check_idx(served, index, notes, after, idx_id, size) for idx_id, size in wanted.items()}
+    # By their idx, which tell what the notes do, and are few: a push may bring thousands of packs.
+    new = {idx.packs[0][0] for idx in notes.values()}
+    parts = [Part(bytes.fromhex(idx_id), _finder(idx, new)) for idx_id, idx in opened.items()]
+    _check_closed(index, notes.values(), parts)
     return Decoding(served, index, parts)
+
+
+def _finder(idx: Idx, packs: Collection[bytes]) -> Find:
+    """Looks up chunks in those of an idx's packs: the copy of the least depth."""
+
+    def find(name: bytes) -> Location | None:
+        places = (idx.location(number) for number in idx.find_all(name))
+        return next((place for place in places if place.pack in packs), None)
+
+    return find
 
 
 def _notes(served: Served, index: RemoteIndex, packs: Sequence[ChunkPack]) -> dict[str, Idx]:
@@ -96,8 +107,8 @@ def _check_closed(index: RemoteIndex, notes: Iterable[Idx], parts: Sequence[Part
 
 def _check_idx(
     served: Served, index: RemoteIndex, notes: Mapping[str, Idx], after: State, idx_id: str, size: int
-) -> None:
-    """An idx is byte for byte what the records of its packs make. Raises IntegrityError."""
+) -> Idx:
+    """An idx, which is byte for byte what the records of its packs make. Raises IntegrityError."""
     try:
         idx = served.open_idx(idx_id, size)
     except NotFound as error:
@@ -119,3 +130,4 @@ def _check_idx(
     # The idx has the bytes that its id stands for: that was seen when it came.
     if idxbuild.dumped(idxbuild.merge(tables, without=without))[1].hex() != idx_id:
         raise IntegrityError(f"idx {idx_id} does not tell what its packs hold")
+    return idx

@@ -11,9 +11,13 @@ from mvc.backends.base import Backend
 from mvc.backends.http import HttpBackend
 from mvc.backends.memory import MemoryBackend
 from mvc.errors import Refused, UnsupportedFormat
+from mvc.hub.chunkcheck import Decoding
 from mvc.hub.messages import Right
 from mvc.hub.service import Service
 from mvc.hub.storage import repositories_in
+from mvc.store.idx import Idx
+from mvc.store.records import Location
+from mvc.sync import outgoing
 from mvc.sync.verdicts import RefUpdate
 from tests.hub.making import InProcess, client, over
 from tests.sync.making import MAIN, TRACKED, Peer, model, noise, tuned
@@ -66,6 +70,38 @@ def test_a_push_with_nothing_to_move_asks_twice(service: Service, tmp_path: Path
     exchange(alice.backend).requests.clear()
     assert alice.push().refs[0].status == "up-to-date"
     assert len(exchange(alice.backend).requests) <= 3, exchange(alice.backend).requests
+
+
+def test_an_entry_of_many_packs_looks_in_few_idx(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a chunk of a push costs does not grow with the packs that came with it."""
+    monkeypatch.setattr(outgoing, "_LEAST_PACK", 1)
+    alice, bob = (peer(tmp_path, name, client(service)) for name in ("alice", "bob"))
+    alice.commit({f"{number}.bin": noise(70_000, number) for number in range(24)})
+    asked = looked = 0
+    find, find_idx = Decoding.find, Idx.find
+
+    def found(decoding: Decoding, name: bytes) -> Location | None:
+        nonlocal asked, looked
+        asked += 1
+        with monkeypatch.context() as patch:
+            patch.setattr(Idx, "find", in_idx)
+            return find(decoding, name)
+
+    def in_idx(idx: Idx, name: bytes) -> int:
+        nonlocal looked
+        looked += 1
+        return find_idx(idx, name)
+
+    monkeypatch.setattr(Decoding, "find", found)
+    alice.push()
+    state = alice.remote().state()
+    assert len(state.chunk_packs) > 8 and len({pack.idx_id for pack in state.chunk_packs}) == 1
+    assert asked >= 24 and looked <= asked
+    bob.fetch()
+    bob.checkout(TRACKED)
+    bob.check()
 
 
 def test_many_pushes_merge_their_idx(service: Service, tmp_path: Path) -> None:
