@@ -8,6 +8,8 @@ python -m benchmarks --report                 only write the report and the char
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from benchmarks.search_case import searching
 from benchmarks.sync_cases import sync
 from benchmarks.tools import PROJECT, tools
 from benchmarks.training import training
+from tests.backends import servers
 
 HERE = Path(__file__).parent
 CASES = ("startup", "real", "synthetic", "small", "log", "hundred", "sync", "training", "search", "memory")
@@ -45,6 +48,9 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--stores", nargs="+", default=[], metavar="URL", help="object stores to measure in the case 'sync', too"
     )
+    parser.add_argument(
+        "--radosgw", action="store_true", help="start Debian's Ceph for the case 'sync' (as the tests do), as one store"
+    )
     parser.add_argument("--results", type=Path, default=HERE / "results.json")
     parser.add_argument("--note", default="", help="a sentence for the head of the report (was the machine busy?)")
     parser.add_argument("--report", action="store_true", help="only write the report and the chart")
@@ -65,6 +71,18 @@ def synthetic_folder(given: Path | None, data: Path, gib: float) -> Path:
         say(f"making the synthetic model in {folder}")
         make_synthetic.write(folder, gib=gib)
     return folder.resolve()
+
+
+def syncing(bench: Bench, chosen: argparse.Namespace) -> None:
+    real = real_folder(chosen.real, chosen.data)
+    synthetic = synthetic_folder(chosen.synthetic, chosen.data, chosen.gib)
+    with contextlib.ExitStack() as stack:
+        stores = list(chosen.stores)
+        if chosen.radosgw:
+            server = stack.enter_context(servers.radosgw(gib=24))
+            os.environ.update(server.environment)
+            stores.append(server.url)
+        sync(bench, real, synthetic, stores)
 
 
 def main() -> int:
@@ -94,12 +112,7 @@ def measure(chosen: argparse.Namespace, results: Results) -> None:
             "small": lambda: cases.small_files(bench),
             "log": lambda: cases.long_log(bench),
             "hundred": lambda: cases.hundred(bench, chosen.hundred_gib),
-            "sync": lambda: sync(
-                bench,
-                real_folder(chosen.real, chosen.data),
-                synthetic_folder(chosen.synthetic, chosen.data, chosen.gib),
-                chosen.stores,
-            ),
+            "sync": lambda: syncing(bench, chosen),
             "search": lambda: searching(bench),
             "training": lambda: training(bench, real_folder(chosen.real, chosen.data)),
             "memory": lambda: cases.memory(bench, chosen.large_gib),

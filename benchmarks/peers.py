@@ -8,14 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-FROM_PYPI = ("dvc", "hf_xet")
+FROM_PYPI = ("dvc[s3]", "hf_xet")
 FROM_DEBIAN = {"git": "git", "git-lfs": "git-lfs", "borg": "borgbackup", "restic": "restic", "casync": "casync"}
 
 
 def install(venv: Path) -> list[str]:
     """Install what is missing; returns a line on each thing that could not be."""
     said: list[str] = []
-    if not (venv / "bin" / "dvc").exists():
+    if not (venv / "bin" / "dvc").exists() or not any(venv.glob("lib/python*/site-packages/dvc_s3")):
         print(f"installing {' and '.join(FROM_PYPI)} into {venv}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
         pip = subprocess.run([venv / "bin" / "python", "-m", "pip", "install", "-q", *FROM_PYPI], check=False)

@@ -1,15 +1,18 @@
-"""opendal alone: puts files into a store, or reads them back, in objects of 8 MiB, 8 at a time.
+"""opendal alone: puts files into a store, reads them back or places them in a folder: objects of 8 MiB, 8 at a time.
 
-python -m benchmarks.plain_transfer up|down URL FILE...      URL: a folder, or s3://bucket/prefix as mvc takes it
+python -m benchmarks.plain_transfer up|down URL FILE...      URL: a folder, s3://bucket/prefix as mvc takes it, or
+python -m benchmarks.plain_transfer place URL FOLDER FILE... http://host:port (WebDAV's PUT and GET, bare_server.py)
 
 What mvc's push and pull are held against: the same stored bytes, with nothing looked for, checked or kept in order.
+`down` reads into memory and throws away; `place` puts each object that was read into a folder, also by opendal, whose
+folders sync each file that is put: as a pull leaves what came on the disk.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,17 +24,21 @@ from mvc.backends.addresses import parse
 _OBJECT = 8 * 1024 * 1024
 _AT_ONCE = 8
 
+Part = tuple[str, Path, int]
+"""An object's key, the file that it is a part of, and where in it."""
+
 
 def operator(url: str) -> Any:
-    """opendal's operator on a folder, or on what mvc's own remotes would open."""
+    """opendal's operator on a folder, on what mvc's own remotes would open, or on a server that takes PUT."""
     if "://" not in url:
         return opendal.Operator("fs", root=url)
+    if url.startswith("http://"):
+        return opendal.Operator("webdav", endpoint=url)
     address = parse(url, os.environ)
     return opendal.Operator(address.service, **address.options)
 
 
-def parts(files: list[Path]) -> Iterator[tuple[str, Path, int]]:
-    """(key, file, offset) of each object."""
+def parts(files: list[Path]) -> Iterator[Part]:
     for number, file in enumerate(files):
         for offset in range(0, file.stat().st_size, _OBJECT):
             yield f"{number}-{offset}", file, offset
@@ -41,17 +48,23 @@ def main() -> int:
     way, url, *names = sys.argv[1:]
     store = operator(url)
 
-    def up(part: tuple[str, Path, int]) -> None:
+    def up(part: Part) -> None:
         key, file, offset = part
         with file.open("rb") as source:
             source.seek(offset)
             store.write(key, source.read(_OBJECT))
 
-    def down(part: tuple[str, Path, int]) -> None:
+    def down(part: Part) -> None:
         store.read(part[0])
 
+    def place(part: Part) -> None:
+        here.write(part[0], store.read(part[0]))
+
+    ways: dict[str, Callable[[Part], None]] = {"up": up, "down": down, "place": place}
+    if way == "place":
+        here = operator(names.pop(0))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for _ in pool.map(up if way == "up" else down, parts([Path(name) for name in names])):
+        for _ in pool.map(ways[way], parts([Path(name) for name in names])):
             pass
     return 0
 

@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from benchmarks.bench import Bench, check, commit, place, say
 from benchmarks.measure import Step, Took, median, run, tree_bytes
@@ -58,14 +59,18 @@ def transfer(bench: Bench, synthetic: Path, stores: Sequence[str]) -> None:
         packs = sorted((tool.tree / ".mvc" / "chunks" / "packs").rglob("*.pack"))
         stored = sum(path.stat().st_size for path in packs)
         for kind, url in (("folder", str(tool.root)), *((url.split(":")[0], url) for url in stores)):
-            plain = _plain(bench, tool, below(url, "plain"), packs, stored)
+            plain = _plain(bench, tool, kind, below(url, "plain"), packs, stored)
             bench.results.put(f"transfer/{kind}", "opendal", plain)
             bench.results.put(f"transfer/{kind}", "mvc", _ours(bench, tool, kind, url, base, stored))
+        with _bare(tool) as url:
+            bench.results.put("transfer/http", "opendal", _plain(bench, tool, "http", url, packs, stored))
         with _served(tool) as url:
             bench.results.put("transfer/http", "mvc", _ours(bench, tool, "http", url, base, stored))
     if "DVC" in bench.tools:
         for _, other in bench.begun("DVC", bench.tools["DVC"]):
-            _dvc(bench, other, base)
+            assert isinstance(other, Dvc)
+            for kind, url in (("folder", str(other.root)), *(("s3", url) for url in stores if url.startswith("s3:"))):
+                _dvc(bench, other, base, kind, url)
 
 
 def below(url: str, name: str) -> str:
@@ -74,12 +79,21 @@ def below(url: str, name: str) -> str:
     return f"{where.rstrip('/')}/{name}{mark}{options}"
 
 
-def _plain(bench: Bench, tool: Tool, url: str, packs: Sequence[Path], stored: int) -> Figures:
-    def step(way: str) -> Step:
-        argv = (sys.executable, "-m", "benchmarks.plain_transfer", way, url, *map(str, packs))
-        return Step(argv, PROJECT, tool.env)
+def _plain(bench: Bench, tool: Tool, kind: str, url: str, packs: Sequence[Path], stored: int) -> Figures:
+    """opendal alone: `down` into memory, `placed` into a folder, each file synced, as a pull's are."""
+    here = tool.root / "here"
 
-    return _both(bench, tool, "opendal", stored, lambda: _timed(tool, step("up")), lambda: _timed(tool, step("down")))
+    def run_it(*way: str) -> Took:
+        argv = (sys.executable, "-m", "benchmarks.plain_transfer", *way, *map(str, packs))
+        return _timed(tool, Step(argv, PROJECT, tool.env))
+
+    def place() -> Took:
+        took = run_it("place", url, str(here))
+        shutil.rmtree(here)
+        return took
+
+    ways = {"up": lambda: run_it("up", url), "down": lambda: run_it("down", url), "placed": place}
+    return _each(bench, f"opendal, {kind}", stored, ways)
 
 
 def _ours(bench: Bench, tool: Mvc, kind: str, url: str, base: dict[str, Path], stored: int) -> Figures:
@@ -98,33 +112,41 @@ def _ours(bench: Bench, tool: Mvc, kind: str, url: str, base: dict[str, Path], s
         check(base, clone / "data")
         return took
 
-    return _both(bench, tool, f"mvc, {kind}", stored, push, pull)
+    return _each(bench, f"mvc, {kind}", stored, {"up": push, "down": pull})
 
 
-def _dvc(bench: Bench, tool: Tool, base: dict[str, Path]) -> None:
-    assert isinstance(tool, Dvc)
+def _dvc(bench: Bench, tool: Dvc, base: dict[str, Path], kind: str, url: str) -> None:
     size = place(base, tool.data)
-    run(tool.commit("base"), tool.root / "log")
+    log = tool.root / "log"
+    run(tool.commit("base"), log)
     numbers = iter(range(100))
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    # As mvc's URLs name them, and as DVC's config does.
+    settings = {"endpoint": "endpointurl", "region": "region"}
 
     def push() -> Took:
-        name = f"remote{next(numbers)}"
-        run([tool.step(tool.dvc, "remote", "add", "-f", "-d", "origin", str(tool.root / name))], tool.root / "log")
+        where = below(url, f"remote{next(numbers)}").partition("?")[0]
+        run([tool.step(tool.dvc, "remote", "add", "-f", "-d", "origin", where)], log)
+        for name, setting in settings.items():
+            if name in options:
+                run([tool.step(tool.dvc, "remote", "modify", "origin", setting, options[name])], log)
         return _timed(tool, tool.step(tool.dvc, "push", "-q"))
 
     def pull() -> Took:
         shutil.rmtree(tool.tree / ".dvc" / "cache")
         return _timed(tool, tool.step(tool.dvc, "fetch", "-q"))
 
-    bench.results.put("transfer/folder", "DVC", _both(bench, tool, "DVC, folder", size, push, pull))
+    bench.results.put(f"transfer/{kind}", "DVC", _each(bench, f"DVC, {kind}", size, {"up": push, "down": pull}))
 
 
-def _both(bench: Bench, tool: Tool, label: str, size: int, up: Callable[[], Took], down: Callable[[], Took]) -> Figures:
-    ways: dict[str, list[Took]] = {"up": [], "down": []}
+def _each(bench: Bench, label: str, size: int, ways: Mapping[str, Callable[[], Took]]) -> Figures:
+    """Each way in turn, as often as is to be; the medians."""
+    runs: dict[str, list[Took]] = {way: [] for way in ways}
     for _ in range(bench.repeat):
-        ways["up"].append(up())
-        ways["down"].append(down())
-    figures: Figures = {way: median(runs).as_json() for way, runs in ways.items()}
+        for way, run_it in ways.items():
+            runs[way].append(run_it())
+    figures: Figures = {way: median(took).as_json() for way, took in runs.items()}
     figures["bytes"] = size
     rates = ", ".join(
         f"{way} {figures[way]['wall']:.2f} s, {size / figures[way]['wall'] / 1e6:.0f} MB/s" for way in ways
@@ -144,14 +166,31 @@ def _served(tool: Mvc) -> Iterator[str]:
     folder = tool.root / "served"
     folder.mkdir()
     step = tool.mvc("serve", "run", str(folder), "--port", "0", "--anonymous", "write", "--access-log", "")
-    out = (tool.root / "server").open("w+")
-    process = subprocess.Popen(step.argv, cwd=step.cwd, env=os.environ | dict(step.env), stdout=out, stderr=out)
-    try:
-        yield _address(process, tool.root / "server")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        out.close()
+    with _running(tool, step, "server") as url:
+        yield url
+
+
+@contextmanager
+def _bare(tool: Mvc) -> Iterator[str]:
+    """A server on loopback that only keeps bodies in an empty folder: its URL."""
+    folder = tool.root / "bare"
+    folder.mkdir()
+    step = Step((sys.executable, "-m", "benchmarks.bare_server", str(folder)), PROJECT, tool.env)
+    with _running(tool, step, "bare-server") as url:
+        yield url
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def _running(tool: Mvc, step: Step, name: str) -> Iterator[str]:
+    said = tool.root / name
+    with said.open("w+") as out:
+        process = subprocess.Popen(step.argv, cwd=step.cwd, env=os.environ | dict(step.env), stdout=out, stderr=out)
+        try:
+            yield _address(process, said)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
 
 
 def _address(process: subprocess.Popen[bytes], said: Path) -> str:

@@ -120,7 +120,7 @@ paxos min wait = 0.01
 mon data = {folder}/mon
 osd data = {folder}/osd
 osd objectstore = bluestore
-bluestore block size = 4294967296
+bluestore block size = {size}
 osd memory target = 939524096
 rgw data = {folder}/rgw
 rgw frontends = beast endpoint=127.0.0.1:{rgw} tcp_nodelay=1
@@ -134,15 +134,18 @@ rgw override bucket index max shards = 1
 
 
 @contextlib.contextmanager
-def radosgw() -> Iterator[Server]:
-    """Ceph's object gateway over one monitor and one OSD in a file: some ten seconds to start, 500 MB of memory."""
+def radosgw(gib: int = 4) -> Iterator[Server]:
+    """Ceph's object gateway over one monitor and one OSD in a file: some ten seconds to start, 500 MB of memory.
+
+    `gib`: what goes into it, all told (nothing is ever reclaimed); the disk has what was written, no more.
+    """
     # Sockets have short names, so not below pytest's folder.
     with tempfile.TemporaryDirectory(prefix="rgw-", ignore_cleanup_errors=True) as name, running(Path(name)) as start:
         folder = Path(name)
         mon, rgw = free_port(), free_port()
         fsid = str(uuid.uuid4())
         config = folder / "ceph.conf"
-        config.write_text(CONFIG.format(fsid=fsid, mon=mon, rgw=rgw, folder=folder))
+        config.write_text(CONFIG.format(fsid=fsid, mon=mon, rgw=rgw, folder=folder, size=gib << 30))
         for part in ("mon", "osd", "rgw"):
             (folder / part).mkdir()
 
