@@ -54,7 +54,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+_C = ctypes.CDLL(None)
+if hasattr(_C, "mallopt"):
+    # glibc has a heap for each thread that ever ran, and what is left of them is never given back: half of all memory.
+    _M_ARENA_MAX = -8
+    _C.mallopt(_M_ARENA_MAX, 1)
+_trim = getattr(_C, "malloc_trim", None)
 _trimmed = False
 
 
