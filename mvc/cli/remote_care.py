@@ -120,6 +120,8 @@ def fsck(
         for finding in done.before.findings:
             text = f"{session.paint('error:', 'red bold')} {printable(finding.what)}: {printable(finding.message)}"
             session.emit_text("\n".join([text, *(f"       touches {printable(one)}" for one in finding.touches)]))
+        for key in done.restored:
+            session.note(f"put back, as it is remembered here: {printable(key)}")
         if done.repaired is not None:
             session.note(_mended(done))
         session.note(_summary(done.left))
@@ -155,6 +157,7 @@ def _fsck_json(done: RemoteChecked) -> dict[str, object]:
         "url": done.url,
         "findings": told(done.before),
         "left": told(left),
+        "restored": list(done.restored),
         "repaired": None
         if fixed is None
         else {

@@ -8,6 +8,7 @@ from mvc.errors import Unsupported
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, connect, find_remote
 from mvc.repo.repository import Repository
+from mvc.sync.logrepair import restore_log, settle_hint
 from mvc.sync.remotefsck import RemoteFsck, fsck_remote
 from mvc.sync.remotegc import RemoteGcResult, gc_remote
 from mvc.sync.remotegit import RemoteGit
@@ -34,6 +35,8 @@ class RemoteChecked:
     before: RemoteFsck
     repaired: Repaired | None = None
     after: RemoteFsck | None = None
+    restored: tuple[str, ...] = ()
+    """Keys of the remote's log that were gone or made no sense, and were put back as they are remembered here."""
 
     @property
     def left(self) -> RemoteFsck:
@@ -79,14 +82,16 @@ def remote_fsck(
     with connect(repo, find_remote(repo, name_or_url, outside), outside, push=mend) as remote:
         _require_store(remote, "fsck")
         url = remote.backend.url
+        restored = tuple(restore_log(remote)) if mend else ()
         with RemoteGit(remote, caller.progress) as git:
             before = fsck_remote(remote, git, connectivity_only=connectivity_only, progress=caller.progress)
             if not mend or not before.findings:
-                return RemoteChecked(url, before)
+                return RemoteChecked(url, before, restored=restored)
+            settle_hint(remote, before.state.seq)
             done = repair(remote, git, before, drop_refs=drop_refs, who=caller.who, progress=caller.progress)
         with RemoteGit(remote, caller.progress) as git:
             after = fsck_remote(remote, git, connectivity_only=connectivity_only, progress=caller.progress)
-        return RemoteChecked(url, before, done, after)
+        return RemoteChecked(url, before, done, after, restored)
 
 
 def _require_store(remote: Remote, verb: str) -> None:

@@ -77,9 +77,12 @@ def fsck_remote(
     UnsupportedFormat, IntegrityError (a log without a sound newest entry), NetworkError, AuthError.
     """
     log = RemoteLog(remote.backend, None, remote.repo.settings.store.naming)
+    hinted = log.hinted()  # before the newest is looked for: others may push meanwhile
     found = RemoteFsck(log.latest())
     remote.state()
     found.entries, wrong = check_log(remote.backend, found.state)
+    if hinted > found.state.seq:
+        found.tell(keys.entry(hinted), f"it is not there, but '{keys.LATEST}' names it: what was pushed last is lost")
     for key, message in wrong:
         found.tell(key, message)
     run = _Fsck(remote, git, found, progress)

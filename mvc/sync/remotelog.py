@@ -242,13 +242,13 @@ class RemoteLog:
             if found.text.split(b"\n", 3)[2] != b"before " + hash_of(seen.text).encode():
                 return None
             seen = found
-        return self._behind_hint(self._hinted(), seen)
+        return self._behind_hint(self.hinted(), seen)
 
     def _stands(self, seen: _Seen) -> bool:
         return self._get(keys.entry(seen.state.seq), _HEAD) == seen.text[:_HEAD]
 
     def _cold(self) -> _Seen | None:
-        hint = self._hinted()
+        hint = self.hinted()
         try:
             found = self._behind_hint(hint, None)
         except _Trimmed:
@@ -277,7 +277,7 @@ class RemoteLog:
             seen = following
         return seen
 
-    def _hinted(self) -> int:
+    def hinted(self) -> int:
         """The entry that `latest` names, 0 if none."""
         hint = self._get(keys.LATEST, 32)
         return int(hint) if hint is not None and re.fullmatch(rb"[1-9][0-9]{0,11}\n", hint) else 0
@@ -354,6 +354,13 @@ def remembered_state(memory: Path) -> State | None:
     """The state as last seen, from the folder of a remote's memory alone."""
     seen = _seen_in(memory)
     return seen.state if seen is not None else None
+
+
+def remembered_texts(memory: Path) -> list[tuple[int, bytes]]:
+    """The newest entry as last seen, and the snapshot that it rests on, byte for byte: (number, text) of each."""
+    seen = _seen_in(memory)
+    every = [] if seen is None else [one for one in (seen, seen.snapshot) if one is not None]
+    return [(one.state.seq, one.text) for one in every]
 
 
 def remembered_url(memory: Path) -> str:

@@ -140,15 +140,22 @@ def _changes(old: State, new: State) -> Iterator[str]:
             yield f"{sign}chunks {pack.id} {pack.size} {pack.idx_id} {pack.idx_size}"
 
 
+def check(text: bytes) -> re.Match[bytes]:
+    """Hold an entry's text against the hash at its end; returns its head. Raises ParseError, UnsupportedFormat."""
+    match = _head(text)
+    end = len(text) - _END
+    if end < match.end() or text[end:] != b"end %s\n" % hash_of(text[:end]).encode():
+        raise ParseError("an entry of the remote's log is damaged or cut short")
+    return match
+
+
 def parse(text: bytes, snapshot: State | None = None) -> Entry:
     """An entry from its text; `snapshot` is the state of the entry that it names as base.
 
     Raises ParseError for anything that `dump` would not have written, UnsupportedFormat for a newer format.
     """
-    match = _head(text)
+    match = check(text)
     end = len(text) - _END
-    if end < match.end() or text[end:] != b"end %s\n" % hash_of(text[:end]).encode():
-        raise ParseError("an entry of the remote's log is damaged or cut short")
     state = State(int(match[1]), int(match[4]), dict((snapshot or State()).refs), _decode(match[7]))
     base = (int(match[8]), match[9].decode()) if match[8] else None
     if (base is None) != (snapshot is None):

@@ -10,8 +10,10 @@ import pytest
 
 from mvc.backends.memory import MemoryBackend
 from mvc.sync import keys
+from mvc.sync.logrepair import restore_log, settle_hint
 from mvc.sync.remotefsck import RemoteFsck, fsck_remote
 from mvc.sync.remotegit import RemoteGit
+from mvc.sync.remotelog import TRIMMED
 from mvc.sync.remoterepair import Repaired, repair
 from mvc.sync.state import ChunkPack, parse
 from mvc.sync.verdicts import RefUpdate
@@ -170,3 +172,45 @@ def test_repair_takes_deltas_whose_base_is_gone_from_here(scene: Scene, tmp_path
     _, done = mend(alice)
     assert done.chunks and not done.lost
     is_whole(backend, tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("how", ["flipped", "missing", "short", "empty"])
+def test_what_is_remembered_of_the_log_is_put_back(scene: Scene, how: str) -> None:
+    """The remote's format, its newest entry, and the snapshot that it rests on; by who has seen them, and only then."""
+    for key in (keys.FORMAT, keys.entry(1), keys.entry(2)):
+        backend, alice = scene.copy()
+        data, when = backend._objects[key]
+        if how == "flipped":
+            flip(backend, key)
+        elif how == "missing":
+            backend.delete([key])
+        else:
+            backend._objects[key] = (data[:-7] if how == "short" else b"", when)
+        spoilt = dict(backend._objects)
+        _, bob = scene.bare()
+        with Peer(bob.top, backend).remote() as remote:
+            assert not restore_log(remote) and backend._objects == spoilt
+        with alice.remote() as remote:
+            assert restore_log(remote) == [key] and not restore_log(remote)
+        assert backend.get(key) == data
+        assert not check(alice).findings
+        is_whole(backend, scene.top / f"fresh-{how}-{key.replace('/', '-')}")
+
+
+def test_what_makes_sense_is_not_put_back(scene: Scene) -> None:
+    """A newer format, and the log of somebody who began anew."""
+    backend, alice = scene.copy()
+    backend.put(keys.FORMAT, b"mvc-remote 7\nwhatever\n")
+    backend.put(keys.entry(1), TRIMMED)
+    with alice.remote() as remote:
+        assert not restore_log(remote)
+
+
+def test_a_newest_entry_that_is_gone_is_found(scene: Scene) -> None:
+    backend, alice = scene.copy()
+    backend.delete([keys.entry(2)])
+    (finding,) = check(alice).findings
+    assert finding.what == keys.entry(2) and "is lost" in finding.message
+    with alice.remote() as remote:
+        settle_hint(remote, 1)
+    assert not check(alice).findings
