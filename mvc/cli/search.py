@@ -50,6 +50,10 @@ def command(
     mvc search "metrics.acc > 0.92 and params.lr < 1e-4 and tags.task = 'ner'"
     mvc search "name ~ 'bert*' or message ~ 'warmup'" --sort metrics.acc:desc
     mvc search 训练 "date >= 2026-01 and not branch = main" --columns id,metrics.*
+
+    Fields: params.NAME, metrics.NAME, tags.NAME, environment.NAME, links.NAME; name, branch, tag, alias, run, id,
+    author, date, subject, message, text, card, path, size, parents, dataset, base. --fields lists the names that there
+    are.
     """
     if as_csv + ids + as_json > 1 or (every and limit is not None):
         raise UsageError("one of --json, --csv and --ids, and one of --all and --limit")

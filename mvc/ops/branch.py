@@ -16,7 +16,7 @@ from mvc.objects.revparse import resolve_commit
 from mvc.objects.upstream import upstream
 from mvc.ops.branch_use import refuse_if_used
 from mvc.ops.caller import Caller
-from mvc.ops.names import HEADS, REMOTES
+from mvc.ops.names import HEADS, REMOTES, refuse_alias
 from mvc.ops.tag import Sort, by_version
 from mvc.ops.tracking import Followed, Tracking, drop_settings, follow_start, move_settings, tracking
 from mvc.repo.repository import Repository
@@ -101,6 +101,8 @@ def create_branch(
         raise Refused(f"there is a branch '{name}' already", hint=f"mvc branch --force {name} {start}, to move it")
     if force:
         _refuse_checked_out(repo, ref, "moved")
+    elif standing is None:
+        refuse_alias(repo, name)
     message = f"branch: {'Reset to' if standing else 'Created from'} {start}"
     change = RefChange(ref, standing, commit)
     repo.refs.update([change], message=message, author=caller.who, head_follows=False, wait=max(caller.wait, LOCK_WAIT))
@@ -156,8 +158,10 @@ def rename_branch(repo: Repository, old: str | None, new: str, caller: Caller, *
         return name
     if repo.refs.read(target) is not None and not force:
         raise Refused(f"there is a branch '{new}' already", hint=f"mvc branch -M {name} {new}, to replace it")
-    if force and target != source:
+    if force:
         _refuse_checked_out(repo, target, "replaced")
+    else:
+        refuse_alias(repo, new)
     refuse_if_used(repo, source)
     message = f"branch: renamed {source} to {target}"
     wait = max(caller.wait, LOCK_WAIT)

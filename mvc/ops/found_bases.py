@@ -125,19 +125,40 @@ class _Finder:
 
         A chunk may rest on what its predecessor rests on, since `add` keeps chains short: of a series of
         checkpoints the third may be a difference from the first. So those that rest on `best`, too, are held
-        against it, on a few pieces of weights.
+        against it, on a few pieces of weights. A model of half the bytes is coded against the FP32 values that stood
+        nearby, be it a fine-tune of the model that was rounded: so that one is held against it, too.
         """
         rivals = [
             model for model in self._pool if model is not best and not (model.commit is None and model.path == path)
         ]
         rivals.sort(key=lambda model: (model.path != path, not model.standing))
         asked = [model for model in rivals[:_MOST_ASKED] if self._rests_on(model, best)][:_MOST_RIVALS]
+        asked += self._beneath(path, best)
         nearest, lowest = best, 1.0
         for model in asked:
             pieces = self._pieces(self._new[path], (best, model))
             if pieces and (share := self._cost(pieces, model) / max(1, self._cost(pieces, best))) < lowest:
                 nearest, lowest = model, share
         return nearest
+
+    def _beneath(self, path: str, best: _Model) -> list[_Model]:
+        """Where a new model is a rounding of `best`, what that one rests on itself."""
+        largest = _largest(self._new[path])[:_PIECES]
+        matches = [best.tensors.find(segment.tensor) for segment in largest if segment.tensor is not None]
+        if not any(match is not None and match[0] == "fp32" for match in matches):
+            return []
+        places = [
+            self._chunks.find(ref.name) for segment in _largest(best.tensors.manifest) for ref in segment.chunks[:1]
+        ]
+        wanted = {base for place in places[:_PIECES] if place is not None for base in place.bases}
+        found: list[_Model] = []
+        for model in self._models(path) if wanted else ():
+            if model is not best and wanted & model.names:
+                found.append(model)
+                wanted -= model.names
+            if not wanted or len(found) == _MOST_RIVALS:
+                break
+        return found
 
     def _rests_on(self, model: _Model, best: _Model) -> bool:
         """Whether a model's records are differences from `best`, at once or by others between."""
@@ -154,21 +175,23 @@ class _Finder:
         return False
 
     def _pieces(self, manifest: Manifest, models: Sequence[_Model]) -> list[tuple[Tensor, int, bytes]]:
-        """From the middle of the first chunks of a few tensors that all have in the same dtype: what `add` samples."""
+        """From the middle of the first chunks of a few tensors that all have, in the same dtype or in FP32: what `add`
+        samples."""
         found: list[tuple[Tensor, int, bytes]] = []
         for segment in _largest(manifest):
             tensor = segment.tensor
             if tensor is None or not segment.chunks or len(found) == _PIECES:
                 continue
             matches = [model.tensors.find(tensor) for model in models]
-            if all(match is not None and match[0] == "same" and match[1].chunks for match in matches):
+            if all(match is not None and match[1].chunks for match in matches):
                 # The middle of the first piece, as `add` samples: the first rows of an embedding are often padding.
-                start = min(segment.length, PIECE) // 2 // 64 * 64
+                # Of FP32 values in the base it is the first chunk's alone, half of it that piece.
+                start = min(segment.length, PIECE // 2) // 2 // 64 * 64
                 found.append((tensor, start, self._piece(segment, start)))
         return found
 
-    def _piece(self, segment: ManifestSegment, start: int) -> bytes:
-        return bytes(memoryview(self._chunks.read(segment.chunks[0].name))[start : start + _PIECE])
+    def _piece(self, segment: ManifestSegment, start: int, length: int = _PIECE) -> bytes:
+        return bytes(memoryview(self._chunks.read(segment.chunks[0].name))[start : start + length])
 
     def _cost(self, pieces: Sequence[tuple[Tensor, int, bytes]], model: _Model) -> int:
         """Bytes that the pieces would take as differences from a model."""
@@ -176,8 +199,11 @@ class _Finder:
         for tensor, start, piece in pieces:
             match = model.tensors.find(tensor)
             assert match is not None  # `_pieces` has asked
-            raw = self._piece(match[1], start)[: len(piece)]
-            total += estimate(piece, tensor.dtype, CodecBase("same", raw)) if len(raw) == len(piece) else len(piece)
+            kind, segment = match
+            scale = 2 if kind == "fp32" else 1
+            raw = self._piece(segment, scale * start, scale * len(piece))
+            known = len(raw) == scale * len(piece)
+            total += estimate(piece, tensor.dtype, CodecBase(kind, raw)) if known else len(piece)
         return total
 
     def _best(self, path: str, samples: list[_Sample]) -> tuple[_Model | None, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mvc.errors import IntegrityError
+from mvc.errors import IntegrityError, Refused
 from mvc.lazy import load
 from mvc.objects.model import TagObject
 from mvc.objects.reader import ObjectReader
@@ -16,6 +16,13 @@ TAGS = "refs/tags/"
 REMOTES = "refs/remotes/"
 _STEP = "mvc.objects.aliases:read_step"
 """Loaded where there are aliases."""
+
+
+def refuse_alias(repo: Repository, name: str) -> None:
+    """Raise Refused where an alias of this name stands: a new branch or tag would go before it wherever it is named."""
+    tip = repo.refs.read(ALIASES + name)
+    if tip is not None and load(_STEP)(repo.objects, tip, name).target is not None:
+        raise Refused(f"there is an alias '{name}', which the name would hide", hint="choose another name")
 
 
 class Decoration(NamedTuple):

@@ -17,6 +17,7 @@ from mvc.objects.walk import Selection, walk
 from mvc.ops.branch_use import branch_tip, refuse_if_used
 from mvc.ops.caller import Caller
 from mvc.ops.differences import changed_paths, staged_differences
+from mvc.ops.names import refuse_alias
 from mvc.ops.project import note_head, refuse_apart
 from mvc.ops.record import require_settled
 from mvc.ops.tracking import Followed, Tracking, follow_start, followed, tracking
@@ -99,6 +100,8 @@ def new_branch(
     ref = branch_ref(name)
     if not reset and repo.refs.read(ref) is not None:
         raise Refused(f"a branch named '{name}' exists already", hint=f"mvc switch {name}")
+    if not reset:
+        refuse_alias(repo, name)
     head = repo.refs.head()
     if start is None or (start in ("HEAD", "@") and head.id is None):
         return Destination(head.id, ref, create=True, reset=reset, track=track)

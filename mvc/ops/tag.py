@@ -15,7 +15,7 @@ from mvc.objects.refnames import tag_ref
 from mvc.objects.refs import LOCK_WAIT, RefChange
 from mvc.objects.revparse import resolve, resolve_commit
 from mvc.ops.caller import Caller
-from mvc.ops.names import TAGS, peel, tag_object
+from mvc.ops.names import TAGS, peel, refuse_alias, tag_object
 from mvc.repo.repository import Repository
 
 Sort = Literal["name", "-name", "date", "-date", "version", "-version"]
@@ -91,6 +91,8 @@ def create_tag(
     standing = repo.refs.read(ref)
     if standing is not None and not force:
         raise Refused(f"there is a tag '{name}' already", hint=f"mvc tag --force {name} {target}, to move it")
+    if not force:
+        refuse_alias(repo, name)
     if message is not None:
         with repo.objects.batch() as batch:
             kind = repo.objects.kind(object_id)

@@ -13,6 +13,7 @@ from mvc.objects.revparse import resolve_commit
 from mvc.ops.branch_use import branch_tip, refuse_if_used
 from mvc.ops.caller import Caller
 from mvc.ops.differences import changed_paths, staged_differences
+from mvc.ops.names import refuse_alias
 from mvc.repo.locking import edit_stage, read_stage
 from mvc.repo.materialize import switch_tree
 from mvc.repo.removal import remove_tree
@@ -137,12 +138,14 @@ def _destination(
         ref = branch_ref(new_branch)
         if repo.refs.read(ref) is not None:
             raise Refused(f"a branch named '{new_branch}' exists already")
+        refuse_alias(repo, new_branch)
         return ref, resolve_commit(repo.objects, repo.refs, revision or "HEAD"), True
     if revision is None and not detach:
         ref = branch_ref(path.name)
         standing = repo.refs.read(ref)
         if standing is not None:
             return ref, standing, False
+        refuse_alias(repo, path.name)
         return ref, resolve_commit(repo.objects, repo.refs, "HEAD"), True
     name = revision or "HEAD"
     standing = branch_tip(repo, name) if not detach else None

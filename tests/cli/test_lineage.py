@@ -75,6 +75,23 @@ def test_bases_are_seen_in_the_tensors(mvc: Mvc, family: Path) -> None:
     assert re.search(r"(?m)^└── [0-9a-f]{7} .*tuned.* tuned/model.safetensors \(seen in the tensors\)$", text)
 
 
+def test_a_rounded_copy_of_the_base_while_a_fine_tune_stands(mvc: Mvc, repo: Path) -> None:
+    """It is coded against the FP32 values that stand, those of the fine-tune, and was made from the base."""
+    base = layers(0)
+    for name, weights in (("base", base), ("tuned", fine_tuned(base))):
+        write_model(repo / "model.safetensors", weights)
+        add(mvc, repo, name)
+    write_model(repo / "half" / "model.safetensors", {name: to_bf16(array) for name, array in base.items()})
+    add(mvc, repo, "half")
+    assert tree(mvc, repo, "half") == {"half": ["base"]}
+    write_model(repo / "half" / "model.safetensors", {name: to_bf16(array) for name, array in fine_tuned(base).items()})
+    add(mvc, repo, "other half")
+    assert tree(mvc, repo, "other-half") in (
+        {"other half": [{"tuned": ["base"]}]},
+        {"other half": [{"half": ["base"]}]},
+    )
+
+
 def test_versions_at_one_path_and_a_copy(mvc: Mvc, family: Path) -> None:
     weights = layers(99)
     for number in range(3):

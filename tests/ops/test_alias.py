@@ -102,7 +102,11 @@ def test_an_alias_is_a_revision(versions: World) -> None:
     assert "number 2" in world.mvc("show", "production").out
     world.mvc("tag", "production2", "v1")
     world.mvc("alias", "set", "production2", "v1", code=5)
-    world.mvc("tag", "production", "v1")
+    for arguments in (("tag", "production"), ("branch", "production"), ("branch", "-m", "production")):
+        assert "there is an alias 'production'" in world.mvc(*arguments, code=5).err
+    for arguments in (("switch", "-c", "production"), ("worktree", "add", "-b", "production", "../w")):
+        assert "which the name would hide" in world.mvc(*arguments, code=5).err
+    world.mvc("tag", "--force", "production", "v1")
     assert at(world, "production") == at(world, "v1"), "a tag goes before"
     world.mvc("tag", "-d", "production")
     world.mvc("alias", "set", "production", "v2")
