@@ -21,6 +21,7 @@ from mvc.importers.mlflowruns import (
     ModelVersion,
     Places,
     Run,
+    holds_files,
     is_here,
     latest_stages,
     message,
@@ -155,7 +156,7 @@ class MlflowSource:
             if folder is not None:
                 for path in self._walk(folder, folder, 0):
                     files[above + path.relative_to(folder).as_posix()] = self._entry(run, path)
-            elif uri and (not is_here(uri) or self._had_artifacts(run)):
+            elif uri and (not is_here(uri) or holds_files(uri) or self._had_artifacts(run)):
                 self._warn(
                     f"the artefacts of run {run.id[:12]} lie in {uri[:200]}, which is not read (--artifacts DIR)"
                 )

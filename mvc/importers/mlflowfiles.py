@@ -66,7 +66,8 @@ class FileStore:
         run.name = run.name or run.tags.get("mlflow.runName", "")
         run.measured = [one for name in _files(folder / "metrics") for one in self._metric(folder / "metrics", name)]
         run.artifacts = [("", str(meta.get("artifact_uri") or ""))]
-        if (folder / "artifacts").is_dir():
+        # Made empty where they go elsewhere (an experiment's artifact_location).
+        if any(_files(folder / "artifacts")):
             run.artifacts = [("", os.fspath(folder / "artifacts"))]
         run.artifacts += self._models_of(experiment, run_id)
         run.datasets = [one for one in map(self._dataset_of(experiment), self._inputs(folder)) if one is not None]

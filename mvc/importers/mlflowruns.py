@@ -8,6 +8,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -192,6 +193,14 @@ class Places:
 def is_here(uri: str) -> bool:
     """Whether artefacts lie, or lay, in folders of a machine, and not in an object store."""
     return _path_of(uri) is not None
+
+
+def holds_files(uri: str) -> bool:
+    """Whether there is anything in the folder of this machine that `uri` names."""
+    path = _path_of(uri)
+    with suppress(OSError, ValueError):
+        return path is not None and path.startswith("/") and bool(os.listdir(path))
+    return False
 
 
 def _path_of(uri: str) -> str | None:

@@ -97,7 +97,8 @@ def test_a_store_reads_no_folder_of_others(target: Target, tmp_path: Path) -> No
         put(folder / "own.txt", b"own")
         (folder / "link").symlink_to(tmp_path / "secret")
         with MlflowCase(folder / "m.db") as source:
-            assert not source.snapshot(source.ids()[0]).files, where
+            found = source.snapshot(source.ids()[0]).files
+            assert all(one.key.startswith("lost:") for one in found.values()), where
     with MlflowCase(folder / "m.db", artifacts=tmp_path / "secret") as source:
         assert source.ids()
 
@@ -135,6 +136,23 @@ def test_artefacts_elsewhere_are_named(target: Target, tmp_path: Path) -> None:
     done = target.take(MlflowSource(tmp_path / "m.db"), allow_missing=True)
     assert done.missing == ("artifacts",)
     assert target.known("m/v3").params
+
+
+def test_artefacts_outside_of_the_store_are_never_lost_in_silence(target: Target, tmp_path: Path) -> None:
+    """An experiment's `artifact_location`: MLflow makes the usual folder all the same, and leaves it empty."""
+    store = mlruns(tmp_path, {"w.bin": noise(1)})
+    usual = store / "0" / RUN_ID / "artifacts"
+    elsewhere = tmp_path / "art" / RUN_ID / "artifacts"
+    elsewhere.parent.mkdir(parents=True)
+    usual.rename(elsewhere)
+    usual.mkdir()
+    about = store / "0" / RUN_ID / "meta.yaml"
+    lines = [line for line in about.read_text().splitlines() if not line.startswith("artifact_uri")]
+    about.write_text("\n".join([*lines, f"artifact_uri: file://{elsewhere}"]) + "\n")
+    with pytest.raises(Refused, match="'artifacts'"):
+        target.take(MlflowSource(store))
+    target.take(MlflowSource(store, artifacts=tmp_path / "art"))
+    assert target.files(REF) == {"w.bin": noise(1)}
 
 
 @pytest.mark.parametrize(
