@@ -186,7 +186,7 @@ class DurableFile:
                 (give or link)(self.path, target)
             except FileExistsError:
                 # NFS repeats a request whose answer was lost, and then tells of our own file.
-                if not os.path.samefile(self.path, target):
+                if not _same(self.path, target):
                     raise
             fsync_dir(Path(target).parent)
         finally:
@@ -251,6 +251,14 @@ def create_exclusive(path: PathLike, data: Buffer, *, sync: bool = True) -> None
             os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _same(path: PathLike, other: PathLike) -> bool:
+    """Whether both are one file. What is gone again, as a lock is that was let go just now, was another's."""
+    try:
+        return os.path.samefile(path, other)
+    except FileNotFoundError:
+        return False
 
 
 def replace(source: PathLike, target: PathLike) -> None:

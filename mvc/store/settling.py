@@ -154,7 +154,11 @@ class Settling:
             fsio.link(source, target)
         except FileExistsError:
             # A process that was killed here had come so far: the same file, by its two names.
-            if not target.samefile(source):
+            try:
+                same = target.samefile(source)
+            except FileNotFoundError:  # none was killed: one that lives has taken it over just now
+                return False
+            if not same:
                 return False
         except FileNotFoundError:
             return False

@@ -105,6 +105,17 @@ def test_a_crash_at_any_step(tmp_path: Path, work: str) -> None:
             assert backend.size(entry.key) == entry.size
 
 
+def test_a_name_that_is_free_again_was_anothers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One had it when it was to be given, and let it go before anybody could look whose it was: a lease, say."""
+
+    def taken(self: FolderBackend, source: object, target: object) -> None:
+        raise FileExistsError(target)
+
+    monkeypatch.setattr(FolderBackend, "_give", taken)
+    assert not FolderBackend(tmp_path).put_if_absent("leases/1", b"1")
+    assert not list(FolderBackend(tmp_path).list(""))
+
+
 def test_what_killed_writers_left_goes_after_days(tmp_path: Path) -> None:
     FolderBackend(tmp_path).put("a", b"1")
     old, young, other = (tmp_path / ".tmp" / name for name in ("tmp-old", "tmp-young", "mine"))

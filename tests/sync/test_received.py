@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mvc import fsio
 from mvc.backends.base import Backend
 from mvc.backends.faulty import Fault, FaultyBackend, at
 from mvc.backends.memory import MemoryBackend
@@ -363,6 +364,27 @@ def test_several_settle_at_once(story: Story) -> None:
         bob.check()
         shutil.rmtree(bob.top / ".mvc" / "chunks")
         shutil.rmtree(bob.top / ".mvc" / "received")
+
+
+def test_another_takes_a_pack_over_at_the_same_moment(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the answer that its name is taken, and the look at what has it."""
+    bob, names = story.bob, store(story.alice).names()
+    story.all_data()
+    one, other = store(bob), store(bob)
+    real = fsio.link
+
+    def link(source: Path, target: Path) -> None:
+        if target.suffix != ".pack":
+            return real(source, target)
+        monkeypatch.setattr(fsio, "link", real)
+        assert not other.settle() and target.exists() and not source.exists()
+        raise FileExistsError(target)
+
+    monkeypatch.setattr(fsio, "link", link)
+    assert not one.settle()
+    assert fsio.link is real and not lying(bob)
+    assert bob.chunk_names() == set(names)
+    bob.check()
 
 
 def test_a_model_is_listed_by_what_lies_apart(story: Story) -> None:
