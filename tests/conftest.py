@@ -54,7 +54,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-_C = ctypes.CDLL(None)
+_C = ctypes.CDLL(None) if os.name == "posix" else None
 if hasattr(_C, "mallopt"):
     # glibc has a heap for each thread that ever ran, and what is left of them is never given back: half of all memory.
     _M_ARENA_MAX = -8
