@@ -8,7 +8,7 @@ from mvc.errors import Unsupported
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, connect, find_remote
 from mvc.repo.repository import Repository
-from mvc.sync.logrepair import restore_log, settle_hint
+from mvc.sync.logrepair import restore_log, settle_hint, trim_lost
 from mvc.sync.remotefsck import RemoteFsck, fsck_remote
 from mvc.sync.remotegc import RemoteGcResult, gc_remote
 from mvc.sync.remotegit import RemoteGit
@@ -88,6 +88,7 @@ def remote_fsck(
             if not mend or not before.findings:
                 return RemoteChecked(url, before, restored=restored)
             settle_hint(remote, before.state.seq)
+            trim_lost(remote, before)
             done = repair(remote, git, before, drop_refs=drop_refs, who=caller.who, progress=caller.progress)
         with RemoteGit(remote, caller.progress) as git:
             after = fsck_remote(remote, git, connectivity_only=connectivity_only, progress=caller.progress)

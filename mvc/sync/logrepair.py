@@ -9,9 +9,10 @@ import re
 
 from mvc.errors import NotFound, ParseError, UnsupportedFormat
 from mvc.sync import keys
+from mvc.sync.remotefsck import RemoteFsck
 from mvc.sync.remotelog import TRIMMED, RemoteLog, format_of, remembered_texts, remembered_url
 from mvc.sync.remotes import Remote
-from mvc.sync.state import MAX_ENTRY, check
+from mvc.sync.state import MAX_ENTRY, base_of, check
 
 _LATER = re.compile(rb"mvc-remote (?!1\n)[1-9][0-9]{0,8}\n")
 
@@ -33,6 +34,25 @@ def restore_log(remote: Remote) -> list[str]:
         if not _makes_sense(_get(remote, keys.entry(seq), MAX_ENTRY + 1), seq):
             remote.backend.put(keys.entry(seq), text)
             done.append(keys.entry(seq))
+    return done
+
+
+def trim_lost(remote: Remote, found: RemoteFsck) -> list[str]:
+    """Mark the entries that are lost, and that nobody needs to read the newest, as gc does: their numbers stay taken.
+    Returns the keys. `found`: what fsck has just found. Raises NetworkError, AuthError."""
+    seq = found.state.seq
+    listed = {entry.key for entry in remote.backend.list(keys.LOG)}
+    first = min((key for key in listed), default="")
+    damaged = {finding.what for finding in found.findings if finding.what in listed}
+    base = base_of(_get(remote, keys.entry(seq), MAX_ENTRY + 1) or b"") if seq else None
+    done: list[str] = []
+    for number in range(1, seq):
+        key = keys.entry(number)
+        lost = key > first and key not in listed
+        spoilt = key in damaged and not _makes_sense(_get(remote, key, MAX_ENTRY + 1), number)
+        if (lost or spoilt) and (base is None or number != base[0]):
+            remote.backend.put(key, TRIMMED)
+            done.append(key)
     return done
 
 

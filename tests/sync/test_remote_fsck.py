@@ -10,7 +10,7 @@ import pytest
 
 from mvc.backends.memory import MemoryBackend
 from mvc.sync import keys
-from mvc.sync.logrepair import restore_log, settle_hint
+from mvc.sync.logrepair import restore_log, settle_hint, trim_lost
 from mvc.sync.remotefsck import RemoteFsck, fsck_remote
 from mvc.sync.remotegit import RemoteGit
 from mvc.sync.remotelog import TRIMMED
@@ -213,4 +213,20 @@ def test_a_newest_entry_that_is_gone_is_found(scene: Scene) -> None:
     assert finding.what == keys.entry(2) and "is lost" in finding.message
     with alice.remote() as remote:
         settle_hint(remote, 1)
+    assert not check(alice).findings
+
+
+@pytest.mark.parametrize("how", ["flipped", "missing"])
+def test_an_old_entry_that_is_lost_keeps_its_number(scene: Scene, how: str) -> None:
+    backend, alice = scene.copy()
+    alice.commit({"a": b"3"})
+    alice.push()
+    if how == "missing":
+        backend.delete([keys.entry(2)])
+    else:
+        flip(backend, keys.entry(2))
+    found = check(alice)
+    assert len(found.findings) == 1
+    with alice.remote() as remote:
+        assert trim_lost(remote, found) == [keys.entry(2)] and backend.get(keys.entry(2)) == TRIMMED
     assert not check(alice).findings
