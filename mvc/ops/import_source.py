@@ -22,6 +22,13 @@ from mvc.repo.repository import Repository
 from mvc.repo.stage import Stage
 
 _SHOWN = 20
+_BRINGS = {
+    "dvc": "dvc fetch --all-commits",
+    "git-lfs": "git lfs fetch --all",
+    "mlflow": "--artifacts says where artefacts are",
+    "hf-cache": "hf download REPO",
+}
+"""What brings content that a source lacks."""
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
 
 
@@ -80,7 +87,7 @@ def import_source(
         if plan.missing and not options.allow_missing:
             for text in source.warnings():
                 caller.progress.warn(text)
-        _refuse_missing(plan, options)
+        _refuse_missing(plan, options, source.kind)
         _refuse_diverged(repo, wanted, ours)
         if options.dry_run:
             return _result(plan, source, {}, (), raw=plan.size)
@@ -123,13 +130,14 @@ def _renamed(refs: Sequence[SourceRef], prefix: str) -> list[SourceRef]:
     return made
 
 
-def _refuse_missing(plan: Plan, options: ImportOptions) -> None:
+def _refuse_missing(plan: Plan, options: ImportOptions, kind: str) -> None:
     if plan.missing and not options.allow_missing:
         shown = ", ".join(f"'{path}'" for path in plan.missing[:_SHOWN])
         more = f" and {len(plan.missing) - _SHOWN} more" if len(plan.missing) > _SHOWN else ""
+        brings = f" ({_BRINGS[kind]})" if kind in _BRINGS else ""
         raise Refused(
             f"the source does not have the content of {shown}{more}: nothing was written",
-            hint="bring it there (dvc fetch --all-commits, git lfs fetch --all), or leave it out: --allow-missing",
+            hint=f"bring it there{brings}, or leave it out: --allow-missing",
         )
 
 

@@ -149,8 +149,9 @@ def test_artefacts_outside_of_the_store_are_never_lost_in_silence(target: Target
     about = store / "0" / RUN_ID / "meta.yaml"
     lines = [line for line in about.read_text().splitlines() if not line.startswith("artifact_uri")]
     about.write_text("\n".join([*lines, f"artifact_uri: file://{elsewhere}"]) + "\n")
-    with pytest.raises(Refused, match="'artifacts'"):
+    with pytest.raises(Refused, match="'artifacts'") as refused:
         target.take(MlflowSource(store))
+    assert "--artifacts" in (refused.value.hint or "") and "dvc" not in (refused.value.hint or "")
     target.take(MlflowSource(store, artifacts=tmp_path / "art"))
     assert target.files(REF) == {"w.bin": noise(1)}
 
