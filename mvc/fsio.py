@@ -25,6 +25,7 @@ fault_hook: Callable[[str, str], None] | None = None
 
 _IOV_MAX = 1024
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_HAS_PREAD = hasattr(os, "pread")
 NO_WAIT: int = getattr(os, "O_NONBLOCK", 0)
 """To open a file for reading without waiting for a writer, should it turn out to be a pipe."""
 
@@ -305,7 +306,7 @@ class RandomFile:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset`; fewer only at the end of the file."""
-        first = self._pread(length, offset)
+        first = os.pread(self._fd, length, offset) if _HAS_PREAD else self._pread(length, offset)
         if len(first) == length:
             return first
         parts = [first]
@@ -343,7 +344,7 @@ class RandomFile:
         return data
 
     def _pread(self, length: int, offset: int) -> bytes:
-        if hasattr(os, "pread"):
+        if _HAS_PREAD:
             return os.pread(self._fd, length, offset)
         with self._lock:
             os.lseek(self._fd, offset, os.SEEK_SET)

@@ -11,8 +11,7 @@ import math
 import re
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from mvc.catalogue import values, words
 from mvc.catalogue.fields import ATTRIBUTES, near
@@ -26,16 +25,14 @@ from mvc.errors import QueryError, UsageError
 Parameter = int | float | str | bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Sql:
+class Sql(NamedTuple):
     """Text with its parameters, in order."""
 
     text: str
     params: tuple[Parameter, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(NamedTuple):
     """`test`: a condition on the commit `c`. `find`: selects the numbers of the commits for which it holds, as `no`."""
 
     test: Sql

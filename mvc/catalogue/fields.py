@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
+from mvc.lazy import load
+
 Kind = Literal["id", "text", "words", "names", "branch", "person", "date", "number", "label"]
+_CLOSE_MATCHES = "difflib:get_close_matches"
+"""Loaded for a name that nobody has."""
 
 
 class Attribute(NamedTuple):
@@ -66,7 +69,7 @@ def near(name: str, known: list[str], most: int = 3) -> list[str]:
         return []
     found = [one for one in known if one.casefold() == bare]
     found += [one for one in known if bare in one.casefold().replace("/", ".").split(".")]
-    found += get_close_matches(name, known, n=most, cutoff=0.7)
+    found += load(_CLOSE_MATCHES)(name, known, n=most, cutoff=0.7)
     if len(bare) > 2:
         found += sorted((one for one in known if one.casefold().startswith(bare)), key=len)
     return list(dict.fromkeys(one for one in found if one != name))[:most]

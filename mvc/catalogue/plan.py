@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from mvc.catalogue.compile import NEVER, NO, YES, Compiler, Parameter, Sql, Term, all_of, either, in_messages, opposite
 from mvc.catalogue.schema import SHIFT, get
@@ -37,8 +37,7 @@ _PROBE = 160
 """To look words up for one commit takes as long as to find so many commits with them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """A field to sort by."""
 
     field: Field
@@ -208,8 +207,8 @@ class Planner:
         others = [term.test for term in terms if term is not rarest]
         find = self._from(rarest, [])
         where = _and(others)
-        return replace(
-            made, find=Sql(f"SELECT c.no AS no FROM {find.text} WHERE {where.text}", find.params + where.params)
+        return made._replace(
+            find=Sql(f"SELECT c.no AS no FROM {find.text} WHERE {where.text}", find.params + where.params)
         )
 
 

@@ -139,11 +139,11 @@ def read_entry(read_at: ReadAt, offset: int) -> Entry:
     """The entry at `offset`, inflated. Bounded by the size its header tells. Raises IntegrityError."""
     data = read_at(offset, _FIRST_READ)
     short = _short_head(data[:2])
-    if short is not None and short[1] > _WHOLE and short[0] in KIND_OF:  # some kilobyte: two reads, one step
-        data += read_at(offset + len(data), short[1] - _WHOLE)
-    small = _small(data)
-    if small is not None:
-        return small
+    if short is not None and short[0] in KIND_OF:
+        if short[1] > _WHOLE:  # some kilobyte: two reads, one step
+            data += read_at(offset + len(data), short[1] - _WHOLE)
+        if (small := _inflated(data, *short)) is not None:
+            return small
     type_number, size, base, length = parse_head(data, offset)
     if size <= _WHOLE:  # a delta, as a rule
         with suppress(zlib.error):
@@ -174,13 +174,18 @@ def _small(data: bytes) -> Entry | None:
     """The object at the start of `data`, if it lies there whole and is no delta."""
     # A commit, as a rule: a long log reads ten thousand of them.
     short = _short_head(data[:2])
-    if short is None or short[1] > len(data) or short[0] not in KIND_OF:
+    return None if short is None or short[0] not in KIND_OF else _inflated(data, *short)
+
+
+def _inflated(data: bytes, type_number: int, size: int, length: int) -> Entry | None:
+    """The object behind a header of `length` bytes, if `data` holds all of it."""
+    if size > len(data):
         return None
     try:
-        made = zlib.decompress(data[short[2] :])
+        made = zlib.decompress(data[length:])
     except zlib.error:
         return None
-    return Entry(short[0], None, made) if len(made) == short[1] else None
+    return Entry(type_number, None, made) if len(made) == size else None
 
 
 def read_head(read_at: ReadAt, offset: int, extra: int = 0) -> tuple[EntryHead, bytes]:

@@ -64,6 +64,25 @@ def test_packs_of_git(git: RealGit, options: list[str], mapped: bool) -> None:
     assert types & {packentry.OFS_DELTA, packentry.REF_DELTA}
 
 
+def test_a_small_delta_is_read_without_a_look_at_its_head(git: RealGit, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = {git.run("hash-object", "-w", "--stdin", data=data): data for data in contents()[:30]}
+    listed = "\n".join(f"{name} file" for name in every) + "\n"
+    git.run("pack-objects", "--delta-base-offset", "-q", str(git.path / "objects/pack/pack"), data=listed.encode())
+    git.run("prune-packed")
+    objects = Objects(git.path / "objects")
+    pack = objects.packs.packs()[0]
+    small = {name.hex() for name, _, at, _ in pack.spans() if packentry.read_small(pack.file().read_at, at)}
+    assert len(small) > 20
+    heads: list[str] = []
+    head = Objects._head
+    monkeypatch.setattr(Objects, "_head", lambda self, name: heads.append(name) or head(self, name))
+    for name, data in every.items():
+        assert objects.blob_within(name, len(data)) == data
+    assert set(heads) == set(every) - small
+    for name, data in every.items():
+        assert objects.blob_within(name, len(data) - 1) is None
+
+
 def test_an_index_finds_the_same_by_search_and_in_its_table(tmp_path: Path) -> None:
     chance = random.Random(3)
     rows = [(chance.randbytes(20), number, 12 + 30 * number) for number in range(600)]
