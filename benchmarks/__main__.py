@@ -90,8 +90,10 @@ def main() -> int:
     results = Results(chosen.results)
     if not chosen.report:
         measure(chosen, results)
-    write_report(results, chosen.results.parent / "RESULTS.md")
-    write_chart(results, PROJECT / "docs" / "bench.svg")
+    beside = chosen.results.resolve().parent
+    write_report(results, beside / "RESULTS.md")
+    # The README's chart tells of the results that stand in the repository, and of no others.
+    write_chart(results, (PROJECT / "docs" if beside == HERE else beside) / "bench.svg")
     return 0
 
 
