@@ -26,7 +26,7 @@ from benchmarks.tools import PROJECT, tools
 from benchmarks.training import training
 from tests.backends import servers
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 CASES = ("startup", "real", "synthetic", "small", "log", "hundred", "sync", "training", "search", "memory")
 
 
