@@ -24,7 +24,6 @@ from tests.models import fine_tuned, layers, to_bf16, write_model
 pytestmark = pytest.mark.skipif(not hasattr(forked.os, "fork"), reason="needs fork")
 
 REFUSED = 5
-THOROUGH = int(os.environ.get("MVC_TEST_EXAMPLES", "12"))
 
 
 @pytest.fixture(autouse=True)
@@ -221,7 +220,7 @@ def test_killed_at_every_step(scenario: tuple[Scenario, Path], tmp_path: Path) -
     every = forked.steps_of(chosen.arguments, counted)
     steps = len(every)
     assert steps > 4
-    for step in points.of_each_kind(every, counted, 5):
+    for step in points.of_each_kind(every, counted):
         work = _copy(ready, tmp_path, step)
         # Threads may order their steps otherwise this time: the last ones need not come.
         if forked.run(chosen.arguments, work, forked.killer(step)) == forked.KILLED:
@@ -231,10 +230,10 @@ def test_killed_at_every_step(scenario: tuple[Scenario, Path], tmp_path: Path) -
 
 @pytest.mark.slow
 def test_killed_at_random_moments(tmp_path: Path) -> None:
-    """Over the verbs; a kill that comes too late counts as a run."""
+    """200 times, over the verbs; a kill that comes too late counts as a run."""
     rng = random.Random(20261121)
     ready: dict[str, tuple[Path, list[str]]] = {}
-    for number in range(5 * THOROUGH):
+    for number in range(200):
         name = rng.choice(["add", "commit", "checkout", "gc"])
         chosen = SCENARIOS[name]
         if name not in ready:

@@ -1,7 +1,7 @@
 """Eight people push to one branch at once, over a folder and over a server: a linear history, each commit whole.
 
 They take turns by what `push` says alone: refused, they `pull --rebase` and push again. With MVC_TEST_SECONDS=60 it is
-the minute of eight that the project promises; else three push once each.
+the minute of eight that the project promises; else four push once each.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.hub.serving import serving
 from tests.models import fine_tuned, layers, write_model
 
 SECONDS = float(os.environ.get("MVC_TEST_SECONDS", "0"))
-PUSHERS = 8 if SECONDS else 3
+PUSHERS = 8 if SECONDS else 4
 TURNS = 10_000 if SECONDS else 1
 REFUSED = 5
 TOP = Path(__file__).parents[2]

@@ -14,7 +14,6 @@ from mvc.repo.repository import Repository
 from tests.models import fine_tuned, layers, write_model
 
 REFUSED = 5
-THOROUGH = int(os.environ.get("MVC_TEST_EXAMPLES", "12"))
 TOP = Path(__file__).parents[2]
 
 
@@ -47,7 +46,7 @@ def _git(work: Path, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("wait", "rounds"), [(False, THOROUGH // 3), (True, THOROUGH // 2)])
+@pytest.mark.parametrize(("wait", "rounds"), [(False, 8), (True, 20)])
 def test_two_commits_at_once(tmp_path: Path, wait: bool, rounds: int) -> None:
     work = tmp_path / "work"
     work.mkdir()

@@ -96,7 +96,7 @@ def test_every_request_goes_wrong_once(scene: Scene, fault: Fault) -> None:
     alice.push(backend=faulty)
     total = len(faulty.requests)
     assert total > 8
-    for number in points.spread(total, list(Fault).index(fault), 2):
+    for number in points.spread(total, list(Fault).index(fault)):
         _, service, alice = scene.copy()
         with contextlib.suppress(MvcError):
             alice.push(backend=FaultyBackend(alice.backend, at({number: fault})))
@@ -116,7 +116,7 @@ def test_every_request_of_the_server_to_its_store_goes_wrong_once(scene: Scene, 
     alice.push()
     total = len(counted[0].requests)
     assert total > 30
-    for number in points.spread(total, list(Fault).index(fault), 4):
+    for number in points.spread(total, list(Fault).index(fault)):
         planned, over = at({number: fault}), threading.Event()
 
         def plan(count: int, request: Request, planned: Plan = planned, over: threading.Event = over) -> Fault | None:

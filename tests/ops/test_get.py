@@ -403,7 +403,7 @@ def test_killed_at_every_step(scene: Scene, home: Path, atomic: bool) -> None:
     shutil.copytree(work, before, symlinks=True)
     steps = steps_of(command("main"), work)
     assert files(out) == SECOND and len(steps) > 20
-    for step in of_each_kind(steps, work, 5):
+    for step in of_each_kind(steps, work):
         shutil.rmtree(work)
         shutil.copytree(before, work, symlinks=True)
         assert run(command("main"), work, killer(step)) in (KILLED, 0), output()

@@ -13,13 +13,10 @@ import pytest
 
 from mvc import fsio
 from mvc.ops.fsck import fsck
+from tests import points
 from tests.ops.world import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
-
-
-EVERY = int(os.environ.get("MVC_TEST_EVERY", "3"))
-"""Each so many steps; 1 for all of them."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +187,7 @@ def test_killed_at_every_step(name: str, tmp_path: Path) -> None:
     if chosen.edited:
         ready.write("keep", "edited")
     heads = {ready.git("rev-parse", ref) for ref in ("HEAD", "main", "topic")}
-    for step in range(1, 1000, EVERY):
+    for step in range(1, 1000, points.EVERY):
         folder = tmp_path / str(step)
         shutil.copytree(ready.path.parent, folder)
         world = World(folder / "work", new=False)

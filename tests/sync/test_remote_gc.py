@@ -267,7 +267,7 @@ def test_every_request_of_gc_goes_wrong_once(scene: Scene, fault: Fault, tmp_pat
     backend, alice = scene.copy()
     total = count_requests(backend, lambda faulty: gc(alice, backend=faulty))
     assert total > 25
-    for number in points.spread(total, list(Fault).index(fault), 2):
+    for number in points.spread(total, list(Fault).index(fault)):
         backend, alice = scene.copy()
         try:
             gc(alice, backend=FaultyBackend(backend, at({number: fault})))
