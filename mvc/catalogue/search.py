@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,11 @@ def _answer(
     total = int(get(db, "count") or 0)
     if total and wanted is not None:
         _check_names(compiler, wanted, text)
+    if total:
+        for given, one in zip(options.sort, order, strict=True):
+            if one.field.section is not None and compiler.name_id(one.field) is None:
+                _check_way(given, lambda field: compiler.name_id(field) is not None)
+        compiler.unknown.clear()
     numbers = Planner(db, compiler).numbers(asked, order, None if limit is None else limit + 1)
     more = limit is not None and len(numbers) > limit
     rows = read_rows(db, numbers[:limit])
@@ -118,6 +123,28 @@ def _check_names(compiler: Compiler, wanted: Query, text: str) -> None:
     compiler.unknown.clear()
 
 
+def explained_field(
+    repo: Repository, error: UnknownField, *, home: Path | None, progress: Progress = SILENT
+) -> QueryError:
+    """The error of a field that was given beside a query (a column), with the names that there are."""
+    return Catalogue(repo, home, progress).ask(lambda db: _explained(db, error))
+
+
+def _check_way(text: str, known: Callable[[Field], bool]) -> None:
+    """Raises QueryError where `text` is a known field with something behind a colon that is no direction."""
+    name, colon, way = text.rpartition(":")
+    if colon and _is_field(name, known):
+        hint = f"{name}:asc or {name}:desc"
+        raise QueryError(f"'{way}' is no direction to sort in", text, len(name) + 1, len(way), hint=hint)
+
+
+def _is_field(text: str, known: Callable[[Field], bool]) -> bool:
+    try:
+        return known(parse_field(text))
+    except QueryError:
+        return False
+
+
 def _explained(db: sqlite3.Connection, error: UnknownField) -> QueryError:
     """The error with the names that there are."""
     name = error.name.partition(".")[2] if error.name.lower().startswith(("run.", "attr")) else error.name
@@ -133,7 +160,11 @@ def _order(text: str) -> Order:
         if found and after.lower() in ("asc", "desc"):
             name, way = before.strip(), after.lower()
             break
-    field = parse_field(name)
+    try:
+        field = parse_field(name)
+    except UnknownField:
+        _check_way(text, lambda field: field.section is None and field.name in SORTABLE)
+        raise
     if field.section is None and field.name not in SORTABLE:
         raise UsageError(
             f"commits cannot be sorted by {field}", hint=f"by metrics.NAME, params.NAME, {', '.join(SORTABLE)}"

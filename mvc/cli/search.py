@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from mvc.catalogue.search import SearchOptions, known_fields, search, split_list
+from mvc.catalogue.parser import UnknownField
+from mvc.catalogue.search import SearchOptions, explained_field, known_fields, search, split_list
 from mvc.cli.command import json_flag, verb
 from mvc.cli.search_text import columns_of, row_json, table_lines
 from mvc.cli.session import Session
@@ -20,7 +21,7 @@ _SCREEN = 50
 @click.argument("query", nargs=-1, metavar="[QUERY]...")
 @click.option("--sort", "sorts", metavar="FIELD[:desc],...", multiple=True, help="In this order; missing values last.")
 @click.option(
-    "-n", "--limit", type=click.IntRange(min=1), metavar="N", help=f"At most N commits; in a table {_SCREEN}."
+    "-n", "--limit", type=click.IntRange(min=0), metavar="N", help=f"At most N commits; in a table {_SCREEN}."
 )
 @click.option("--all", "every", is_flag=True, help="All that are found, in a table too.")
 @click.option("--branch", "branches", metavar="GLOB", multiple=True, help="Only commits that such a branch holds.")
@@ -72,7 +73,10 @@ def command(
         branches=branches,
     )
     wanted = [one for given in columns for one in split_list(given)]
-    shown = columns_of(wanted)
+    try:
+        shown = columns_of(wanted)
+    except UnknownField as error:
+        raise explained_field(session.repo(), error, home=session.home, progress=session.progress) from None
     found = search(session.repo(), text, options, home=session.home, progress=session.progress)
     session.settle()
     for note in found.notes:
@@ -84,11 +88,12 @@ def command(
         session.emit_json("search", {"query": text, "commits": commits, "more": found.more})
     elif as_csv:
         session.emit_text(load(_CSV)(found, shown), end="")
-    elif not found.rows:
+    elif not found.rows and not found.more:
         session.note(f"nothing found among {found.total:,} commits" if found.total else "there are no commits yet")
     else:
         with session.pager():
-            for line in table_lines(session, found, shown):
+            for line in table_lines(session, found, shown) if found.rows else ():
                 session.emit_text(line)
         if found.more:
-            session.note(f"there are more than these {len(found.rows)}: --limit N, --all")
+            these = f"these {len(found.rows)}" if found.rows else "none"
+            session.note(f"there are more than {these}: --limit N, --all")

@@ -83,6 +83,35 @@ def test_a_wrong_query_points_at_the_character(mvc: Mvc, runs: Path) -> None:
     assert "no commit has metrics.f1" in mvc("search", "metrics.f1 > 0", cwd=runs).err
 
 
+def test_a_direction_that_is_none_and_a_column_that_is_none(mvc: Mvc, runs: Path) -> None:
+    ran = mvc("search", "--sort", "date,metrics.accuracy:down", cwd=runs, code=2)
+    assert ran.err.splitlines() == [
+        "error: 'down' is no direction to sort in",
+        "         metrics.accuracy:down",
+        "                          ^^^^",
+        "hint:  metrics.accuracy:asc or metrics.accuracy:desc",
+    ]
+    assert "hint:  date:asc or date:desc" in mvc("search", "--sort", "date:down", cwd=runs, code=2).err
+    for unknown in ("metrics.f1", "metrics.eval:f1"):
+        assert f"no commit has {unknown}" in mvc("search", "--sort", unknown, cwd=runs).err
+    assert "did you mean metrics.accuracy?" in mvc("search", "--columns", "id,acuracy", cwd=runs, code=2).err
+    assert "hint:  mvc search --help lists them" in mvc("search", "--columns", "nope", cwd=runs, code=2).err
+
+
+def test_a_metric_with_a_colon_in_its_name_is_sorted_by(mvc: Mvc, repo: Path, history: History) -> None:
+    history.commit("one", {".mvcmeta/metrics.yaml": "eval:acc: 1\n", "a": "1"})
+    history.write()
+    ran = mvc("search", "--sort", "metrics.eval:acc", "--columns", "subject", cwd=repo)
+    assert (ran.lines[1:], ran.err) == (["one"], "")
+
+
+def test_no_rows_where_none_are_wanted(mvc: Mvc, runs: Path) -> None:
+    ran = mvc("search", "--limit", "0", cwd=runs)
+    assert (ran.out, ran.err) == ("", "there are more than none: --limit N, --all\n")
+    assert json.loads(mvc("search", "--limit", "0", "--json", cwd=runs).out)["commits"] == []
+    assert "nothing found" in mvc("search", "'not there'", "--limit", "0", cwd=runs).err
+
+
 def test_in_an_empty_repository_and_in_none(mvc: Mvc, repo: Path, tmp_path: Path) -> None:
     assert "no commits yet" in mvc("search", "metrics.x > 1", cwd=repo).err
     assert json.loads(mvc("search", "--json", cwd=repo).out)["commits"] == []
