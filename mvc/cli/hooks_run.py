@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mvc.cli.errors import report
 from mvc.cli.session import Session
 from mvc.cli.text import printable
-from mvc.errors import MvcError, NotFound
+from mvc.errors import MvcError
 from mvc.gitlink.outer import Project, ask, find_project, lock_folders
 from mvc.lazy import load
 
@@ -74,15 +74,17 @@ def _bring(session: Session, project: Project, name: str) -> None:
         try:
             repo = load(LATE["opened"])(session, project, folder)
             if repo is None:
-                raise NotFound("the models of this Git commit are not here", hint="mvc hooks sync brings them")
+                session.warn("the models of this Git commit are not here: mvc hooks sync brings them")
+                continue
             options, caller = load(LATE["options"])(branch=branch), session.caller(commits=False)
             done = load(LATE["bring"])(repo, options, outside=lambda: load(LATE["outside"])(session), caller=caller)
             if done is not None and done.moved:
                 session.note(f"mvc: {load(LATE['line'])(done)}")
         except Exception as error:
             report(error, session)
-            step = name.removeprefix("post-")
-            session.note(f"mvc: the models stayed as they were; Git's {step} stands. Then: mvc hooks sync")
+            step, told = name.removeprefix("post-"), "mvc hooks sync" in (getattr(error, "hint", None) or "")
+            then = "" if told else " Then: mvc hooks sync"
+            session.note(f"mvc: the models stayed as they were; Git's {step} stands.{then}")
 
 
 def _push(session: Session, project: Project, arguments: Sequence[str]) -> None:
