@@ -144,7 +144,7 @@ def unbundle(repo: Repository, path: Path, *, outside: Outside, caller: Caller) 
             came = take_chunks(remote, progress=caller.progress)
             refs = [ref for ref in info.state.refs if not ref.startswith(_OTHERWISE)]
             specs = [Refspec(ref, TARGET + ref.removeprefix("refs/"), force=True) for ref in refs]
-            found = fetching.fetch(remote, specs, who=caller.who, tags="none", names=True, progress=caller.progress)
+            found = fetching.fetch(remote, specs, who=caller.who, tags="none", names="all", progress=caller.progress)
             notes = bring_notes(remote, info.state.refs, caller)
         finally:
             # All is here now: nothing is promised by a disk that is carried away.

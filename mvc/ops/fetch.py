@@ -17,7 +17,7 @@ from mvc.ops.connect import Outside, connect, find_remote
 from mvc.ops.ls_remote import all_refs
 from mvc.repo.repository import Repository
 from mvc.sync import fetch as engine
-from mvc.sync.fetch import FetchResult, Tags
+from mvc.sync.fetch import FetchResult, Names, Tags
 from mvc.sync.remotes import Remote, RemoteConfig, configured
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _fetch(
             who=caller.who,
             prune=prune and not given,
             tags=_tags(options, given, config),
-            names=not given and bool(config.fetch) and options.tags != "none",
+            names=_names(options, given, config),
             force_tags=options.force,
             dry_run=options.dry_run,
             depth=options.depth,
@@ -159,6 +159,14 @@ def _tags(options: FetchOptions, given: Sequence[Refspec], config: RemoteConfig)
     if options.tags == "follow" and not any(one.target for one in given or config.fetch):
         return "none"
     return options.tags
+
+
+def _names(options: FetchOptions, given: Sequence[Refspec], config: RemoteConfig) -> Names:
+    """Aliases and reviews come with branches by a pattern. Where one branch comes alone (`--single-branch`) others do
+    not come, but those that are here are kept up to date: a push that is refused says to fetch first."""
+    if given or not config.fetch or options.tags == "none":
+        return "none"
+    return "all" if any(one.is_pattern and not one.negative for one in config.fetch) else "here"
 
 
 def _data(remote: Remote, heads: Sequence[FetchHead], options: FetchOptions, jobs: int, caller: Caller) -> BroughtData:

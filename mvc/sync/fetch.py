@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 FetchStatus = Literal["new", "fast-forward", "forced", "up-to-date", "pruned", "rejected"]
 Tags = Literal["follow", "all", "none"]
+Names = Literal["all", "here", "none"]
 
 _TAGS = "refs/tags/"
 _HISTORY = "mvc.sync.depth:History"
@@ -85,7 +86,7 @@ def fetch(
     who: Signature,
     prune: bool = False,
     tags: Tags = "follow",
-    names: bool = False,
+    names: Names = "none",
     force_tags: bool = False,
     dry_run: bool = False,
     depth: int | None = None,
@@ -96,20 +97,22 @@ def fetch(
     """Fetch what `refspecs` name (default: the remote's own), and move the local refs they map to, last.
 
     `tags`: "follow" takes tags that point into what is here afterwards; with "all", `force_tags` moves those that are
-    here already. `names`: aliases and reviews come, too, unless the history here is shallow. `prune` deletes local refs
-    that a refspec maps to and whose source is gone. A rejected ref is in the result. `dry_run` throws away what came.
-    `depth`: of each ref so many commits, behind which the history here ends from then on; `unshallow`: all. `jobs`:
-    requests at once, 0 for what the backend likes. Raises NotFound (a refspec without `*` whose source is not there; no
-    such remote), Refused (a bundle counts on what is not here), IntegrityError, UnsafePath (a hostile tree),
-    NetworkError, AuthError.
+    here already. `names`: aliases and reviews come, too, unless the history here is shallow; with "here" those of
+    which there is one here. `prune` deletes local refs that a refspec maps to and whose source is gone. A rejected ref
+    is in the result. `dry_run` throws away what came. `depth`: of each ref so many commits, behind which the history
+    here ends from then on; `unshallow`: all. `jobs`: requests at once, 0 for what the backend likes. Raises NotFound
+    (a refspec without `*` whose source is not there; no such remote), Refused (a bundle counts on what is not here),
+    IntegrityError, UnsafePath (a hostile tree), NetworkError, AuthError.
     """
     specs = tuple(remote.config.fetch if refspecs is None else refspecs)
     state = remote.state()
     require(remote, remote.backend.capabilities.needs)
     wishes = _wishes(state, specs, tags, force_tags)
-    if names and depth is None and not (remote.repo.objects.shallow and not unshallow):
+    if names != "none" and depth is None and not (remote.repo.objects.shallow and not unshallow):
         named = {wish.target for wish in wishes}
         stepped_refs = [ref for ref in state.refs if ref.startswith(STEPPED) and ref not in named]
+        if names == "here":
+            stepped_refs = [ref for ref in stepped_refs if remote.repo.refs.read(ref) is not None]
         wishes += [_Wish(ref, ref, state.refs[ref], False) for ref in stepped_refs]
     gone = _gone(remote.repo, state, specs) if prune else []
     # Before a ref leads to manifests: that their chunks are there is told by the idx alone.

@@ -58,6 +58,24 @@ def test_a_clone_of_what_an_alias_stands_for(
         assert (copy / "a").read_text() == "3\n"
 
 
+def test_a_clone_of_one_branch_takes_no_alias_later_either(mvc: Mvc, shared: Path, repo: Path, tmp_path: Path) -> None:
+    mvc("clone", "--single-branch", str(shared), "copy", cwd=tmp_path)
+    copy = tmp_path / "copy"
+    mvc("fetch", cwd=copy)
+    assert mvc("alias", "list", cwd=copy).out == ""
+    mvc("alias", "set", "mine", "main", cwd=copy)
+    mvc("push", cwd=copy)
+    mvc("fetch", cwd=repo)
+    mvc("alias", "set", "mine", "v1", cwd=repo)
+    mvc("push", cwd=repo)
+    mvc("fetch", cwd=copy)  # what is here is kept up to date
+    assert [line.split()[0] for line in mvc("alias", "list", cwd=copy).lines] == ["mine"]
+    assert mvc("rev-parse", "mine", cwd=copy).out == mvc("rev-parse", "v1", cwd=repo).out
+    mvc("clone", "-b", "production", "--single-branch", str(shared), "third", cwd=tmp_path)
+    mvc("fetch", cwd=tmp_path / "third")
+    assert [line.split()[0] for line in mvc("alias", "list", cwd=tmp_path / "third").lines] == ["production"]
+
+
 def test_a_clone_of_an_alias_that_was_removed(mvc: Mvc, shared: Path, repo: Path, tmp_path: Path) -> None:
     mvc("alias", "delete", "production", cwd=repo)
     mvc("push", cwd=repo)
