@@ -26,6 +26,7 @@ _AUTHOR = re.compile(r"\s*([^<>]+?)\s*<([^<>]*)>\s*")
 
 
 @verb
+@click.argument("paths", nargs=-1)
 @click.option("-m", "--message", "messages", metavar="TEXT", multiple=True, help="The message; several are paragraphs.")
 @click.option("-F", "--file", "message_file", metavar="FILE", help="The message from a file; - is stdin.")
 @click.option("-a", "--all", "stage_all", is_flag=True, help="Stage what changed in tracked files first.")
@@ -41,6 +42,7 @@ _AUTHOR = re.compile(r"\s*([^<>]+?)\s*<([^<>]*)>\s*")
 @quiet_flag
 def command(
     session: Session,
+    paths: tuple[str, ...],
     messages: tuple[str, ...],
     message_file: str | None,
     stage_all: bool,
@@ -56,6 +58,7 @@ def command(
 ) -> None:
     """Record what is staged, with params and metrics.
 
+    With PATHS: these files as they are in the worktree, and nothing else; what else is staged stays so.
     Params, metrics, datasets, tags and the environment belong to this commit alone; mvc.yaml may say
     where they are kept. An editor opens where no message is given. It ends with what the changed
     files took to store.
@@ -65,6 +68,8 @@ def command(
         author=_author(author, caller) if author else None,
         metadata=gather(session, given, amend=amend),
         stage_all=stage_all,
+        only=paths,
+        prefix=session.repo().locate(session.cwd) if paths else "",
         amend=amend,
         allow_empty=allow_empty,
         allow_empty_message=allow_empty_message,

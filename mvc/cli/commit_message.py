@@ -30,7 +30,9 @@ def compose(session: Session, options: CommitOptions, text: str | None) -> str:
     head = repo.refs.head()
     where = f"On branch {head.short}" if head.short else "HEAD detached"
     lines = [f"# {where}", "#"]
-    found = diff(repo, DiffOptions(staged=True, tensors=False))
+    revisions = ("HEAD",) if options.only and head.id else ()
+    wanted = DiffOptions(revisions, staged=not revisions, tensors=False)
+    found = diff(repo, wanted, options.only, prefix=options.prefix)
     if found.files:
         lines.append("# Changes to be committed:")
         lines += [f"#\t{_WORDS[one.status]:<12}{printable_path(one.path)}" for one in found.files[:_MOST]]

@@ -102,16 +102,20 @@ def _store(
         with edit_stage(repo, wait=wait) as fresh_stage:
             intent.check()
             for one in taken:
-                before = fresh_stage.get(one.path)
-                stored = one.stored + (before.stored if before is not None and before.id == one.id else 0)
-                # A file as new as its reading may have changed since and look the same.
-                stat = stat_of(one.stat)
-                known = None if is_fresh(stat, started) else stat
-                fresh_stage.put(StageEntry(one.path, one.mode, one.id, one.size, one.blake3, known, stored=stored))
+                fresh_stage.put(entry_of(one, fresh_stage.get(one.path), started))
             for path in gone:
                 fresh_stage.remove(path)
             update_ignore_file(repo, fresh_stage)
     return {one.path: one for one in taken}
+
+
+def entry_of(one: Ingested, before: StageEntry | None, started: int) -> StageEntry:
+    """The stage's entry for a file that was read at the time `started` (ns) or later, in the place of `before`."""
+    stored = one.stored + (before.stored if before is not None and before.id == one.id else 0)
+    # A file as new as its reading may have changed since and look the same.
+    stat = stat_of(one.stat)
+    known = None if is_fresh(stat, started) else stat
+    return StageEntry(one.path, one.mode, one.id, one.size, one.blake3, known, stored=stored)
 
 
 def _choose(repo: Repository, stage: Stage, pathspec: Pathspec, update: bool, force: bool, progress: Progress) -> _Todo:

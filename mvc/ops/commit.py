@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mvc.errors import Refused, UsageError
 from mvc.lazy import load
@@ -19,6 +19,7 @@ from mvc.objects.model import Commit, Signature
 from mvc.objects.refs import Head
 from mvc.ops import sequence
 from mvc.ops.caller import Caller
+from mvc.ops.differences import staged_differences
 from mvc.ops.messages import clean
 from mvc.ops.project import follow_git, note_head
 from mvc.ops.record import MERGE_STATE, advance, head_commit, staged_entries
@@ -27,6 +28,9 @@ from mvc.repo.locking import edit_stage, read_stage
 from mvc.repo.repository import Repository
 from mvc.repo.stage import Stage
 from mvc.settings import SMALL_FILE
+
+if TYPE_CHECKING:
+    from mvc.ops.commit_only import Taken  # it takes numpy and zstandard
 
 _BASES = "mvc.ops.found_bases:find_bases"
 """Loaded where a commit changes a large file."""
@@ -39,8 +43,8 @@ _CARD = "README.md"
 _CARDS = "mvc.ops.cards:cards_among"
 """Loaded where a commit changes a model card."""
 
-STAGERS = {"add": "mvc.ops.add:add"}
-"""Loaded for `-a` alone, as storing files takes numpy and zstandard."""
+STAGERS = {"add": "mvc.ops.add:add", "only": "mvc.ops.commit_only:taken"}
+"""Loaded for `-a` or paths alone, as storing files takes numpy and zstandard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,10 @@ class CommitOptions:
     metadata: CommitMetadata = NOTHING
     stage_all: bool = False
     """`-a`: stage what changed in files that are tracked."""
+    only: tuple[str, ...] = ()
+    """Path specs: HEAD's files are committed, but these as the worktree has them."""
+    prefix: str = ""
+    """The folder of the worktree where `only` was typed."""
     amend: bool = False
     allow_empty: bool = False
     allow_empty_message: bool = False
@@ -99,20 +107,36 @@ def commit(
     """Commit the stage to HEAD's branch. Without a message that of an unfinished merge, or when amending
     of the former commit, is taken.
 
+    With `only` what else is staged stays so, and is not committed; nothing is staged where the commit is refused.
     Raises Refused for unresolved conflicts, an empty message, or nothing to commit (metadata alone is
     nothing, but with `allow_empty`), RefChanged if another process committed meanwhile.
     """
+    if options.only and options.stage_all:
+        raise UsageError("-a and paths do not go together", hint="mvc commit -a, or: mvc commit PATH")
     if options.stage_all:
         add: Callable[..., Any] = load(STAGERS["add"])
         add(repo, (), update=True, wait=caller.wait, progress=caller.progress)
     follow_git(repo, caller)
+    if not options.only:
+        return _commit(repo, message, options, None, caller)
+    _refuse_partial(repo)
+    with load(STAGERS["only"])(repo, options.only, options.prefix, caller) as taken:
+        return _commit(repo, message, options, taken, caller)
+
+
+def _commit(
+    repo: Repository, message: str | None, options: CommitOptions, taken: Taken | None, caller: Caller
+) -> CommitResult:
     kept = keeping.kept_for_stage(repo)
     stage = read_stage(repo)
     _refuse_conflicts(stage)
     origin = _origin(repo, options, caller)
     text = _message(repo, message, origin, options)
+    if taken is not None:
+        taken.put(stage)
     with repo.objects.batch() as batch:
-        entries = staged_entries(batch, stage, origin.before.tree if origin.before else None)
+        standing = origin.before.tree if origin.before else None
+        entries = trees.updated(batch, standing, taken.items()) if taken else staged_entries(batch, stage, standing)
         first = batch.reader.commit(origin.parents[0]).tree if origin.parents else None
         changes = list(trees.diff(trees.Unwritten(batch.reader, entries), first, trees.UNWRITTEN))
         bases = _found_bases(repo, batch, stage, changes, origin)
@@ -121,15 +145,20 @@ def commit(
         tree = trees.finished(batch, entries, _metadata_tree(batch, options, origin, bases))
         may_be_empty = options.allow_empty or options.amend or origin.concluding
         if not may_be_empty and not changes:
-            raise Refused("nothing to commit: what is staged equals the last commit", hint=_what_to_stage(options))
+            what = "what these files hold" if taken else "what is staged"
+            raise Refused(f"nothing to commit: {what} equals the last commit", hint=_what_to_stage(options))
         new = batch.commit(tree, origin.parents, origin.author, caller.who, text)
         result = _with_cards(repo, batch, _result(batch, origin, new, changes, stage), tree, options)
         batch.seal()
     subject = result.summary
     with edit_stage(repo, wait=caller.wait) as now:
         old = origin.before.id if origin.before else None
+        if taken is not None:
+            taken.check()
+            taken.put(now)
         advance(repo, new, old=old, message=f"{origin.reflog}: {subject}", caller=caller)
-        if now.same_items(stage) and not now.conflicts():
+        whole = taken is None or not staged_differences(repo, now, tree)
+        if whole and now.same_items(stage) and not now.conflicts():
             now.tree = tree
             keeping.release(repo, kept)
         note_head(repo, now)
@@ -252,6 +281,14 @@ def _with_cards(
         more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise Refused(f"{problems[0]}{more}", hint="mend the card, or commit without --check-card")
     return replace(result, problems=problems)
+
+
+def _refuse_partial(repo: Repository) -> None:
+    unfinished = inprogress.current(repo)
+    if unfinished is not None and unfinished.operation is not inprogress.Operation.BISECT:
+        name = unfinished.operation.value
+        hint = f"mvc commit without paths, or mvc {name} --abort"
+        raise Refused(f"cannot commit some files alone in the middle of a {name}", hint=hint)
 
 
 def _refuse_conflicts(stage: Stage) -> None:
