@@ -102,6 +102,8 @@ def _mvc_error(error: errors.MvcError, session: Session) -> int:
     hint = error.hint
     if hint is None and isinstance(error, errors.NotARepository):
         hint = "mvc init"
+    if hint is None and isinstance(error, errors.MissingObject):
+        hint = "mvc fsck; a remote that was removed may hold it: mvc remote add NAME URL, then mvc fetch"
     _line(session, error.message, None, code)
     if isinstance(error, errors.QueryError) and error.query:
         query, blanks, marks = load(_POINTED)(error.query, error.at, error.length, session.width)

@@ -8,7 +8,7 @@ from mvc.cli.command import json_flag, verb
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted, human_bytes
 from mvc.cli.text import one_line, printable
-from mvc.ops.fsck import Finding, FsckResult, fsck, rebuild_idx
+from mvc.ops.fsck import MISSING, Finding, FsckResult, fsck, rebuild_idx
 
 _DAMAGED = 6
 
@@ -32,6 +32,8 @@ def command(session: Session, connectivity_only: bool, rebuild: bool, as_json: b
         for finding in (*left_out, *result.findings):
             session.emit_text(_line(session, finding))
         session.note(_summary(result))
+        if any(finding.message == MISSING for finding in result.findings):
+            session.note("a remote that was removed may hold what is missing: mvc remote add NAME URL, then mvc fetch")
     return _DAMAGED if result.findings or left_out else None
 
 

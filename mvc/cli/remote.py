@@ -8,11 +8,13 @@ import click
 
 from mvc.cli.command import complete, dry_run_flag, json_flag, noun, quiet_flag, yes_flag
 from mvc.cli.session import Session
+from mvc.cli.sizes import counted, human_bytes
 from mvc.cli.text import printable, printable_path
 from mvc.lazy import load
 from mvc.ops import remote
 
 if TYPE_CHECKING:
+    from mvc.ops.hanging import Hanging
     from mvc.ops.remote_show import Pruned, RemoteInfo
 
 LATE = {
@@ -21,12 +23,15 @@ LATE = {
     "tell_fetch": "mvc.cli.fetched_text:tell_fetch",
     "show": "mvc.ops.remote_show:show",
     "prune": "mvc.ops.remote_show:prune",
+    "hanging": "mvc.ops.hanging:hanging",
     "json": "mvc.cli.remote_text:remote_json",
     "lines": "mvc.cli.remote_text:remote_lines",
     "gc": "mvc.cli.remote_care:gc",
     "fsck": "mvc.cli.remote_care:fsck",
 }
 """What asks a remote: the other verbs start faster without."""
+
+_NAMED = 3
 
 _NAME = click.argument("name", shell_complete=complete("remotes"))
 _ANY = click.argument("name", required=False, shell_complete=complete("remotes"))
@@ -93,7 +98,17 @@ def rename(session: Session, old: str, new: str) -> None:
 @quiet_flag
 def remove(session: Session, name: str) -> None:
     """Forget a remote, and its branches here. There, nothing is deleted."""
-    remote.remove_remote(session.repo(), name, session.caller(commits=False))
+    repo = session.repo()
+    url = remote.get_urls(repo, name).fetch
+    lost: Hanging | None = load(LATE["hanging"])(repo, name)
+    remote.remove_remote(repo, name, session.caller(commits=False))
+    if lost is not None:
+        which = ", ".join(lost.names[:_NAMED]) + (
+            f" and {len(lost.names) - _NAMED} more" if lost.names[_NAMED:] else ""
+        )
+        what = f"{counted(lost.chunks, 'chunk')} ({human_bytes(lost.size)}) of {which}"
+        bring = f"mvc remote add {name} {url}, then mvc fetch -I '*' {name} {lost.names[0]}"
+        session.warn(f"{what} are not here, and no other remote is known to hold them; to have them: {bring}")
 
 
 command.add_command(remove, "rm")

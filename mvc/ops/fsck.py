@@ -23,6 +23,9 @@ from mvc.sync.promised import Promises
 
 _NAMED = 5
 
+MISSING = "is missing"
+"""What a finding says of a chunk that is nowhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -150,9 +153,7 @@ def _look(repo: Repository, chunks: ChunkStore, promises: Promises, blob: Reache
                 uses.findings.append(Finding(f"chunk {name.hex()}", message, where))
             elif found is None:
                 uses.findings.append(
-                    Finding(
-                        f"chunk {name.hex()}", "is missing", (where[0] + (f" (tensor {tensor})" if tensor else ""),)
-                    )
+                    Finding(f"chunk {name.hex()}", MISSING, (where[0] + (f" (tensor {tensor})" if tensor else ""),))
                 )
             elif found.raw_size != size:
                 uses.findings.append(Finding(f"chunk {name.hex()}", f"has {found.raw_size} bytes, not {size}", where))

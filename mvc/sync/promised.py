@@ -17,14 +17,26 @@ class Promises:
 
     def __init__(self, repo: Repository) -> None:
         self._held: list[tuple[str, RemoteIndex]] = []
+        self._nameless: set[str] = set()
         for memory in memories(repo):
             state = remembered_state(memory)
             if state is not None:
                 self._held.append((_name(memory), RemoteIndex.cached(memory, state)))
+                if memory.name.startswith("@"):
+                    self._nameless.add(_name(memory))
 
     def holder(self, name: bytes) -> str | None:
         """The remote that was seen to hold this chunk; None: it is lost, unless it is here."""
         return next((remote for remote, index in self._held if name in index), None)
+
+    def knows(self, remote: str) -> bool:
+        """Whether anything was seen of this remote."""
+        return any(name == remote for name, _ in self._held)
+
+    def only(self, remote: str, name: bytes) -> bool:
+        """Whether this remote was seen to hold this chunk, and no other was that has a name."""
+        holders = [other for other, index in self._held if other not in self._nameless and name in index]
+        return holders == [remote]
 
     def holds(self, name: bytes) -> bool:
         """Whether some remote was seen to hold this chunk."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -208,6 +209,27 @@ def test_drop_and_whereis(mvc: Mvc, shared: Path, repo: Path) -> None:
     mvc("remote", "remove", "origin", cwd=repo)
     assert "nowhere" in mvc("whereis", "v1", cwd=repo, code=1).out
     assert mvc("drop", "nothing", cwd=repo, code=4) and mvc("drop", cwd=repo, code=2)
+
+
+def test_what_hangs_on_a_remote_alone_is_told_when_it_goes(mvc: Mvc, shared: Path) -> None:
+    top = shared.parent
+    mvc("clone", "hub", "copy", cwd=top)
+    copy = top / "copy"
+    mvc("branch", "old", "v1", cwd=copy)
+    mvc("remote", "add", "second", "../hub", cwd=copy)
+    mvc("fetch", "second", cwd=copy)
+    assert "warning" not in mvc("remote", "remove", "second", cwd=copy).err  # origin holds all
+    ran = mvc("remote", "remove", "origin", cwd=copy)
+    count = re.match(r"warning: (\d+) chunks? \(300 kB\) of old are not here, and no other remote", ran.err)
+    assert count and ran.err.endswith(f"mvc remote add origin {shared}, then mvc fetch -I '*' origin old\n")
+    ran = mvc("fsck", cwd=copy, code=6)
+    assert ran.out.count("is missing") == int(count[1]) and "mvc remote add NAME URL, then mvc fetch" in ran.err
+    assert "mvc remote add NAME URL" in mvc("switch", "old", cwd=copy, code=None).err
+    mvc("remote", "add", "origin", "../hub", cwd=copy)
+    mvc("fetch", cwd=copy)
+    assert "all sound" in mvc("fsck", cwd=copy).err
+    mvc("switch", "old", cwd=copy)
+    assert mvc("remote", "remove", "origin", cwd=copy).err == ""  # all is here now
 
 
 def test_fetch_brings_what_is_asked_for_by_name(mvc: Mvc, shared: Path, repo: Path) -> None:
