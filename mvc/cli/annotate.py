@@ -56,6 +56,8 @@ def command(
         _list(session, resolve(repo.objects, repo.refs, revision), as_json)
         return
     done = annotate(repo, revision, said, caller=session.caller())
+    for problem in done.problems:
+        session.warn(problem)
     if as_json:
         session.emit_json("annotate", _document(done.object_id, done.kind, [done.annotation]))
     else:

@@ -14,6 +14,7 @@ from mvc.objects.model import Kind
 from mvc.objects.revparse import resolve
 from mvc.ops.caller import Caller
 from mvc.ops.known import Known
+from mvc.ops.metric_scopes import scopes_nowhere
 from mvc.ops.notes import append
 from mvc.repo.repository import Repository
 
@@ -44,6 +45,8 @@ class Annotated:
     object_id: str
     kind: Kind
     annotation: Annotation
+    problems: tuple[str, ...] = ()
+    """Metrics of files that the commit has not."""
 
 
 def annotate(repo: Repository, spec: str, said: Said, *, caller: Caller) -> Annotated:
@@ -82,7 +85,9 @@ def annotate_object(repo: Repository, object_id: str, said: Said, *, caller: Cal
         raise UsageError(f"an annotation of {len(line):,} bytes: at most {MAX_LINE:,} are taken")
     parse_line(line)
     append(repo, {object_id: line}, caller.who, "Notes added by 'mvc annotate'")
-    return Annotated(object_id, kind, named)
+    scoped = [name for name in said.metrics if "@" in name]
+    nowhere = scopes_nowhere(repo.objects, repo.objects.peel(object_id, "tree"), scoped) if scoped else ()
+    return Annotated(object_id, kind, named, nowhere)
 
 
 def _check_removed(repo: Repository, object_id: str, names: tuple[str, ...]) -> None:

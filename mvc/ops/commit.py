@@ -43,6 +43,9 @@ _CARD = "README.md"
 _CARDS = "mvc.ops.cards:cards_among"
 """Loaded where a commit changes a model card."""
 
+_SCOPES = "mvc.ops.metric_scopes:scopes_nowhere"
+"""Loaded where a metric is of one file."""
+
 STAGERS = {"add": "mvc.ops.add:add", "only": "mvc.ops.commit_only:taken"}
 """Loaded for `-a` or paths alone, as storing files takes numpy and zstandard."""
 
@@ -86,7 +89,7 @@ class CommitResult:
     stored_bytes: int
     """What those took to store."""
     problems: tuple[str, ...] = ()
-    """What is wrong with the model cards that it changes, with file and line."""
+    """What is wrong with the model cards that it changes, with file and line; metrics of files that it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +283,9 @@ def _with_cards(
     if problems and options.check_card:
         more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise Refused(f"{problems[0]}{more}", hint="mend the card, or commit without --check-card")
-    return replace(result, problems=problems)
+    scoped = [name for name in options.metadata.metrics if "@" in name]
+    nowhere: tuple[str, ...] = load(_SCOPES)(batch.reader, tree, scoped) if scoped else ()
+    return replace(result, problems=(*problems, *nowhere))
 
 
 def _refuse_partial(repo: Repository) -> None:

@@ -171,3 +171,19 @@ def test_a_card_is_checked_where_it_changes(mvc: Mvc, repo: Path) -> None:
     (repo / "README.md").write_text("---\nlicense: mit\ntags: [" + "word, " * 15_000 + "x]\n---\n" + "text " * 20_000)
     assert "warning" not in commit(mvc, repo)
     assert shown(mvc, repo)["card"]["front"]["license"] == "mit"
+
+
+def test_a_metric_of_a_file_that_is_not_there_is_told(mvc: Mvc, repo: Path) -> None:
+    (repo / "dir").mkdir()
+    (repo / "dir" / "m@2.bin").write_text("a")
+    mvc("add", ".", cwd=repo)
+    there = [f"--metric={name}=.5" for name in ("acc@dir/m@2.bin", "acc@dir", "recall@10", "mAP@0.5:0.95", "pass@k")]
+    err = mvc("commit", "-m", "one", *there, "--metric=recall@10@dir/m@2.bin=.5", cwd=repo).err
+    assert "warning" not in err
+    assert "warning" not in mvc("annotate", *there, cwd=repo).err
+    told = "warning: metrics.acc@nowhere: there is no 'nowhere' in this commit\n"
+    assert told in mvc("annotate", "--metric", "acc@nowhere=.9", cwd=repo).err
+    (repo / "b").write_text("b")
+    mvc("add", ".", cwd=repo)
+    assert told in mvc("commit", "-m", "two", "--metric", "acc@nowhere=.9", cwd=repo).err
+    assert shown(mvc, repo)["metrics"] == {"acc@nowhere": 0.9}
