@@ -9,7 +9,7 @@ from mvc.cli.completions import complete_branches
 from mvc.cli.session import Session
 from mvc.cli.switched_text import tell_switch
 from mvc.errors import UsageError
-from mvc.ops.switch import Destination, find_destination, new_branch, new_tracking_branch, switch
+from mvc.ops.switch import Destination, find_destination, new_branch, new_orphan, new_tracking_branch, switch
 
 
 @verb
@@ -17,6 +17,7 @@ from mvc.ops.switch import Destination, find_destination, new_branch, new_tracki
 @click.argument("extra", nargs=-1, metavar="")
 @click.option("-c", "--create", metavar="NAME", help="Make the branch NAME at BRANCH (HEAD), and go there.")
 @click.option("-C", "--force-create", metavar="NAME", help="The same; if there is one, it is moved.")
+@click.option("--orphan", metavar="NAME", help="Begin the branch NAME anew, without any commit or file.")
 @click.option("-d", "--detach", is_flag=True, help="Go to any revision; HEAD is on no branch then.")
 @click.option("-f", "--force", "--discard-changes", is_flag=True, help="Give up changes to tracked files.")
 @click.option("--guess/--no-guess", default=True, help="Make the branch that just one remote has.  [default: guess]")
@@ -28,6 +29,7 @@ def command(
     extra: tuple[str, ...],
     create: str | None,
     force_create: str | None,
+    orphan: str | None,
     detach: bool,
     force: bool,
     guess: bool,
@@ -40,7 +42,12 @@ def command(
     """
     if extra or (create and force_create):
         raise UsageError("one branch at a time", hint="mvc switch BRANCH")
-    destination = _destination(session, branch, create, force_create, detach, guess, track)
+    if orphan is not None:
+        if branch or create or force_create or detach or track is not None:
+            raise UsageError("--orphan takes the new branch's name alone", hint="mvc switch --orphan NAME")
+        destination = new_orphan(session.repo(), orphan)
+    else:
+        destination = _destination(session, branch, create, force_create, detach, guess, track)
     tell_switch(session, switch(session.repo(), destination, force=force, caller=session.caller(commits=False)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mvc.errors import NotFound, Refused, UsageError
 from mvc.objects import trees
@@ -107,6 +107,11 @@ def new_branch(
         return Destination(head.id, ref, create=True, reset=reset, track=track)
     commit = resolve_commit(repo.objects, repo.refs, start)
     return Destination(commit, ref, create=True, reset=reset, start=start, track=track)
+
+
+def new_orphan(repo: Repository, name: str) -> Destination:
+    """The branch `name`, whose first commit will have no parents."""
+    return replace(new_branch(repo, name), commit=None)
 
 
 def new_tracking_branch(repo: Repository, spec: str) -> Destination:
@@ -220,5 +225,6 @@ def _left_behind(repo: Repository, before: Head, destination: Destination) -> in
         return 0
     held = {repo.objects.peel(target) for target in repo.refs.list().values()}
     commits = [commit for commit in held if repo.objects.kind(commit) == "commit"]
-    selection = Selection(include=[before.id], exclude=[*commits, destination.commit or before.id], max_count=_MOST)
+    there = [destination.commit] if destination.commit else []
+    selection = Selection(include=[before.id], exclude=[*commits, *there], max_count=_MOST)
     return sum(1 for _ in walk(repo.objects, selection))

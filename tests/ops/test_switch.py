@@ -201,3 +201,41 @@ def test_links_and_executables(world: World) -> None:
 def test_back_to_where_nobody_was(world: World) -> None:
     world.commit("one", a="1")
     assert "nothing was checked out before" in world.mvc("switch", "-", code=4).err
+
+
+def test_an_orphan_begins_anew(two: World) -> None:
+    two.write("new", "x")
+    two.mvc("add", "new")
+    two.write("untracked", "x")
+    ran = two.mvc("switch", "--orphan", "fresh")
+    assert (ran.out, ran.err) == ("A\tnew\n", "Switched to a new branch 'fresh'\n")
+    assert two.git("symbolic-ref", "HEAD") == "refs/heads/fresh"
+    assert two.files() == {"new": "x", "untracked": "x"}
+    assert two.mvc("status", "--porcelain").out == "A  new\n?? untracked\n"
+    two.mvc("commit", "-m", "anew", "--no-environment")
+    assert two.subjects() == ["anew"]
+    two.mvc("switch", "main")
+    assert two.files() == {"a": "1", "b": "1", "untracked": "x"}
+
+
+def test_an_orphan_takes_no_changes_and_no_name_that_is_there(two: World) -> None:
+    assert "exists" in two.mvc("switch", "--orphan", "topic", code=5).err
+    for more in (["main"], ["-c", "x"], ["--detach"], ["--track"]):
+        two.mvc("switch", "--orphan", "fresh", *more, code=2)
+    two.write("a", "edited")
+    assert "overwritten" in two.mvc("switch", "--orphan", "fresh", code=5).err
+    assert two.files() == {"a": "edited", "b": "1"}
+    assert two.git("symbolic-ref", "HEAD") == "refs/heads/main"
+    two.mvc("switch", "--force", "--orphan", "fresh")
+    assert two.files() == {} and two.status() == []
+    two.mvc("switch", "--orphan", "again")
+    two.mvc("switch", "main")
+    assert two.files() == {"a": "1", "b": "1"}
+
+
+def test_an_orphan_from_a_detached_head_tells_what_is_left(two: World) -> None:
+    two.mvc("switch", "--detach", "main")
+    two.commit("3", a="3")
+    left = two.head()
+    assert f"mvc branch NAME {left[:7]}" in two.mvc("switch", "--orphan", "fresh").err
+    assert two.files() == {}
