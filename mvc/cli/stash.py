@@ -6,12 +6,18 @@ import click
 
 from mvc.cli.command import json_flag, noun, quiet_flag, yes_flag
 from mvc.cli.conflict_text import conflict_json, conflict_lines
+from mvc.cli.diff_text import diff_document, diff_lines
 from mvc.cli.files_text import file_json, file_lines
 from mvc.cli.session import Session
 from mvc.cli.sizes import counted
 from mvc.cli.text import printable, printable_path
+from mvc.lazy import load
 from mvc.ops import stash
+from mvc.ops.diff import Diff
 from mvc.ops.file_diff import diff_trees
+
+_TEXTS = "mvc.ops.text_diff:text_diffs"
+"""Loaded where lines are shown."""
 
 
 @noun(default="push")
@@ -73,18 +79,28 @@ def list_(session: Session, as_json: bool) -> None:
 
 @command.verb
 @click.argument("stash_name", required=False, metavar="[STASH]")
+@click.option(
+    "-p", "--patch", is_flag=True, help="What changed in them, as mvc diff tells: tensors, and lines of texts."
+)
 @json_flag
-def show(session: Session, stash_name: str | None, as_json: bool) -> None:
+def show(session: Session, stash_name: str | None, patch: bool, as_json: bool) -> None:
     """The files that a stash holds."""
     repo = session.repo()
     shown = stash.show(repo, stash_name)
     files = [*diff_trees(repo, shown.before, shown.after)]
     if shown.untracked is not None:
         files += diff_trees(repo, None, shown.untracked)
-    if as_json:
-        session.emit_json("stash", {"name": shown.entry.name, "files": [file_json(one) for one in files]})
+    if patch:
+        found = Diff(f"{shown.entry.name}^", shown.entry.name, tuple(files))
+        texts: dict[str, tuple[str, ...]] = load(_TEXTS)(repo, files)
+        document, lines = diff_document(found, {}, texts)["files"], diff_lines(session, found, {}, texts)
     else:
-        session.emit_text("\n".join(file_lines(session, files)))
+        document, lines = [file_json(one) for one in files], file_lines(session, files)
+    if as_json:
+        session.emit_json("stash", {"name": shown.entry.name, "files": document})
+    else:
+        with session.pager():
+            session.emit_text("\n".join(lines))
 
 
 @command.verb

@@ -60,6 +60,15 @@ def test_with_untracked_files(dirty: World) -> None:
     assert dirty.mvc("stash", "list").out == "stash@{0}: On main: all of it\n"
 
 
+def test_what_changed_in_it_is_told_as_diff_tells_it(dirty: World) -> None:
+    told, found = dirty.mvc("diff", "HEAD").out, dirty.mvc("diff", "HEAD", "--json").json
+    assert "@@" in told
+    dirty.mvc("stash")
+    assert dirty.mvc("stash", "show", "-p").out == told
+    assert dirty.mvc("stash", "show", "--patch", "--json").json["files"] == found["files"]
+    assert "@@" not in dirty.mvc("stash", "show").out
+
+
 def test_an_untracked_file_in_the_way_of_pop(dirty: World) -> None:
     dirty.mvc("stash", "-u")
     dirty.write("new", "other")
