@@ -89,7 +89,10 @@ def rejection(pushed: Pushed) -> MvcError:
     if "non-fast-forward" in reasons:
         hint = _BEHIND if any(row.source == pushed.head for row in rejected) else _OTHER
     elif any(" is protected" in reason for reason in reasons):
-        hint = "mvc approve REVISION --for ALIAS, by somebody else, and mvc gate; then push again"
+        hint = (
+            "mvc approve REVISION --for ALIAS, by somebody else, and mvc gate; then push again. "
+            "To take it back: mvc fetch REMOTE +refs/aliases/ALIAS:refs/aliases/ALIAS"
+        )
     else:
         hint = next((text for reason, text in _HINTS.items() if reason in reasons), None)
     return NotFastForward(f"failed to push some refs to '{pushed.url}'", hint=hint)

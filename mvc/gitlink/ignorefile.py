@@ -46,6 +46,17 @@ def update_ignore_file(repo: Repository, stage: Stage) -> bool:
     return True
 
 
+def has_ignore_block(repo: Repository) -> bool:
+    """Does `.gitignore` keep `.mvc` out of Git already, with a block of ours? So in a fresh clone of Git's."""
+    if repo.git_project is None:
+        return False
+    path = repo.require_worktree() / FILE
+    text = path.read_bytes() if path.is_file() else b""
+    start = text.find(BEGIN)
+    end = text.find(END, start)
+    return 0 <= start < end and b"/" + MVC_DIR.encode() in text[start:end].splitlines()
+
+
 def ignore_lines(paths: Iterable[str], git: GitTracked) -> list[bytes]:
     """The block's lines: `.mvc` itself, then mvc's paths. What Git tracks all the same is left out: ignoring it
     would do nothing."""

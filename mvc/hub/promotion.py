@@ -176,6 +176,9 @@ class _Move:
             if lacks:
                 short = (step.target or step.id)[:7]
                 hint = f"mvc approve {short} --for {self._name}, by somebody else, and mvc gate; then push again"
+                if tip is not None:
+                    ref = f"{ALIASES}{self._name}"
+                    hint += f". To take it back: mvc fetch REMOTE +{ref}:{ref}"
                 raise Status(422, f"alias '{self._name}' is protected, {short}: {'; '.join(lacks)}", hint=hint)
             now = step.target
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvc.gitlink.ignorefile import update_ignore_file
+from mvc.gitlink.ignorefile import has_ignore_block, update_ignore_file
 from mvc.objects.config import ConfigFile
 from mvc.objects.outergit import git_branch
 from mvc.repo.create import init as create
@@ -39,8 +39,16 @@ def init(
     repo, is_new = create(path, initial_branch=branch, bare=bare, global_configs=global_configs)
     if is_new and repo.worktree is not None and _note_file_system(repo):
         repo = Repository.open(path, global_configs=global_configs)
-    changed = not bare and update_ignore_file(repo, read_stage(repo))
-    return InitResult(repo, is_new, repo.refs.head().short, repo.git_project, changed)
+    return InitResult(repo, is_new, repo.refs.head().short, repo.git_project, not bare and _keep_out_of_git(repo))
+
+
+def _keep_out_of_git(repo: Repository) -> bool:
+    """Let Git ignore `.mvc`. In a fresh clone of Git's nothing is staged yet, and the block that came with it stays:
+    it names the files of the commit that is still to come."""
+    stage = read_stage(repo)
+    if not stage.paths() and has_ignore_block(repo):
+        return False
+    return update_ignore_file(repo, stage)
 
 
 def _git_branch_around(path: Path) -> str | None:

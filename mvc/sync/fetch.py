@@ -309,7 +309,7 @@ class _Fetch:
         if old == wish.id:
             return verdict("up-to-date")
         if wish.target.startswith(STEPPED) and wish.target == wish.source:
-            return verdict(*stepped(objects, wish.target, old, wish.id))
+            return verdict(*stepped(objects, wish.target, old, wish.id, force=wish.force))
         if wish.target.startswith("refs/heads/"):
             if wish.target in self._checked_out():
                 return verdict("rejected", "checked out")

@@ -32,13 +32,19 @@ def seen_folder(remote: str) -> str:
     return f"{_SEEN}{remote}/"
 
 
-def stepped(objects: ObjectReader, ref: str, old: str | None, new: str) -> tuple[SteppedStatus, str]:
-    """(status, reason) of an alias or review that a remote has at `new`, and that is at `old` here."""
+def stepped(
+    objects: ObjectReader, ref: str, old: str | None, new: str, *, force: bool = False
+) -> tuple[SteppedStatus, str]:
+    """(status, reason) of an alias or review that a remote has at `new`, and that is at `old` here. With `force` an
+    alias goes back to it from steps that are here alone: those that a server refuses, say."""
     try:
         if ref.startswith(REVIEWS):
             check_review(objects, ref, new)
             return ("new", "") if old is None else ("rejected", "a review is never changed")
-        return _alias(objects, ref.removeprefix(ALIASES), old, new)
+        status, reason = _alias(objects, ref.removeprefix(ALIASES), old, new)
+        if force and status == "up-to-date" and old != new:
+            return "forced", "back to what stands there; your steps are in the reflog"
+        return status, reason
     except MissingObject:
         raise
     except IntegrityError as error:

@@ -361,7 +361,7 @@ def test_a_colleague_pulls(shared: Outer, tmp_path: Path) -> None:
     bob.git("clone", "-q", str(tmp_path / "code.git"), str(history.top))
     history.mvc("hooks", "sync", "--history")
     assert not (history.top / "model.bin").exists() and history.head() == bob.head()
-    assert history.branch() == "main"
+    assert history.branch() == "main" and history.git("status", "--porcelain").out == ""
 
 
 def test_without_a_remote_of_mvcs_git_pushes_all_the_same(outer: Outer, tmp_path: Path) -> None:

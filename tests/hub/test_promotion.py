@@ -183,6 +183,22 @@ def test_an_approval_is_for_one_commit_and_one_alias(team: Team) -> None:
     assert "has 0" in ann("push", code=5).err, "ci is no approver"
 
 
+def test_a_step_that_is_refused_for_good_can_be_taken_back(team: Team) -> None:
+    ann = team["ann"]
+    ann("alias", "set", "production", "v2")
+    ann("push")
+    team.protect("--gate", "accuracy >= 0.92")
+    ann("alias", "set", "production", "v1", "-m", "mistaken")
+    assert "+refs/aliases/" in ann("push", code=5).err, "how to take it back is told"
+    ann("fetch")
+    ann("alias", "rollback", "production")
+    assert "it fails the gate" in ann("push", code=5).err, "each step is looked at"
+    back = ann("fetch", "origin", "+refs/aliases/production:refs/aliases/production").err
+    assert "your steps are in the reflog" in back
+    rows = json.loads(ann("alias", "log", "production", "--json").out)["steps"]
+    assert [row["named"] for row in rows] == ["v2"] and ann("push").code == 0
+
+
 def test_the_server_runs_gates_itself(team: Team) -> None:
     ann = team["ann"]
     team.protect("--gate", "accuracy >= 0.92", "--gate", "tensors.nan = 0", "--gate", "delta(size) <= 1%")
