@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,8 +20,18 @@ from mvc.ops.names import Decoration, decorations
 
 if TYPE_CHECKING:
     from mvc.cli.graph import Graph
+    from mvc.ops.file_versions import FileDiff
 
-LATER = {"graph": "mvc.cli.graph:Graph", "date": "mvc.objects.dates:parse_date"}
+    _Files = Callable[[LogEntry], Sequence[FileDiff]]
+
+LATER = {
+    "graph": "mvc.cli.graph:Graph",
+    "date": "mvc.objects.dates:parse_date",
+    "pathspec": "mvc.repo.pathspec:Pathspec",
+    "diff": "mvc.ops.file_diff:diff_trees",
+    "files": "mvc.cli.files_text:file_lines",
+    "files_json": "mvc.cli.files_text:file_json",
+}
 """Loaded when asked for: the first screen of a log must not wait."""
 
 
@@ -33,6 +43,7 @@ LATER = {"graph": "mvc.cli.graph:Graph", "date": "mvc.objects.dates:parse_date"}
 @click.option("--skip", type=click.IntRange(min=0), default=0, metavar="N", help="Leave out the first N.")
 @click.option("--oneline", is_flag=True, help="A line a commit.")
 @click.option("--decorate/--no-decorate", default=True, help="With names of branches and tags, or without.")
+@click.option("--stat", is_flag=True, help="With the files that each changed, and sizes.")
 @click.option("--graph", is_flag=True, help="Draw the branches beside it.")
 @click.option("--all", "every", is_flag=True, help="From all branches and tags, not HEAD alone.")
 @click.option("--since", "--after", metavar="DATE", help='Commits from then on: 2026-01-31, yesterday, "2 weeks ago".')
@@ -51,6 +62,7 @@ def command(
     skip: int,
     oneline: bool,
     decorate: bool,
+    stat: bool,
     graph: bool,
     every: bool,
     since: str | None,
@@ -94,13 +106,38 @@ def command(
     )
     entries = log(session.repo(), options)
     names = decorations(session.repo()) if decorate else {}
+    files = _changed_files(session, options) if stat else None
     if as_json:
-        commits = [commit_json(one.commit, names.get(one.commit.id, ()), one.metadata) for one in entries]
-        session.emit_json("log", {"commits": commits})
+        session.emit_json("log", {"commits": [_document(one, names, files) for one in entries]})
         return
+    drawing = load(LATER["graph"])() if graph else None
     with session.pager():
-        for text in _text(session, entries, names, oneline=oneline, graph=load(LATER["graph"])() if graph else None):
+        for text in _text(session, entries, names, oneline=oneline, files=files, graph=drawing):
             session.emit_text(text)
+
+
+def _changed_files(session: Session, options: LogOptions) -> _Files:
+    """What tells the files in which a commit differs from its parent; of a merge, as with Git, only where the first
+    parents are followed."""
+    repo = session.repo()
+    pathspec = load(LATER["pathspec"]).parse(options.paths, options.prefix, repo.locate)
+
+    def files(entry: LogEntry) -> Sequence[FileDiff]:
+        parents = entry.commit.parents
+        if len(parents) > 1 and not options.first_parent:
+            return ()
+        before = repo.objects.commit(parents[0]).tree if parents else None
+        found: Sequence[FileDiff] = load(LATER["diff"])(repo, before, entry.commit.tree, pathspec)
+        return found
+
+    return files
+
+
+def _document(entry: LogEntry, names: dict[str, list[Decoration]], files: _Files | None) -> dict[str, Any]:
+    document = commit_json(entry.commit, names.get(entry.commit.id, ()), entry.metadata)
+    if files is not None:
+        document["files"] = [load(LATER["files_json"])(one) for one in files(entry)]
+    return document
 
 
 def _date(text: str | None) -> int | None:
@@ -113,12 +150,15 @@ def _text(
     names: dict[str, list[Decoration]],
     *,
     oneline: bool,
+    files: _Files | None,
     graph: Graph | None,
 ) -> Iterator[str]:
     between: str | None = None  # what stands between this commit and the one before
     for entry in entries:
         labels = names.get(entry.commit.id, [])
         lines = [_oneline(session, entry, labels)] if oneline else _medium(session, entry, labels)
+        if files is not None and (changed := files(entry)):
+            lines += [*([] if oneline else [""]), *load(LATER["files"])(session, changed)]
         rest = ""
         if graph is not None:
             lines, rest = _beside(graph, entry, lines)

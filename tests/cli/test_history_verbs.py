@@ -297,3 +297,30 @@ def test_a_long_history_begins_at_once(mvc: Mvc, history: History) -> None:
     assert len(mvc("log", "--oneline", "-n", "30", cwd=history.path).lines) == 30
     assert time.process_time() - began < 0.5  # all of it takes several times as long
     assert len(mvc("log", "--oneline", cwd=history.path).lines) == 3000
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--first-parent"], ["--all"], ["topic"], ["--reverse"], ["--", "f"], ["--no-merges"]]
+)
+def test_log_tells_the_files_that_git_tells(mvc: Mvc, merged: History, arguments: list[str]) -> None:
+    theirs = git(merged.path, "log", "--name-status", "--format=commit %H", *arguments).decode().split("commit ")[1:]
+    expected = {one.split("\n")[0]: [line.split("\t") for line in one.split("\n")[1:] if line] for one in theirs}
+    words = {"added": "A", "modified": "M", "deleted": "D"}
+    told = mvc("log", "--stat", "--json", *arguments, cwd=merged.path).out
+    found = {
+        one["id"]: [[words[file["status"]], file["path"]] for file in one["files"]]
+        for one in json.loads(told)["commits"]
+    }
+    assert list(found.items()) == list(expected.items())
+
+
+def test_log_shows_files_below_each_commit(mvc: Mvc, three: History) -> None:
+    assert mvc("log", "--stat", "--oneline", "--no-decorate", "-n", "2", cwd=three.path).lines[1:4] == [
+        "M  dir/x  1 B",
+        "1 file changed",
+        mvc("log", "--oneline", "--no-decorate", "-n", "2", cwd=three.path).lines[1],
+    ]
+    plain = mvc("log", "-n", "1", "v1", cwd=three.path).out
+    assert mvc("log", "--stat", "-n", "1", "v1", cwd=three.path).out == plain + "\nA  m.txt  1 B\n1 file changed\n"
+    drawn = mvc("log", "--stat", "--graph", "-n", "1", cwd=three.path).lines
+    assert drawn[-1].endswith("1 file changed") and drawn[-1].startswith("| ")
