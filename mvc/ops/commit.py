@@ -159,6 +159,8 @@ def _commit(
         if taken is not None:
             taken.check()
             taken.put(now)
+            # Before the ref moves, else after a crash in between the next commit would undo this one.
+            now.save(repo.stage_path)
         advance(repo, new, old=old, message=f"{origin.reflog}: {subject}", caller=caller)
         whole = taken is None or not staged_differences(repo, now, tree)
         if whole and now.same_items(stage) and not now.conflicts():

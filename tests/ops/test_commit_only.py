@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.ops.world import World
 
 STANDING = {"a": "1", "b": "1", "gone": "1", "kept": "1", "sub/c": "1", "sub/d": "1", "sub/e.txt": "1"}
@@ -171,3 +175,22 @@ def test_not_in_the_middle(twins: Twins, verb: str) -> None:
     assert not twins.do("commit", "-m", "b alone", "b")
     assert twins.do("commit", "-m", "all of it")
     assert twins.do("commit", "-m", "b alone", "b")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a fork is killed")
+def test_killed_once_the_branch_has_moved(world: World) -> None:
+    """What was committed is not staged backwards, for the next commit would undo it."""
+    world.commit("1", a="1", b="1")
+    world.write("a", "2")
+    world.write("b", "2")
+    world.mvc("add", "b")
+    branch = world.path / ".mvc/refs/heads/main"
+    before = branch.read_text()
+
+    def hook(operation: str, path: str) -> None:
+        if branch.read_text() != before:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert forked.run(("commit", "-q", "-m", "2", "a"), world.path, hook) == forked.KILLED
+    assert world.subjects() == ["2", "1"]
+    assert world.status() == ["staged b"]
