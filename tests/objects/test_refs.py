@@ -251,7 +251,7 @@ def _race(path: Path, number: int, rounds: int) -> None:
         head = git.refs.head().id
         new = git.commit(*([head] if head else []), message=f"{number}-{done}")
         try:
-            git.refs.update([RefChange("HEAD", head, new)], message="commit", author=WHO, wait=30)
+            git.refs.update([RefChange("HEAD", head, new)], message="commit", author=WHO, wait=300)
         except RefChanged:
             continue
         done += 1
