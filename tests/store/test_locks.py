@@ -59,7 +59,7 @@ def test_waiting(tmp_path: Path) -> None:
     thread = threading.Thread(target=first)
     thread.start()
     ready.wait()
-    with hold(path, wait=30, sleep=sleep):
+    with hold(path, wait=300, sleep=sleep):
         assert slept == sorted(slept)
     thread.join()
 
@@ -72,7 +72,7 @@ def test_many_processes_never_hold_it_together(tmp_path: Path) -> None:
 
     def work(index: int) -> None:
         for turn in range(10):
-            with hold(path, wait=60):
+            with hold(path, wait=300):
                 inside = tmp_path / "inside"
                 inside.touch(exist_ok=False)
                 value = int(number.read_text())

@@ -444,7 +444,7 @@ class Together(Counted):
 
     def get(self, key: str, *arguments: int) -> bytes:
         if key.startswith("idx/"):
-            self.both.wait(timeout=30)
+            self.both.wait(timeout=300)
         return self.inner.get(key, *arguments)
 
 

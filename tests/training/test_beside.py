@@ -45,7 +45,7 @@ def test_forget_and_gc_beside_a_training(repo: Repository, tmp_path: Path) -> No
             traceback.print_exc()
         finally:
             os._exit(code)
-    caller = Caller(Signature("Ann", "ann@example.org", 0, 0), wait=10)
+    caller = Caller(Signature("Ann", "ann@example.org", 0, 0), wait=300)
     rounds, status = 0, None
     while status is None:
         try:
