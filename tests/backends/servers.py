@@ -70,14 +70,25 @@ def listens(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Callable[[Sequence[str]], None]]:
-    """Gives a function that starts a process; all of them are ended with the block."""
+def running(folder: Path) -> Iterator[Callable[[Sequence[str]], Callable[[], None]]]:
+    """Gives a function that starts a process, and returns what raises RuntimeError if that has ended by itself; all of
+    them are ended with the block."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def start(command: Sequence[str]) -> None:
-        log = (folder / f"{Path(command[0]).name}.out").open("wb")
-        with log:
-            processes.append(subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+    def start(command: Sequence[str]) -> Callable[[], None]:
+        name = Path(command[0]).name
+        said = folder / f"{name}.out"
+        with said.open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        processes.append(process)
+
+        def lives() -> None:
+            if process.poll() is not None:
+                raise RuntimeError(
+                    f"{name} ended with {process.returncode}: {said.read_text(errors='replace').strip()}"
+                )
+
+        return lives
 
     try:
         yield start
@@ -115,6 +126,9 @@ osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 mon allow pool size one = true
 mon warn on pool no redundancy = false
+# A large disk has gigabytes left when it has 5 % left, below which it would not start.
+mon data avail crit = 1
+mon data avail warn = 1
 paxos propose interval = 0.02
 paxos min wait = 0.01
 mon data = {folder}/mon
@@ -162,7 +176,9 @@ def radosgw(gib: int = 4) -> Iterator[Server]:
                 out.write((folder / "one").read_text())
         run(f"monmaptool --create --fsid {fsid} --addv a [v2:127.0.0.1:{mon}] {folder}/monmap")
         run(f"ceph-mon -c {config} --mkfs -i a --monmap {folder}/monmap --keyring {keyring}")
-        start([program("ceph-mon") or "", "-c", os.fspath(config), "-i", "a", "--foreground"])
+        lives = start([program("ceph-mon") or "", "-c", os.fspath(config), "-i", "a", "--foreground"])
+        # Else the next line would ask for minutes for what has ended at once.
+        wait_for(lambda: lives() or listens(mon), "ceph-mon")
         run(f"ceph -c {config} --connect-timeout 300 auth import -i {keyring}")
         osd = str(uuid.uuid4())
         key = run(f"ceph-authtool {keyring} -n osd.0 -p").strip()

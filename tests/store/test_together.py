@@ -50,9 +50,11 @@ def write(root: Path, number: int) -> None:
         wanted = rng.sample(range(UNIVERSE), rng.randrange(1, 12))
         with store.intend("test") as intent, store.writer(intent) as writer:
             for at, n in enumerate(wanted):
-                before = writer.find(digest(RAWS[wanted[at - 1]])) if at and rng.random() < 0.5 else None
-                if before is not None and before.depth < 4:
-                    add(writer, RAWS[n], [digest(RAWS[wanted[at - 1]])], before.depth + 1)
+                base = digest(RAWS[wanted[at - 1]])
+                before = writer.find(base) if at and rng.random() < 0.5 else None
+                # gc may have taken the copy that was found, and left a deeper one: only what is adopted stays.
+                if before is not None and before.depth < 4 and writer.adopt((base,), before.depth + 1):
+                    add(writer, RAWS[n], [base], before.depth + 1)
                 else:
                     add(writer, RAWS[n])
                 if number == 2 and rng.random() < 0.005:
