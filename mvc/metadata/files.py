@@ -63,16 +63,8 @@ def grouped_values(data: bytes, kind: str, name: str) -> dict[str, Any]:
 
 
 def _json(text: str) -> Any:
-    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in made:
-                raise ParseError(f"'{key}' stands twice{_lines_of(text, key)}")
-            made[key] = value
-        return made
-
     try:
-        return json.loads(text, object_pairs_hook=distinct, parse_float=exact, parse_int=_whole)
+        return json.loads(text, object_pairs_hook=distinct_names(text), parse_float=exact, parse_int=_whole)
     except json.JSONDecodeError as error:
         raise ParseError(f"line {error.lineno}: {error.msg[:1].lower()}{error.msg[1:]}") from error
 
@@ -83,11 +75,26 @@ def _whole(text: str) -> Any:
     return int(text)
 
 
-def _lines_of(text: str, key: str) -> str:
+def distinct_names(text: str, first: int = 1) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    """For `object_pairs_hook`: `json` would take the last of a name that stands twice in `text`, whose first line is
+    number `first` of its file. Here that is a ParseError."""
+
+    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in made:
+                raise ParseError(f"'{key}' stands twice{_lines_of(text, key, first)}")
+            made[key] = value
+        return made
+
+    return distinct
+
+
+def _lines_of(text: str, key: str, first: int) -> str:
     """Where a key of JSON stands; the standard parser does not tell. Shows no more than it found."""
     found = re.finditer(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:", text)
-    lines = [str(text.count("\n", 0, match.start()) + 1) for match in found][:8]
-    return f" (lines {', '.join(lines)})" if len(lines) > 1 else ""
+    lines = list(dict.fromkeys(str(text.count("\n", 0, match.start()) + first) for match in found))[:8]
+    return f" (line{'s' * (len(lines) > 1)} {', '.join(lines)})" if lines else ""
 
 
 def _toml(text: str) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mvc.errors import NotFound, ParseError, UsageError
+from mvc.metadata.files import distinct_names
 from mvc.metadata.model import Point
 from mvc.metadata.series import check_point
 from mvc.metadata.values import exact, flatten, scalar
@@ -167,8 +168,10 @@ def _object(name: str, line: int, text: str) -> dict[str, Any]:
 
 def _loaded(name: str, line: int, text: str) -> Any:
     try:
-        return json.loads(text, parse_float=exact)
+        return json.loads(text, object_pairs_hook=distinct_names(text, line), parse_float=exact)
     except json.JSONDecodeError as error:
         raise ParseError(f"{name}: line {line + error.lineno - 1}: not JSON") from error
+    except ParseError as error:
+        raise ParseError(f"{name}: {error.message}") from error
     except (ValueError, RecursionError) as error:
         raise ParseError(f"{name}: line {line}: nested too deep, or a number of too many digits") from error

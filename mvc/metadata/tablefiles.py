@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mvc.errors import NotFound, ParseError, UsageError
+from mvc.metadata.files import distinct_names
 from mvc.metadata.model import Table
 from mvc.metadata.records import check_table
 from mvc.metadata.values import MAX_BYTES, exact, scalar
@@ -68,7 +69,7 @@ def _cell(text: str) -> Any:
 def _json(text: str) -> Table:
     """`{"columns": [...], "data"|"rows": [[...]]}`, a list of groups, or a bare matrix."""
     try:
-        found = json.loads(text, parse_float=exact)
+        found = json.loads(text, object_pairs_hook=distinct_names(text), parse_float=exact)
     except json.JSONDecodeError as error:
         raise ParseError(f"line {error.lineno}: {error.msg[:1].lower()}{error.msg[1:]}") from error
     except (ValueError, RecursionError) as error:
