@@ -26,14 +26,11 @@ def update(
     wanted.sort(key=lambda change: change.ref)
     if len({change.ref for change in wanted}) != len(wanted):
         raise UsageError("one ref is to be moved twice")
+    follows = head_follows and branch is not None and any(change.ref == branch for change in wanted)
     with Transaction(refs, wait=wait) as transaction:
-        for change in wanted:
-            transaction.lock(change.ref)
-        follows = head_follows and branch is not None and any(change.ref == branch for change in wanted)
-        if follows:
-            transaction.lock("HEAD")
-            if refs.symbolic("HEAD") != branch:
-                raise RefChanged("HEAD moved to another branch meanwhile", hint="repeat")
+        transaction.lock(*["HEAD"][:follows], *(change.ref for change in wanted))
+        if follows and refs.symbolic("HEAD") != branch:
+            raise RefChanged("HEAD moved to another branch meanwhile", hint="repeat")
         if any(change.new is None for change in wanted):
             transaction.lock_packed()
         moves = transaction.compare(wanted)
@@ -102,9 +99,7 @@ def rename(refs: Refs, old: str, new: str, *, message: str, author: Signature, f
     if standing is not None and not force:
         raise Refused(f"{refnames.short(new)} exists already", hint="choose another name, or force it")
     with Transaction(refs, wait=wait) as transaction:
-        for name in sorted((old, new)):
-            transaction.lock(name)
-        transaction.lock("HEAD")
+        transaction.lock("HEAD", *sorted((old, new)))
         transaction.lock_packed()
         moves = transaction.compare([RefChange(old, value, None), RefChange(new, standing, value)])
         entry = ReflogEntry(value, value, author, message)

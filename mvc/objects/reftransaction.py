@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mvc import fsio
-from mvc.errors import RefChanged, Refused
+from mvc.errors import Locked, RefChanged, Refused
 from mvc.lazy import load
 from mvc.objects import reflog
 from mvc.objects.model import Signature
@@ -50,8 +51,30 @@ class Transaction:
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
-    def lock(self, ref: str) -> None:
-        """Lock a ref. Raises Locked, or Refused where a folder would have to be made of a ref."""
+    def lock(self, *refs: str) -> None:
+        """Lock refs, all or none. Raises Locked, or Refused where a folder would have to be made of a ref.
+
+        Nothing is waited for while anything is held: real git takes HEAD's lock before that of HEAD's branch, or after
+        it, by which of the two it was told to move, so each could wait for what the other holds. What was not free is
+        what the next round begins with, as in C++'s `std::lock`.
+        """
+        deadline = time.monotonic() + self._wait
+        left = list(refs)
+        while left:
+            with contextlib.ExitStack() as taken:
+                for at, ref in enumerate(left):
+                    try:
+                        self._take(ref, taken, wait=0.0 if at else max(deadline - time.monotonic(), 0.0))
+                    except Locked:
+                        if at == 0 or time.monotonic() >= deadline:
+                            raise
+                        left.insert(0, left.pop(at))
+                        break
+                else:
+                    self._stack.push(taken.pop_all())
+                    return
+
+    def _take(self, ref: str, stack: contextlib.ExitStack, *, wait: float) -> None:
         path = self._files.path(ref)
         lock_path = path.with_name(path.name + ".lock")
         for attempt in range(3):
@@ -59,7 +82,7 @@ class Transaction:
             _remove_empty_folders(path)
             try:
                 fsio.make_dirs(path.parent)
-                self._stack.enter_context(load(_HOLD)(lock_path, what="moving refs", wait=self._wait))
+                stack.enter_context(load(_HOLD)(lock_path, what="moving refs", wait=wait))
                 return
             except NotADirectoryError as error:
                 raise Refused(f"{ref} cannot be made: a part of its name is a ref already") from error
