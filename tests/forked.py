@@ -1,4 +1,4 @@
-"""Runs of `mvc` in a forked child, so that a test can kill it at any step, or any moment, without starting Python."""
+"""Runs of `mvc`, or of a function, in a forked child: it can be killed at any step or moment; no Python starts."""
 
 from __future__ import annotations
 
@@ -38,6 +38,29 @@ def run(arguments: Sequence[str], cwd: Path, hook: Hook | None = None, *, kill_a
             os._exit(code)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
+
+
+def begin(act: Callable[[], object], hook: Hook | None = None) -> int:
+    """Begin a process that does this, under that fault hook; returns its id. It exits with 0, or 99 if `act` raised."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            fsio.fault_hook = hook
+            act()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return child
+
+
+def in_child(act: Callable[[], object], hook: Hook | None = None) -> int:
+    """Do this in a process of its own, under that fault hook; its exit code: 0, 99 if `act` raised, or KILLED."""
+    return os.waitstatus_to_exitcode(os.waitpid(begin(act, hook), 0)[1])
 
 
 def output() -> str:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from mvc import fsio
 from mvc.errors import IntegrityError, Refused
 from mvc.importers.lfs import LfsSource
 from mvc.ops.commit_files import CommitFilesOptions, commit_files
 from mvc.ops.export import export_git
+from tests.forked import KILLED, in_child, killer
 from tests.importers.importing import Target
 from tests.importers.making import ENVIRONMENT, LfsProject, git, noise, put, sha256
 
@@ -157,24 +156,6 @@ def test_killed_at_any_step_it_goes_on(target: Target, tmp_path: Path, monkeypat
 
 def _killed(target: Target, dest: Path, step: int) -> bool:
     """Export in a child that dies before its step number `step`; whether it came to that."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def hook(_operation: str, _path: str) -> None:
-            nonlocal count
-            count += 1
-            if count == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        code = 1
-        try:
-            with fsio.hooked(hook):
-                export_git(target.repo, "git-lfs", dest, [], caller=target.caller)
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    assert code in (0, -signal.SIGKILL)
+    code = in_child(lambda: export_git(target.repo, "git-lfs", dest, [], caller=target.caller), killer(step))
+    assert code in (0, KILLED)
     return code != 0

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from mvc.ops.fsck import fsck
 from mvc.repo.repository import Repository
 from tests import forked
 
 MEGABYTE = 1 << 20
-
-
-def _mount(folder: Path, options: str) -> bool:
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
-    return subprocess.run(command, check=False, capture_output=True).returncode == 0
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 24 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if not _mount(folder, "size=24m"):
-        pytest.skip("a tmpfs cannot be mounted here (needs root)")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
 
 
 def _begin(work: Path) -> None:

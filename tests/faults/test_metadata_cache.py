@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha1
 from pathlib import Path
@@ -18,7 +17,6 @@ from mvc.objects.refs import RefChange
 from mvc.repo.create import init
 from mvc.repo.repository import Repository
 from tests import forked
-from tests.faults.test_disk import _mount
 
 COMMITS = 400
 HEAD = len(b"mvc metadata 1 ") + 40 + 1
@@ -175,17 +173,6 @@ def _killed_at(number: int, work: Path) -> bool:
             os.kill(os.getpid(), 9)
 
     return forked.run(["log"], work, hook) == forked.KILLED
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 24 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if not _mount(folder, "size=24m"):
-        pytest.skip("a tmpfs cannot be mounted here (needs root)")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
 
 
 def test_a_full_disk_and_a_read_only_one(small_disk: Path) -> None:

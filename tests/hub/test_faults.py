@@ -22,10 +22,10 @@ from mvc.hub.storage import single_folder
 from mvc.sync.chunks import bring_files
 from mvc.sync.verdicts import RefUpdate
 from tests import points
-from tests.forked import KILLED, killer
+from tests.forked import KILLED, in_child, killer
 from tests.hub.making import client, over
 from tests.sync.making import MAIN, TRACKED, Peer, model, noise, tuned
-from tests.sync.test_faults import in_child, steps_of
+from tests.sync.test_faults import steps_of
 
 FILES = {"m.safetensors": model(width=128), "a": b"1"}
 NEXT = {"m.safetensors": tuned(width=128), "b": b"2", "x.bin": noise(150_000)}

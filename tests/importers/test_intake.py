@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 
 import pytest
 
-from mvc import fsio
 from mvc.errors import Refused, UnsupportedFormat, UsageError
 from mvc.importers.dvc import DvcSource
 from mvc.importers.intake import Intake
@@ -17,6 +15,7 @@ from mvc.objects.refs import RefChange
 from mvc.ops.add import add
 from mvc.ops.fsck import fsck
 from mvc.ops.gc import gc
+from tests.forked import KILLED, in_child, killer
 from tests.importers.importing import WHO, Target
 from tests.importers.making import DvcProject, git, noise, put
 from tests.models import fine_tuned, layers, safetensors_bytes
@@ -66,26 +65,8 @@ def test_killed_at_any_step_it_goes_on(project: DvcProject, tmp_path: Path, monk
 
 def _killed(target: Target, project: DvcProject, step: int) -> bool:
     """Import in a child that dies before its step number `step`; whether it came to that."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def hook(_operation: str, _path: str) -> None:
-            nonlocal count
-            count += 1
-            if count == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        code = 1
-        try:
-            with fsio.hooked(hook):
-                target.take(DvcSource(project.path, {}))
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    assert code in (0, -signal.SIGKILL)
+    code = in_child(lambda: target.take(DvcSource(project.path, {})), killer(step))
+    assert code in (0, KILLED)
     return code != 0
 
 

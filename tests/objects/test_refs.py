@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import subprocess
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from mvc import fsio
 from mvc.errors import IntegrityError, Locked, NotFound, RefChanged, Refused, UsageError
 from mvc.objects import reflog, refnames
 from mvc.objects.refs import ANY, RefChange, Refs
+from tests.forked import KILLED, in_child, killer
 from tests.objects.realgit import WHO, RealGit
 
 MAIN = "refs/heads/main"
@@ -215,21 +215,8 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new(tmp_path: Path) -> None:
         git = RealGit(tmp_path / f"repo{steps}")
         one, two = git.commit(message="one"), git.commit(message="two")
         move(git.refs, MAIN, None, one)
-        left = [steps]
-
-        def hook(_operation: str, _path: str, left: list[int] = left) -> None:
-            left[0] -= 1
-            if left[0] < 0:
-                os._exit(9)
-
-        child = os.fork()
-        if child == 0:
-            try:
-                with fsio.hooked(hook):
-                    move(git.refs, MAIN, one, two, "moved")
-            finally:
-                os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = in_child(lambda: move(git.refs, MAIN, one, two, "moved"), killer(steps + 1))  # noqa: B023
+        assert code in (0, KILLED)
         now = git.refs.read(MAIN)
         assert now in {one, two}
         if now == two:

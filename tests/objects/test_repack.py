@@ -13,6 +13,7 @@ from mvc.objects import repack
 from mvc.objects.database import MANY_PACKS, Objects
 from mvc.objects.reachable import walk_objects
 from mvc.objects.refs import RefChange
+from tests.forked import KILLED, in_child, killer
 from tests.objects.realgit import WHO, RealGit
 
 
@@ -175,19 +176,13 @@ def test_a_crash_at_any_step_loses_nothing(tmp_path: Path) -> None:
             git.commit(message="lost")
             age(git)
             live = reach(git)
-            child = os.fork()
-            if child == 0:
-                try:
-                    with fsio.hooked(_crash_at(step)):
-                        if verb == "seal":
-                            git.commit(commits[-1], message="more")
-                        elif verb == "consolidate":
-                            repack.consolidate(git.objects.packs, git.path / "tmp", None, at_most=0)
-                        else:
-                            repack.prune(git.objects, live)
-                finally:
-                    os._exit(0)
-            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            act = {
+                "seal": lambda: git.commit(commits[-1], message="more"),  # noqa: B023
+                "consolidate": lambda: repack.consolidate(git.objects.packs, git.path / "tmp", None, at_most=0),  # noqa: B023
+                "prune": lambda: repack.prune(git.objects, live),  # noqa: B023
+            }[verb]
+            code = in_child(act, killer(step + 1))
+            assert code in (0, KILLED)
             git.reopen()
             assert reach(git) == live
             assert [line for line in git.fsck().splitlines() if "dangling" not in line] == []
@@ -198,17 +193,6 @@ def test_a_crash_at_any_step_loses_nothing(tmp_path: Path) -> None:
                 break
             step += 3
         assert step > 3
-
-
-def _crash_at(step: int):  # type: ignore[no-untyped-def]
-    left = [step]
-
-    def hook(_operation: str, _path: str) -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            os._exit(9)
-
-    return hook
 
 
 def _write(path: Path, number: int) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from mvc import fsio
 from mvc.ops.fsck import fsck
 from tests import points
+from tests.forked import KILLED, in_child, killer
 from tests.ops.world import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
@@ -153,25 +152,9 @@ SCENARIOS = {
 
 def _run(world: World, arguments: tuple[str, ...], step: int) -> bool:
     """Run in a child that dies before its step number `step`; whether it came to that."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def hook(_operation: str, _path: str) -> None:
-            nonlocal count
-            count += 1
-            if count == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        try:
-            with fsio.hooked(hook):
-                world.mvc(*arguments)
-        except AssertionError:
-            pass
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    code = in_child(lambda: world.run(*arguments), killer(step))
+    assert code in (0, KILLED)
+    return code != 0
 
 
 def _files(world: World) -> dict[str, str]:

@@ -36,9 +36,9 @@ from mvc.sync.remotegit import RemoteGit
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote, remote_config
 from mvc.sync.verdicts import RefUpdate
-from tests.forked import KILLED, killer
+from tests.forked import KILLED, in_child, killer
 from tests.sync.making import MAIN, WHO, Peer, model, noise, tuned
-from tests.sync.test_faults import in_child, is_whole, steps_of
+from tests.sync.test_faults import is_whole, steps_of
 
 SIDE = "refs/heads/side"
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mvc.codecs.base import Encoded
@@ -65,28 +63,3 @@ def idx_files(store: ChunkStore) -> list[Path]:
 def records_in(path: Path) -> dict[bytes, int]:
     """The names in a pack, and their offsets."""
     return {record.name: offset for offset, record in walk(PackFile(path), bytes.fromhex(path.stem))}
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Run `work` in a forked child; its exit code: 0, 99 if it raised, negative for a signal."""
-    child = os.fork()
-    if child == 0:
-        code = 99
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def killer(step: int) -> Callable[[str, str], None]:
-    """A fault hook that kills the process right before its step number `step`, counted from 0."""
-    left = [step]
-
-    def hook(_operation: str, _path: str) -> None:
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left[0] -= 1
-
-    return hook

@@ -15,12 +15,11 @@ from mvc.hashing import digest
 from mvc.settings import StoreSettings
 from mvc.store import compact
 from mvc.store.chunkstore import ChunkStore
+from tests.forked import KILLED, in_child, killer
 from tests.store.making import (
     add,
     chunk,
     idx_files,
-    in_child,
-    killer,
     open_store,
     pack_files,
     prune,
@@ -46,12 +45,8 @@ def kill_everywhere(
         root = tmp_path / "copy"
         shutil.copytree(original, root)  # copies times too: packs stay as old as they are
 
-        def killed(at: int = step, where: Path = root) -> None:
-            with fsio.hooked(killer(at)):
-                work(where)
-
-        code = in_child(killed)
-        assert code in (0, -9), step
+        code = in_child(lambda where=root: work(where), killer(step + 1))  # type: ignore[misc]
+        assert code in (0, KILLED), step
         check(root, False)
         if code == 0:
             assert step > 5
@@ -125,7 +120,7 @@ def test_what_was_sealed_before_a_kill_is_not_stored_again(tmp_path: Path) -> No
             writer.flush()
             os.kill(os.getpid(), 9)
 
-    assert in_child(killed) == -9
+    assert in_child(killed) == KILLED
     with store.intend("test") as intent, store.writer(intent) as writer:
         assert not any(writer.begin(digest(chunk(n))) for n in range(10))
 

@@ -10,7 +10,8 @@ from mvc.errors import IntegrityError, Refused
 from mvc.store import condemned, heartbeat, intents
 from mvc.store.holder import dump, this_process
 from mvc.store.intents import Claims, list_intents, register
-from tests.store.making import in_child, open_store, prune, put
+from tests.forked import KILLED, in_child
+from tests.store.making import open_store, prune, put
 
 
 def far_intent(folder: Path, start_ns: int, beat: float | None = None) -> Path:
@@ -41,7 +42,7 @@ def test_the_intent_of_a_killed_process_is_dead(tmp_path: Path) -> None:
         with register(tmp_path, "add"):
             os.kill(os.getpid(), 9)
 
-    assert in_child(killed) == -9
+    assert in_child(killed) == KILLED
     [seen] = list_intents(tmp_path)
     assert not seen.alive
     intents.remove_dead(tmp_path, [seen], before_ns=0)

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from mvc import fsio
 from mvc.errors import Locked
 from mvc.store import heartbeat, holder
 from mvc.store.holder import Holder, dump, has_ended, parse, this_process
 from mvc.store.locks import UNWRITTEN_SECONDS, break_lock, hold, list_locks, remove_stale
-from tests.store.making import in_child, killer
+from tests.forked import KILLED, in_child, killer
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 
@@ -120,14 +119,14 @@ def parse_state(pid: int) -> str:
 @linux
 def test_killed_at_each_step_of_holding_it(tmp_path: Path) -> None:
     path = tmp_path / "locks" / "a.lock"
+
+    def both() -> None:
+        with hold(path, what="first"), hold(path.with_name("b.lock")):
+            pass
+
     for step in range(20):
-
-        def killed(at: int = step) -> None:
-            with fsio.hooked(killer(at)), hold(path, what="first"), hold(path.with_name("b.lock")):
-                pass
-
-        code = in_child(killed)
-        assert code in (0, -9)
+        code = in_child(both, killer(step + 1))
+        assert code in (0, KILLED)
         with hold(path), hold(path.with_name("b.lock")):
             pass
         assert list(path.parent.iterdir()) == []
@@ -146,15 +145,15 @@ def test_a_breaker_that_was_killed_is_broken_itself(tmp_path: Path) -> None:
         with hold(path):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def killed_at_unlink() -> None:
-        def hook(operation: str, target: str) -> None:
-            if operation == "unlink" and target == str(path):
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        with fsio.hooked(hook), hold(path):
+    def held() -> None:
+        with hold(path):
             pass
 
-    assert in_child(leave) == -9 and in_child(killed_at_unlink) == -9
+    def at_unlink(operation: str, target: str) -> None:
+        if operation == "unlink" and target == str(path):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(leave) == KILLED and in_child(held, at_unlink) == KILLED
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.lock", "a.lock.break"]
     with hold(path):
         pass

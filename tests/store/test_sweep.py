@@ -15,7 +15,8 @@ from mvc.settings import StoreSettings
 from mvc.store import sweepplan
 from mvc.store.chunkstore import ChunkStore
 from mvc.store.records import Buffer, Location
-from tests.store.making import add, chunk, in_child, open_store, pack_files, prune, put, put_delta, raw_encoded
+from tests.forked import KILLED, in_child
+from tests.store.making import add, chunk, open_store, pack_files, prune, put, put_delta, raw_encoded
 
 DAY = 86400.0
 
@@ -209,7 +210,7 @@ def test_a_killed_writer_protects_nothing(tmp_path: Path) -> None:
         add(writer, chunk(3))
         os.kill(os.getpid(), 9)
 
-    assert in_child(killed) == -9
+    assert in_child(killed) == KILLED
     assert len(list(store.paths.intents.iterdir())) == 1 and len(list(store.paths.tmp.iterdir())) == 1
     age(store, 1)  # else it may be of the very moment in which the sweep begins
     assert set(prune(store, set())) == {name, digest(chunk(2))}

@@ -118,6 +118,24 @@ class Counted:
         return call
 
 
+class Sized(Counted):
+    """Also adds up the bytes that came."""
+
+    received = 0
+
+    def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
+        call = super().__getattr__(name)
+        if name != "get":
+            return call
+
+        def get(*arguments: object, **named: object) -> bytes:
+            data: bytes = call(*arguments, **named)
+            self.received += len(data)
+            return data
+
+        return get
+
+
 class Overwriting(MemoryBackend):
     """A store that says yes to "only if it is not there", and overwrites."""
 

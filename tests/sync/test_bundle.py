@@ -23,9 +23,9 @@ from mvc.sync.bundle import SMALLEST_PART
 from mvc.sync.fetch import fetch
 from mvc.sync.state import parse
 from mvc.sync.verdicts import RefUpdate
-from tests.forked import KILLED, killer
+from tests.forked import KILLED, in_child, killer
 from tests.sync.making import MAIN, WHO, Peer, model, noise, tuned
-from tests.sync.test_faults import in_child, steps_of
+from tests.sync.test_faults import steps_of
 
 GOLDEN = Path(__file__).parent / "golden" / "v1.bundle"
 

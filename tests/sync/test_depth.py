@@ -18,8 +18,9 @@ from mvc.sync import viewobjects
 from mvc.sync.remotes import Remote, RemoteConfig, forget
 from mvc.sync.verdicts import RefUpdate
 from tests.cli.world import History
-from tests.sync.making import TRACKED, Counted, Peer, Peers
-from tests.sync.test_faults import KILLED, in_child, killer, steps_of
+from tests.forked import KILLED, in_child, killer
+from tests.sync.making import TRACKED, Counted, Peer, Peers, Sized
+from tests.sync.test_faults import steps_of
 
 
 def histories() -> st.SearchStrategy[list[tuple[int, ...]]]:
@@ -88,22 +89,6 @@ def long(peers: Peers) -> Peer:
     history.write()
     alice.push()
     return alice
-
-
-class Sized(Counted):
-    received = 0
-
-    def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
-        call = super().__getattr__(name)
-        if name != "get":
-            return call
-
-        def get(*arguments: object, **named: object) -> bytes:
-            data: bytes = call(*arguments, **named)
-            self.received += len(data)
-            return data
-
-        return get
 
 
 def test_it_costs_what_it_is(long: Peer, peers: Peers, backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from mvc.sync.chunks import bring_files
 from mvc.sync.lease import Lease
 from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.verdicts import RefUpdate
-from tests.forked import KILLED, killer
+from tests.forked import KILLED, begin, in_child, killer
 from tests.sync.making import MAIN, TRACKED, WHO, Peer, model, noise, tuned
 
 FILES = {"m.safetensors": model(width=128), "a": b"1"}
@@ -182,25 +182,6 @@ def test_what_was_uploaded_and_is_gone_goes_again(scene: Scene, tmp_path: Path) 
     is_whole(backend, tmp_path / "fresh")
 
 
-def fork(act: Callable[[], object], hook: Callable[[str, str], None] | None = None) -> int:
-    """Begin a process that does this; its exit code is 0 if that ended well."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            fsio.fault_hook = hook
-            act()
-            code = 0
-        finally:
-            os._exit(code)
-    return child
-
-
-def in_child(act: Callable[[], object], hook: Callable[[str, str], None]) -> int:
-    """Run in a forked process under a fault hook; its exit code, or KILLED."""
-    return os.waitstatus_to_exitcode(os.waitpid(fork(act, hook), 0)[1])
-
-
 def steps_of(act: Callable[[], object]) -> int:
     lock, count = threading.Lock(), 0
 
@@ -313,7 +294,7 @@ def test_several_push_to_one_branch(tmp_path: Path, kind: str) -> None:
         for thread in threads:
             thread.join()
     else:
-        children = [fork(lambda n=number: push_until_through(peers[n], f"p{n}", 4)) for number in range(4)]
+        children = [begin(lambda n=number: push_until_through(peers[n], f"p{n}", 4)) for number in range(4)]
         assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
     assert not failures
     (tmp_path / "fresh").mkdir()

@@ -12,7 +12,7 @@ from mvc.errors import NotFound
 from mvc.ops.cat_file import file_content, tensor_file
 from mvc.ops.fetch_data import bring_matching
 from tests.models import safetensors_bytes
-from tests.sync.making import Counted, Peers
+from tests.sync.making import Counted, Peers, Sized
 
 MB = 1 << 20
 
@@ -21,24 +21,6 @@ def noisy(count: int, rows: int = 512, seed: int = 0) -> dict[str, np.ndarray]:
     """Tensors of 2 KiB a row that hardly shrink."""
     rng = np.random.default_rng(seed)
     return {f"t{n}": rng.integers(0, 2**16, (rows, 1024), np.uint16) for n in range(count)}
-
-
-class Sized(Counted):
-    """Also adds up the bytes that came."""
-
-    received = 0
-
-    def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
-        call = super().__getattr__(name)
-        if name != "get":
-            return call
-
-        def get(*arguments: object, **named: object) -> bytes:
-            data: bytes = call(*arguments, **named)
-            self.received += len(data)
-            return data
-
-        return get
 
 
 def gets(backend: Counted) -> list[str]:

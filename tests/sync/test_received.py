@@ -32,9 +32,9 @@ from mvc.store.chunkstore import ChunkStore
 from mvc.sync.chunks import Brought, bring, bring_files
 from mvc.sync.remotelog import RemoteLog
 from mvc.sync.verdicts import RefUpdate
-from tests.forked import KILLED, killer
+from tests.forked import KILLED, in_child, killer
 from tests.sync.making import MAIN, TRACKED, Peer, model, noise, tuned
-from tests.sync.test_faults import FolderScene, Scene, in_child, steps_of
+from tests.sync.test_faults import FolderScene, Scene, steps_of
 from tests.sync.test_hostile import plant, raw
 
 AS_IT_IS = "[core]\n\tdecodeBelow = 0\n"

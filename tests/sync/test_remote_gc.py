@@ -23,9 +23,9 @@ from mvc.sync.remotegc import RemoteGcResult, gc_remote
 from mvc.sync.remotelog import TRIMMED
 from mvc.sync.verdicts import RefUpdate
 from tests import points
-from tests.forked import KILLED, killer
+from tests.forked import KILLED, in_child, killer
 from tests.sync.making import MAIN, WHO, Peer, model, noise, tuned
-from tests.sync.test_faults import EVERY, count_requests, in_child, is_whole, push_until_through, steps_of
+from tests.sync.test_faults import EVERY, count_requests, is_whole, push_until_through, steps_of
 
 SIDE = "refs/heads/side"
 WEEKS = 14 * 86400.0

@@ -16,7 +16,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from mvc import fsio
 from mvc.backends.folder import FolderBackend
 from mvc.errors import Locked
 from mvc.ops.add import add
@@ -26,26 +25,12 @@ from mvc.settings import StoreSettings
 from mvc.store.room import make_room
 from mvc.sync.held import held_by
 from mvc.sync.verdicts import RefUpdate
-from tests.forked import KILLED
+from tests.forked import KILLED, in_child
 from tests.sync.making import MAIN, TRACKED, Peer, model, noise, tuned
 from tests.sync.test_shared import World, own, stands_alone, tidy
 
 THOROUGH = int(os.environ.get("MVC_TEST_EXAMPLES", "12"))
 SMALL = {"width": 160, "count": 1}
-
-
-def forked(act: Callable[[], object], hook: Callable[[str, str], None] | None = None) -> int:
-    """The exit code of `act` in a child: 0, 1 if it raised, or KILLED."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            fsio.fault_hook = hook
-            act()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 class Stopper:
@@ -118,7 +103,7 @@ def test_killed_at_each_step_of_bringing(tmp_path: Path, store: bool, stride: in
 
     def once(number: int) -> int:
         world, bob = scene.copy("bob")
-        code = forked(lambda: bob.checkout(scene.second), Stopper(world, number))
+        code = in_child(lambda: bob.checkout(scene.second), Stopper(world, number))
         bob.checkout(scene.second)
         assert bob.read("m") == tuned(**SMALL) and bob.read("y") == noise(100_000, 1)
         bob.check()
@@ -136,7 +121,7 @@ def test_killed_at_each_step_of_making_room(tmp_path: Path, stride: int) -> None
 
     def once(number: int) -> int:
         world, bob = scene.copy("bob")
-        code = forked(lambda: world.room(1, bob), Stopper(world, number))
+        code = in_child(lambda: world.room(1, bob), Stopper(world, number))
         bob.checkout(scene.second)
         assert bob.read("x") == noise(200_000)
         world.age()
@@ -157,7 +142,7 @@ def test_killed_at_each_step_of_moving_out(tmp_path: Path, stride: int) -> None:
     def once(number: int) -> int:
         world, alice = scene.copy("alice")
         alice.commit({"only": noise(90_000, 9)})
-        code = forked(lambda: tidy(alice), Stopper(world, number))
+        code = in_child(lambda: tidy(alice), Stopper(world, number))
         stands_alone(alice)
         alice.check()
         tidy(alice)
