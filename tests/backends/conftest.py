@@ -29,6 +29,12 @@ def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server
             yield server
 
 
+def withdraw(folder: Path, about: Path) -> None:
+    """Nobody takes it from now on. With the lock: who has seen that it is there reads it."""
+    with hold(folder / "start.lock", wait=600):
+        about.unlink()
+
+
 @contextlib.contextmanager
 def shared(folder: Path, worker: str) -> Iterator[servers.Server]:
     """A server that the first worker starts, and stops when no other uses it any more."""
@@ -46,7 +52,7 @@ def shared(folder: Path, worker: str) -> Iterator[servers.Server]:
                 # A worker may have the longest tests of all before it, and its end is the end of the session.
                 others = partial(servers.wait_for, lambda: not list(folder.glob("*.user")), "the end of others' tests")
                 stack.callback(others, seconds=3600)
-                stack.callback(about.unlink)
+                stack.callback(withdraw, folder, about)
         try:
             yield server
         finally:

@@ -49,11 +49,14 @@ def has_ceph() -> bool:
     return all(map(program, CEPH)) and sys.platform == "linux"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port at which nobody listens, and that the system gives to nobody meanwhile, neither to listen at nor to
+    connect from: but a server that is told its number gets it, as all set SO_REUSEADDR."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 def wait_for(ready: Callable[[], bool], what: str, seconds: float = 300.0) -> None:
@@ -154,9 +157,13 @@ def radosgw(gib: int = 4) -> Iterator[Server]:
     `gib`: what goes into it, all told (nothing is ever reclaimed); the disk has what was written, no more.
     """
     # Sockets have short names, so not below pytest's folder.
-    with tempfile.TemporaryDirectory(prefix="rgw-", ignore_cleanup_errors=True) as name, running(Path(name)) as start:
+    with (
+        tempfile.TemporaryDirectory(prefix="rgw-", ignore_cleanup_errors=True) as name,
+        reserved_port() as mon,
+        reserved_port() as rgw,
+        running(Path(name)) as start,
+    ):
         folder = Path(name)
-        mon, rgw = free_port(), free_port()
         fsid = str(uuid.uuid4())
         config = folder / "ceph.conf"
         config.write_text(CONFIG.format(fsid=fsid, mon=mon, rgw=rgw, folder=folder, size=gib << 30))
@@ -184,10 +191,10 @@ def radosgw(gib: int = 4) -> Iterator[Server]:
         key = run(f"ceph-authtool {keyring} -n osd.0 -p").strip()
         run(f"ceph -c {config} osd new {osd} 0 -i -", data=json.dumps({"cephx_secret": key}))
         run(f"ceph-osd -c {config} -i 0 --mkfs --osd-uuid {osd}")
-        start([program("ceph-osd") or "", "-c", os.fspath(config), "-i", "0", "--foreground"])
-        wait_for(lambda: "1 up" in run(f"ceph -c {config} osd stat"), "ceph-osd")
-        start([program("radosgw") or "", "-c", os.fspath(config), "-n", "client.rgw", "--foreground"])
-        wait_for(lambda: listens(rgw), "radosgw")
+        osd_lives = start([program("ceph-osd") or "", "-c", os.fspath(config), "-i", "0", "--foreground"])
+        wait_for(lambda: osd_lives() or "1 up" in run(f"ceph -c {config} osd stat"), "ceph-osd")
+        rgw_lives = start([program("radosgw") or "", "-c", os.fspath(config), "-n", "client.rgw", "--foreground"])
+        wait_for(lambda: rgw_lives() or listens(rgw), "radosgw")
         keys = (f"--access-key={ACCESS}", f"--secret-key={SECRET}")
         run(f"radosgw-admin -c {config} user create --uid=t --display-name=t", *keys)
         make_bucket(f"http://127.0.0.1:{rgw}")
@@ -205,20 +212,11 @@ KEYS = {
 @contextlib.contextmanager
 def rclone(folder: Path) -> Iterator[Server]:
     """`rclone serve s3`: takes conditions and ignores them."""
-    port = free_port()
     (folder / "served" / BUCKET).mkdir(parents=True)
-    command = [
-        program("rclone") or "",
-        "serve",
-        "s3",
-        "--addr",
-        f"127.0.0.1:{port}",
-        "--auth-key",
-        f"{ACCESS},{SECRET}",
-    ]
-    with running(folder) as start:
-        start([*command, "--config", os.devnull, os.fspath(folder / "served")])
-        wait_for(lambda: listens(port), "rclone")
+    command = [program("rclone") or "", "serve", "s3", "--auth-key", f"{ACCESS},{SECRET}", "--config", os.devnull]
+    with reserved_port() as port, running(folder) as start:
+        lives = start([*command, "--addr", f"127.0.0.1:{port}", os.fspath(folder / "served")])
+        wait_for(lambda: lives() or listens(port), "rclone")
         yield s3_server(port)
 
 
@@ -236,23 +234,21 @@ def webdav(folder: Path) -> Iterator[Server]:
     In a process of its own: opendal holds Python's lock while it waits for a listing.
     """
     (folder / "served").mkdir()
-    port = free_port()
     config = {
         "host": "127.0.0.1",
-        "port": port,
         "provider_mapping": {"/dav": os.fspath(folder / "served")},
         "simple_dc": {"user_mapping": {"*": {ACCESS: {"password": SECRET}}}},
         "http_authenticator": {"accept_basic": True, "accept_digest": False, "default_to_digest": False},
         "logging": {"enable": False},
         "dir_browser": {"enable": False},
     }
-    (folder / "config.json").write_text(json.dumps(config))
     netrc = folder / "netrc"
     netrc.write_text(f"machine 127.0.0.1 login {ACCESS} password {SECRET}\n")
     netrc.chmod(0o600)
-    with running(folder) as start:
-        start([program("wsgidav") or "", "--config", os.fspath(folder / "config.json"), "--quiet"])
-        wait_for(lambda: listens(port), "wsgidav")
+    with reserved_port() as port, running(folder) as start:
+        (folder / "config.json").write_text(json.dumps({**config, "port": port}))
+        lives = start([program("wsgidav") or "", "--config", os.fspath(folder / "config.json"), "--quiet"])
+        wait_for(lambda: lives() or listens(port), "wsgidav")
         yield Server(f"webdav://127.0.0.1:{port}/dav/models", {"NETRC": os.fspath(netrc)})
 
 
@@ -264,11 +260,10 @@ AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZ
 @contextlib.contextmanager
 def azurite(folder: Path) -> Iterator[Server]:
     """Microsoft's emulator of Azure's blobs (npm install -g azurite)."""
-    port = free_port()
     command = [program("azurite-blob") or "", "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
-    with running(folder) as start:
-        start([*command, "--blobPort", str(port), "--location", os.fspath(folder)])
-        wait_for(lambda: listens(port), "azurite")
+    with reserved_port() as port, running(folder) as start:
+        lives = start([*command, "--blobPort", str(port), "--location", os.fspath(folder)])
+        wait_for(lambda: lives() or listens(port), "azurite")
         make_container(port)
         yield Server(
             f"az://{BUCKET}/some/prefix?endpoint=http://127.0.0.1:{port}/{AZURE_ACCOUNT}",

@@ -24,6 +24,7 @@ from mvc.backends.retrying import RetryingBackend
 from mvc.backends.sftp_address import parse
 from mvc.errors import MvcError, NetworkError, NotFound, RemoteRefused, RemoteUnavailable, Unsupported, UsageError
 from tests.backends.contract import Contract
+from tests.backends.servers import reserved_port
 from tests.hub import sshd
 
 needs_asyncssh = pytest.mark.skipif(find_spec("asyncssh") is None, reason="asyncssh is not installed")
@@ -235,14 +236,12 @@ class TestServer:
             backend.close()
 
     def test_nobody_there(self, server: sshd.Sshd, tmp_path: Path) -> None:
-        from tests.backends.servers import free_port
-
-        address = parse(f"sftp://127.0.0.1:{free_port()}{tmp_path}", {"HOME": str(server.home)})
-        backend = open_sftp(address)
-        with pytest.raises(RemoteUnavailable, match="refuses connections"):
-            backend.get("k")
-        backend.close()
-        backend.close()
+        with reserved_port() as port:
+            backend = open_sftp(parse(f"sftp://127.0.0.1:{port}{tmp_path}", {"HOME": str(server.home)}))
+            with pytest.raises(RemoteUnavailable, match="refuses connections"):
+                backend.get("k")
+            backend.close()
+            backend.close()
 
 
 def copied(server: sshd.Sshd, folder: Path, *, config: str) -> Path:

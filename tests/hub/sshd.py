@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.backends.servers import free_port, listens, wait_for
+from tests.backends.servers import listens, reserved_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 _RUN = Path("/run/sshd")
@@ -91,7 +91,24 @@ def running(folder: Path) -> Iterator[Sshd]:
     words = " ".join(map(shlex.quote, ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "mvc")))
     mvc.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     mvc.chmod(0o755)
-    port = free_port()
+    with reserved_port() as port, (folder / "log").open("wb") as log:
+        command = _configured(folder, port)
+        process = subprocess.Popen(
+            [program() or "", "-D", "-e", "-f", folder / "config"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        try:
+            wait_for(lambda: process.poll() is not None or listens(port), "sshd")
+            assert process.poll() is None, (folder / "log").read_text()
+            yield Sshd(
+                port, getpass.getuser(), mvc, {**os.environ, "MVC_SSH_COMMAND": command}, folder / "home", process.pid
+            )
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _configured(folder: Path, port: int) -> str:
+    """Writes what the server and its clients read; gives the command of a client."""
     (folder / "config").write_text(CONFIG.format(port=port, folder=folder))
     known = f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}"
     (folder / "known").write_text(known)
@@ -100,16 +117,4 @@ def running(folder: Path) -> Iterator[Sshd]:
     (folder / "home/.ssh").mkdir(parents=True)
     (folder / "home/.ssh/known_hosts").write_text(known)
     (folder / "home/.ssh/config").write_text(f"IdentityFile {folder}/user\n")
-    command = " ".join(shlex.quote(os.fspath(word)) for word in ["ssh", *options])
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [program() or "", "-D", "-e", "-f", folder / "config"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-        try:
-            wait_for(lambda: listens(port), "sshd")
-            yield Sshd(
-                port, getpass.getuser(), mvc, {**os.environ, "MVC_SSH_COMMAND": command}, folder / "home", process.pid
-            )
-        finally:
-            process.terminate()
-            process.wait()
+    return " ".join(shlex.quote(os.fspath(word)) for word in ["ssh", *options])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import resource
@@ -194,7 +195,7 @@ def test_a_process_that_holds_files_has_nothing_else(top: Path) -> None:
     ours = os.pipe()
     given = os.pipe()
     os.set_inheritable(given[1], True)
-    high = os.dup2(given[1], 900)
+    high = fcntl.fcntl(given[1], fcntl.F_DUPFD, 200)
     try:
         process, end = outlived._start(files)
         shown = _opened_by(process, 3 + len(files))
