@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from mvc.catalogue.compile import NEVER, NO, YES, Compiler, Parameter, Sql, Term, all_of, either, in_messages, opposite
+from mvc.catalogue.compile import Compiler
 from mvc.catalogue.schema import SHIFT, get
 from mvc.catalogue.syntax import And, Compare, Field, Not, Query, Words
+from mvc.catalogue.terms import NEVER, NO, YES, Parameter, Sql, Term, all_of, either, in_messages, opposite
 from mvc.catalogue.values import FIRST_WORDS
 
 _MOST = 30_000

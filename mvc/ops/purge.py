@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mvc import fsio
 from mvc.errors import AuthError, MvcError, NotFound, Refused, Unsupported, UsageError
-from mvc.metadata.model import NOTES
-from mvc.objects import trees
-from mvc.objects.batch import ObjectBatch
-from mvc.objects.reachable import Reached, walk_objects
 from mvc.objects.reflog import ReflogEntry
-from mvc.objects.refnames import REVIEWS
 from mvc.objects.refs import RefChange
 from mvc.objects.refspec import Refspec
-from mvc.objects.revparse import resolve
-from mvc.objects.rewrite import Rewriter
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, connect
 from mvc.ops.gc import gc
-from mvc.ops.notes import moved
 from mvc.ops.project import note_head
+from mvc.ops.purge_plan import (
+    TEMPORARY,
+    Elsewhere,
+    Plan,
+    PurgedFile,
+    contents,
+    is_staged,
+    is_under,
+    live_here,
+    live_there,
+    make_plan,
+)
 from mvc.ops.remote import require
 from mvc.ops.shared_store import Proofs, remove_chunks
 from mvc.repo import inprogress
 from mvc.repo.chunks import open_chunks
-from mvc.repo.livechunks import chunk_names, chunked_files
 from mvc.repo.locking import edit_stage
 from mvc.repo.repository import Repository
-from mvc.repo.roots import roots, worktrees
-from mvc.repo.settling import settle
+from mvc.repo.roots import worktrees
 from mvc.store.shared import space_of
 from mvc.sync import fetch as fetching
 from mvc.sync.lift import lift_local, lift_remote
@@ -41,30 +43,9 @@ from mvc.sync.remoteindex import RemoteIndex
 from mvc.sync.remotes import Remote, configured
 from mvc.sync.verdicts import PushedRef, RefUpdate
 
-TEMPORARY = "refs/purge/"
-_NOTES = NOTES.removeprefix("refs")
 _PSEUDO = "ORIG_HEAD"
 _MAP = "purge/commit-map"
 _PENDING = "purge/chunks"
-
-
-@dataclass(frozen=True, slots=True)
-class PurgedFile:
-    """A version of a file that goes: a path it stands at, its size, the stored bytes of chunks that only such name."""
-
-    path: str
-    id: str
-    raw: int
-    stored: int
-
-
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """A content that stays though its file goes: it stands at another path, too."""
-
-    path: str
-    id: str
-    other: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +97,6 @@ class Purged:
     """Remotes that were not purged."""
 
 
-@dataclass(slots=True)
-class _Plan:
-    """What a rewriting comes to."""
-
-    rewriter: Rewriter
-    refs: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    banned: set[bytes] = field(default_factory=set)
-    files: list[PurgedFile] = field(default_factory=list)
-    elsewhere: list[Elsewhere] = field(default_factory=list)
-
-    def new_of(self, object_id: str | None) -> str | None:
-        """What an id of a reflog or state file becomes."""
-        if object_id is None:
-            return None
-        try:
-            return self.rewriter.object(object_id)
-        except MvcError:
-            return None  # what is not here names nothing that could be kept
-
-
 def purge(
     repo: Repository,
     paths: Sequence[str] = (),
@@ -166,11 +127,11 @@ def purge(
         for remote in opened:
             spec = Refspec("refs/*", f"{TEMPORARY}{remote.config.name}/*", force=True)
             fetching.fetch(remote, [spec], who=caller.who, tags="none", progress=caller.progress)
-        blobs = _contents(repo, revisions)
+        blobs = contents(repo, revisions)
         with repo.objects.batch() as batch:
-            plan = _plan(repo, batch, paths, blobs, caller)
+            plan = make_plan(repo, batch, paths, blobs, caller)
             pending = _pending(repo)
-            if not plan.rewriter.removed and not pending and not _staged(repo, paths, blobs):
+            if not plan.rewriter.removed and not pending and not is_staged(repo, paths, blobs):
                 raise NotFound("no commit, stash or reflog names such a file", hint="mvc log --all -- PATH")
             result = _told(repo, plan, remotes)
             if dry_run:
@@ -210,111 +171,7 @@ def _require_settled(repo: Repository) -> None:
         raise Refused("this history is shallow: what is not here cannot be rewritten", hint="mvc fetch --unshallow")
 
 
-# ---- what goes
-
-
-def _contents(repo: Repository, revisions: Sequence[str]) -> set[str]:
-    """The blobs that revisions stand for."""
-    objects = repo.objects
-    found: set[str] = set()
-    for text in revisions:
-        object_id = resolve(objects, repo.refs, text)
-        kind = objects.kind(objects.peel(object_id))
-        if kind == "blob":
-            found.add(objects.peel(object_id))
-        elif ":" in text:
-            found.update(item.id for item in trees.flatten(objects, objects.peel(object_id, "tree")).values())
-        else:
-            commit = objects.commit(objects.peel(object_id, "commit"))
-            before = objects.commit(commit.parents[0]).tree if commit.parents else None
-            old = {item.id for item in trees.flatten(objects, before).values()}
-            found.update(item.id for item in trees.flatten(objects, commit.tree).values() if item.id not in old)
-            if not found:
-                raise NotFound(f"{text} brought no content of its own", hint="mvc purge PATH, or REV:PATH")
-    return found
-
-
-def _is_review(ref: str, value: str) -> bool:
-    """Also of a remote's, as it was fetched to be looked at. (A branch may be called reviews/x, but not by its id.)"""
-    return f"/{REVIEWS.removeprefix('refs/')}" in ref and ref.endswith(f"/{value}")
-
-
-def _plan(repo: Repository, batch: ObjectBatch, paths: Sequence[str], blobs: set[str], caller: Caller) -> _Plan:
-    rewriter = Rewriter(repo.objects, batch, paths, blobs)
-    plan = _Plan(rewriter)
-    caller.progress.begin("rewriting", None, "commits")
-    try:
-        for ref, value in repo.refs.list().items():
-            if repo.refs.symbolic(ref) is None:
-                new = rewriter.object(value)
-                # A review is for the one commit that was looked at, and its ref has its own id.
-                plan.refs[ref] = value, (None if _is_review(ref, value) and new != value else new)
-        for tip in roots(repo).objects:
-            plan.new_of(tip)
-        for ref, (old, kept) in plan.refs.items():
-            # What was said of a commit goes on being said of it.
-            if kept is not None and (ref == NOTES or (ref.startswith(TEMPORARY) and ref.endswith(_NOTES))):
-                plan.refs[ref] = old, moved(batch, kept, plan.new_of, caller.who)
-    finally:
-        caller.progress.end()
-    chunks = open_chunks(repo)
-    settle(chunks, caller.progress)
-    stays: dict[str, str] = {}
-    tips = [new for _, new in plan.refs.values() if new is not None]
-    tips += [new for new in rewriter.commits.values() if new is not None]
-    live: set[bytes] = set()
-    for file in chunked_files(batch.reader, _blobs(walk_objects(batch.reader, tips), stays)):
-        live.update(chunk_names(chunks, file.manifest))
-    left = dict(_sizes(repo))
-    gone = {blob: where for blob, where in rewriter.removed.items() if blob not in stays}
-    reached = (Reached("blob", blob, min(where), 0, "") for blob, where in sorted(gone.items()) if _is_here(repo, blob))
-    known: set[str] = set()
-    for file in chunked_files(repo.objects, reached):
-        names = set(chunk_names(chunks, file.manifest)) - live
-        plan.banned |= names
-        known.add(file.id)
-        stored = sum(left.pop(name, 0) for name in names)
-        plan.files.append(PurgedFile(file.path, file.id, file.manifest.size, stored))
-    for blob, where in gone.items():
-        if blob not in known and _is_here(repo, blob):
-            size = repo.objects.size(blob)
-            plan.files.append(PurgedFile(min(where), blob, size, size))
-    plan.files.sort(key=lambda file: (-file.raw, file.path, file.id))
-    remain = ((min(where), blob) for blob, where in rewriter.removed.items() if blob in stays and _is_here(repo, blob))
-    plan.elsewhere += [Elsewhere(path, blob, stays[blob]) for path, blob in sorted(remain)]
-    return plan
-
-
-def _blobs(reached: Iterable[Reached], places: dict[str, str] | None = None) -> Iterable[Reached]:
-    """The blobs among them; `places` is told where each stands."""
-    for one in reached:
-        if one.kind == "blob":
-            if places is not None:
-                places.setdefault(one.id, one.path)
-            yield one
-
-
-def _is_here(repo: Repository, blob: str) -> bool:
-    return repo.objects.contains(blob) and repo.objects.kind(blob) == "blob"
-
-
-def _sizes(repo: Repository) -> Mapping[bytes, int]:
-    return {name: place.stored_size for name, place in open_chunks(repo).records()}
-
-
-def _staged(repo: Repository, paths: Sequence[str], blobs: set[str]) -> bool:
-    return any(entry.id in blobs or _under(entry.path, paths) for entry in _stage_entries(repo))
-
-
-def _stage_entries(repo: Repository) -> Iterable[Reached]:
-    return [Reached("blob", blob, path, 0, "") for blob, path in roots(repo).staged.items()]
-
-
-def _under(path: str, paths: Sequence[str]) -> bool:
-    return any(path == one or path.startswith(f"{one}/") for one in paths)
-
-
-def _told(repo: Repository, plan: _Plan, remotes: Sequence[str]) -> Purged:
+def _told(repo: Repository, plan: Plan, remotes: Sequence[str]) -> Purged:
     moved = tuple(
         RefMove(ref, old, new)
         for ref, (old, new) in sorted(plan.refs.items())
@@ -335,7 +192,7 @@ def _told(repo: Repository, plan: _Plan, remotes: Sequence[str]) -> Purged:
 # ---- here
 
 
-def _swap(repo: Repository, plan: _Plan, paths: Sequence[str], blobs: set[str], caller: Caller) -> tuple[str, ...]:
+def _swap(repo: Repository, plan: Plan, paths: Sequence[str], blobs: set[str], caller: Caller) -> tuple[str, ...]:
     """Refs, HEADs, reflogs and stages to the new history; returns the files that were left in worktrees."""
     changes = [
         RefChange(ref, old, new)
@@ -352,7 +209,7 @@ def _swap(repo: Repository, plan: _Plan, paths: Sequence[str], blobs: set[str], 
             if new is not None and new != head.id:
                 place.refs.set_head(new, message="purge: history rewritten", author=caller.who)
         with edit_stage(place, wait=caller.wait, what="purge") as stage:
-            gone = [entry.path for entry in stage if entry.id in blobs or _under(entry.path, paths)]
+            gone = [entry.path for entry in stage if entry.id in blobs or is_under(entry.path, paths)]
             for path in gone:
                 stage.remove(path)
             if place.worktree is not None:
@@ -368,7 +225,7 @@ def _swap(repo: Repository, plan: _Plan, paths: Sequence[str], blobs: set[str], 
     return tuple(sorted(kept))
 
 
-def _rewrite_log(repo: Repository, ref: str, plan: _Plan) -> None:
+def _rewrite_log(repo: Repository, ref: str, plan: Plan) -> None:
     def change(entry: ReflogEntry) -> ReflogEntry | None:
         old, new = plan.new_of(entry.old), plan.new_of(entry.new)
         if entry.new is not None and new is None:
@@ -384,7 +241,7 @@ def _purge_here(repo: Repository, banned: set[bytes], caller: Caller) -> tuple[i
     """Remove old objects and chunks; returns the bytes that went, and how many of the chunks are left."""
     quiet = replace(repo, missing_chunks=None)
     chunks = open_chunks(quiet)
-    live = _live_here(repo)
+    live = live_here(repo)
     going = banned - live
     lifted = lift_local(chunks, live, going)
     done = gc(repo, prune_after_days=0, shallow=frozenset(lifted), caller=caller)
@@ -393,23 +250,12 @@ def _purge_here(repo: Repository, banned: set[bytes], caller: Caller) -> tuple[i
     return done.freed + done.object_bytes, sum(1 for name in going if chunks.find_own(name) is not None)
 
 
-def _live_here(repo: Repository) -> set[bytes]:
-    """The chunks of all that is named here."""
-    chunks = open_chunks(replace(repo, missing_chunks=None))
-    found = roots(repo)
-    staged = [Reached("blob", blob, path, 0, "") for blob, path in found.staged.items()]
-    live: set[bytes] = set()
-    for file in chunked_files(repo.objects, [*_blobs(walk_objects(repo.objects, found.objects)), *staged]):
-        live.update(chunk_names(chunks, file.manifest, lambda _name: True))
-    return live
-
-
 def _purge_shared(repo: Repository, banned: set[bytes], outside: Outside, caller: Caller) -> tuple[int, int]:
     """The same in the store that repositories share. The remotes are asked for all else that goes along."""
     path = repo.settings.shared.path
     if not path:
         return 0, 0
-    going = banned - _live_here(repo)
+    going = banned - live_here(repo)
     space = space_of(repo.settings.store.naming)
     try:
         return remove_chunks(Path(path), space, going, Proofs(repo, outside), progress=caller.progress)
@@ -424,7 +270,7 @@ def _purge_shared(repo: Repository, banned: set[bytes], outside: Outside, caller
 # ---- remotes
 
 
-def _purge_remote(repo: Repository, remote: Remote, plan: _Plan, banned: set[bytes], caller: Caller) -> PurgedRemote:
+def _purge_remote(repo: Repository, remote: Remote, plan: Plan, banned: set[bytes], caller: Caller) -> PurgedRemote:
     state = remote.state()
     updates: list[RefUpdate] = []
     for ref, old in state.refs.items():
@@ -436,7 +282,7 @@ def _purge_remote(repo: Repository, remote: Remote, plan: _Plan, banned: set[byt
     refs: tuple[PushedRef, ...] = ()
     if updates:
         refs = push(remote, updates, who=caller.who, progress=caller.progress).refs
-    live = _live_there(repo, remote)
+    live = live_there(repo, remote)
     going = banned - live
     try:
         lifted = lift_remote(remote, live, going, who=caller.who, progress=caller.progress)
@@ -447,14 +293,6 @@ def _purge_remote(repo: Repository, remote: Remote, plan: _Plan, banned: set[byt
     left = sum(1 for name in going if name in index)
     freed = sum(size for _, size in done.swept.deleted)
     return PurgedRemote(remote.config.name, remote.backend.url, refs, freed, left, done.swept.waiting)
-
-
-def _live_there(repo: Repository, remote: Remote) -> set[bytes]:
-    live: set[bytes] = set()
-    chunks = open_chunks(repo)
-    for file in chunked_files(repo.objects, _blobs(walk_objects(repo.objects, remote.state().refs.values()))):
-        live.update(chunk_names(chunks, file.manifest))
-    return live
 
 
 def _drop_temporary(repo: Repository, caller: Caller) -> None:
@@ -482,7 +320,7 @@ def _write_pending(repo: Repository, names: set[bytes]) -> None:
     fsio.write_atomic(path, "".join(f"{name.hex()}\n" for name in sorted(names)).encode(), tmp_dir=repo.tmp_dir)
 
 
-def _write_map(repo: Repository, plan: _Plan) -> Path:
+def _write_map(repo: Repository, plan: Plan) -> Path:
     """`purge/commit-map`, as filter-repo writes it: old id, new id; forty zeros for what is gone."""
     path = repo.common_dir / _MAP
     fsio.make_dirs(path.parent)
