@@ -10,7 +10,7 @@ from mvc import fsio
 from mvc.errors import NotARepository, NotFound, ParseError
 from mvc.gitlink.lockfile import Lock, dump, make_lock
 from mvc.gitlink.mergelocks import merge_locks
-from mvc.gitlink.outer import ask
+from mvc.gitlink.outer import ask, find_project
 from mvc.objects.ancestry import is_ancestor
 from mvc.ops.bring import fetch_commit, has_commit
 from mvc.ops.caller import Caller
@@ -48,7 +48,12 @@ def merge_files(
 
     try:
         merged = merge_locks(
-            base.read_bytes(), ours.read_bytes(), theirs.read_bytes(), comes_before, lambda: _now(repo)
+            base.read_bytes(),
+            ours.read_bytes(),
+            theirs.read_bytes(),
+            comes_before,
+            lambda: _now(repo),
+            _goes_on(lock.parent),
         )
     except ParseError:
         return _as_text(base, ours, theirs, "one side is no lock that mvc reads")
@@ -63,6 +68,12 @@ def _now(repo: Repository) -> bytes | None:
         return None
     stage = committed_stage(repo, repo.objects.commit(head).tree)
     return dump(make_lock(stage, head, repo.config.get("remote.origin.url")))
+
+
+def _goes_on(folder: Path) -> str:
+    """The command that ends Git's merge: in a rebase a commit would not."""
+    rebasing = find_project(folder).in_progress("rebase-merge", "rebase-apply/rebasing")
+    return "git rebase --continue" if rebasing else "git commit"
 
 
 def _as_text(base: Path, ours: Path, theirs: Path, why: str) -> str | None:

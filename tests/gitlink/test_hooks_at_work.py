@@ -131,9 +131,11 @@ def test_a_rebase_that_stops_at_the_lock(outer: Outer) -> None:
     outer.models("c")
     outer.git("checkout", "-q", "tuned")
     ran = outer.git("rebase", "main", code=1)
-    assert "both sides changed the models: mvc merge" in ran.out + ran.err
+    assert f"both sides changed the models: mvc merge {outer.head('main')[:10]} joins" in ran.out + ran.err
     assert outer.read() == "b", "mvc waits for the end"
-    outer.mvc("merge", "main", "-X", "theirs")
+    _, merge, then, *_ = (outer.top / "mvc.lock").read_text().splitlines()
+    assert then == "#   git rebase --continue"
+    outer.mvc(*merge.removeprefix("#   mvc ").split(), "-X", "theirs")
     outer.git("rebase", "--continue", GIT_EDITOR="true")
     assert (outer.read(), outer.branch()) == ("c", "tuned") and clean(outer)
 
