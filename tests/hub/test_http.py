@@ -169,9 +169,8 @@ def test_a_wrong_pack_is_refused_and_leaves_nothing(server: Running, made: Made,
     assert not (made.folder.parent / "new" / key).exists()
 
 
-def test_a_silent_body_is_told_so(impatient: Running, made: Made) -> None:
+def test_a_silent_body_is_told_so(impatient: Running, made: Made, writer: str) -> None:
     key = "packs/00/" + "0" * 64 + ".pack"
-    writer = impatient.token(Right.APPEND, "team/*")
     with impatient.connect() as connection:
         began = time.monotonic()
         connection.sendall(put(f"{NEW}objects/{key}", 1 << 20, writer) + made.read(made.pack)[:1000])
