@@ -40,19 +40,6 @@ def cut_opaque(read_at: ReadAt, offset: int, length: int) -> Iterator[tuple[int,
         yield start, len(data)
 
 
-def read_opaque(read_at: ReadAt, offset: int, length: int) -> Iterator[tuple[int, bytes]]:
-    """(offset, bytes) of each chunk: as `cut_opaque`, but hands over what it read, so that nothing is read twice.
-
-    Raises FileChanged when the file ends too early.
-    """
-    if length <= MINIMUM:
-        if length:
-            yield offset, _read(read_at, offset, length)
-        return
-    for start, data in _chunks(read_at, offset, length):
-        yield start, bytes(data)
-
-
 def _chunks(read_at: ReadAt, offset: int, length: int) -> Iterator[tuple[int, memoryview]]:
     """The chunks as views of the window they were found in."""
     cutter: Any = load(_CUTTER)(AVERAGE, min_size=MINIMUM, max_size=MAXIMUM, normalized_chunking=NORMALISATION)

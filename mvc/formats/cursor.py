@@ -34,9 +34,6 @@ class Cursor:
         """Where the next byte is read from, counted from the start of the file."""
         return self._base + self._position
 
-    def at_end(self) -> bool:
-        return self._base + self._position >= self.end
-
     def take(self, length: int, limit: int = WINDOW) -> bytes:
         """The next `length` bytes, which may be `limit` at the most."""
         if length > limit:

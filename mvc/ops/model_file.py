@@ -10,7 +10,7 @@ from mvc.formats.registry import detect
 from mvc.hashing import FileHasher, digest
 from mvc.objects import trees
 from mvc.objects.manifest import Manifest, ManifestSegment, is_manifest, parse
-from mvc.objects.model import FILE, TreeItem, is_file, is_link, is_tree
+from mvc.objects.model import FILE, TreeItem, is_file, is_tree
 from mvc.objects.reader import ObjectReader
 from mvc.objects.revparse import resolve, resolve_tree, split_path
 from mvc.ops.named import staged_file
@@ -121,11 +121,6 @@ def read_whole(file: ModelFile, chunks: ChunkSource | None) -> Iterator[Buffer]:
         yield piece
     if hasher.digest() != file.manifest.blake3:
         raise IntegrityError(f"{file.path}: its chunks do not make the file that was committed", hint="mvc fsck")
-
-
-def link_target(repo: Repository, item: TreeItem) -> str | None:
-    """Where a symbolic link points; None for anything else."""
-    return repo.objects.blob(item.id).decode("utf-8", "surrogateescape") if is_link(item.mode) else None
 
 
 def _described(blob: bytes, path: str) -> Manifest:

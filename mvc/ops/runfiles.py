@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mvc.errors import NotFound, UsageError
+from mvc.errors import UsageError
 from mvc.objects.refnames import is_well_formed
 from mvc.repo.repository import Repository
 
@@ -77,14 +77,6 @@ def runs_of(refs: Mapping[str, str]) -> dict[str, RunRefs]:
             found.setdefault(run, RunRefs()).steps[int(last)] = refs[ref]
     for run_refs in found.values():
         run_refs.steps = dict(sorted(run_refs.steps.items()))
-    return found
-
-
-def require_run(refs: Mapping[str, str], run: str) -> RunRefs:
-    """Raises NotFound for a run that has no ref."""
-    found = runs_of({ref: target for ref, target in refs.items() if ref.startswith(f"{RUNS}{run}/")}).get(run)
-    if found is None:
-        raise NotFound(f"there is no run '{run}'", hint="mvc runs list")
     return found
 
 

@@ -23,7 +23,7 @@ from typing import Protocol
 
 from mvc.errors import UnsafePath, WouldOverwrite
 from mvc.fsio import step
-from mvc.repo.pathbytes import decode, encode, list_kinds, list_names, to_system
+from mvc.repo.pathbytes import encode, list_kinds, list_names, to_system
 
 HAS_DESCRIPTORS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW") and hasattr(os, "O_DIRECTORY")
 
@@ -343,8 +343,3 @@ def _tmpfile() -> int:
     if not flag:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
     return int(flag)
-
-
-def as_target(data: bytes) -> str:
-    """A link's target as text."""
-    return decode(data)

@@ -186,11 +186,6 @@ class ChunkStore:
         found = self._idx.find(name)
         return None if found is None else found[0].location(found[1])
 
-    def find_many(self, names: Iterable[bytes]) -> dict[bytes, Location]:
-        """Those of `names` that are here, and where."""
-        places = ((name, self.find(name)) for name in names)
-        return {name: place for name, place in places if place is not None}
-
     def __contains__(self, name: bytes) -> bool:
         return self._idx.find(name) is not None or (self._shared is not None and name in self._shared)
 

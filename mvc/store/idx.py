@@ -127,10 +127,6 @@ class Idx:
         start = self.at.names + NAME_SIZE * number
         return self._data[start : start + NAME_SIZE]
 
-    def pack_of(self, number: int) -> bytes:
-        """The id of the pack that a record lies in."""
-        return self._pack_id(self._entry(number)[3])
-
     def location(self, number: int) -> Location:
         """What the idx knows of a record."""
         offset, raw, stored, pack, base, codec, depth, nbases, nparams = self._entry(number)

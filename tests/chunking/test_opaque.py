@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvc.chunking import opaque
-from mvc.chunking.opaque import AVERAGE, MAXIMUM, MINIMUM, NORMALISATION, cut_opaque, read_opaque
+from mvc.chunking.opaque import AVERAGE, MAXIMUM, MINIMUM, NORMALISATION, cut_opaque
 from mvc.errors import FileChanged
 from mvc.formats.base import ReadAt
 
@@ -78,16 +78,8 @@ def test_cuts_do_not_depend_on_where_the_segment_lies() -> None:
     assert [offset for offset, _ in found] == [6, *(6 + end for end in itertools.accumulate(golden()["noise"]))][:-1]
 
 
-def test_what_is_read_is_what_is_cut() -> None:
-    for data in vectors().values():
-        found = list(read_opaque(reader(data), 0, len(data)))
-        assert b"".join(chunk for _, chunk in found) == data
-        assert [len(chunk) for _, chunk in found] == cuts(data)
-
-
 def test_nothing_has_no_chunks() -> None:
     assert list(cut_opaque(reader(b"abc"), 1, 0)) == []
-    assert list(read_opaque(reader(b"abc"), 1, 0)) == []
 
 
 def test_a_file_that_shrank_is_noticed() -> None:
@@ -95,10 +87,6 @@ def test_a_file_that_shrank_is_noticed() -> None:
     for size in (100_001, 2**40):
         with pytest.raises(FileChanged):
             list(cut_opaque(reader(data), 0, size))
-        with pytest.raises(FileChanged):
-            list(read_opaque(reader(data), 0, size))
-    with pytest.raises(FileChanged):
-        list(read_opaque(reader(b"abc"), 0, 4))
 
 
 def test_memory_is_a_window_whatever_the_size() -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from mvc.codecs import engine, portable
 from mvc.codecs.nonfinite import count_nonfinite
-from mvc.codecs.stats import NOTHING, value_stats
 from mvc.codecs.values import as_array, as_float
 from tests.codecs import making
 
@@ -52,24 +51,6 @@ def test_numpy_counts_the_same() -> None:
 @pytest.mark.parametrize("dtype", ["I8", "U64", "BOOL", "Q4_K", None])
 def test_dtypes_without_nan(dtype: str | None) -> None:
     assert count_nonfinite(b"\xff" * 16, dtype) is None
-
-
-def test_figures_of_values() -> None:
-    values = np.array([0.0, -0.0, 3.0, -4.0, np.nan, np.inf, -np.inf], "<f4")
-    stats = value_stats(values.tobytes(), "F32")
-    assert stats is not None
-    assert (stats.count, stats.zeros, stats.nan, stats.inf) == (7, 2, 1, 2)
-    assert (stats.minimum, stats.maximum, stats.rms) == (-4.0, 3.0, 2.5)
-    half = value_stats(values[:3].tobytes(), "F32")
-    other = value_stats(values[3:].tobytes(), "F32")
-    assert half is not None
-    assert other is not None
-    assert NOTHING.merge(half).merge(other) == stats
-    none = value_stats(values[4:].tobytes(), "F32")
-    assert none is not None
-    assert none.rms == 0.0
-    assert none.minimum > none.maximum
-    assert value_stats(b"abcd", "Q4_K") is None
 
 
 @pytest.mark.parametrize("dtype", ["I8", "I64", "U16", "BOOL", "C64"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from mvc.chunking.opaque import read_opaque
+from mvc.chunking.opaque import cut_opaque
 from mvc.chunking.plan import pieces, plan
 from mvc.errors import IntegrityError, ParseError, UnsafePath, UnsupportedFormat
 from mvc.formats import (
@@ -119,7 +119,8 @@ class _Opened:
 def _opaque(data: bytes) -> None:
     """The input, repeated so that there is something to cut."""
     whole = data * (200_000 // len(data)) if data else b""
-    assert b"".join(chunk for _, chunk in read_opaque(_reader(whole), 0, len(whole))) == whole
+    read_at = _reader(whole)
+    assert b"".join(read_at(*chunk) for chunk in cut_opaque(read_at, 0, len(whole))) == whole
 
 
 def _manifest(data: bytes) -> None:
