@@ -50,7 +50,6 @@ def _look_up(found: idx.Idx) -> None:
         for number in found.find_all(name):
             assert found.name(number) == name
             with contextlib.suppress(*_HELD):
-                found.pack_of(number)
                 assert len(found.location(number).bases) <= 255
     found.check()
 
