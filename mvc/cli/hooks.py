@@ -118,7 +118,7 @@ def status(session: Session, as_json: bool) -> None:
 @click.option("-f", "--force", is_flag=True, help="Give up uncommitted changes, and commits that nothing else holds.")
 @click.option("--history", is_flag=True, help="Bring the history alone: no model is written.")
 @click.option("--also", metavar="GIT_REV", multiple=True, help="Bring the history of that Git commit's models, too.")
-@click.option("--remote", metavar="URL", help="In a fresh clone: fetch from there, not from where mvc.lock says.")
+@click.option("--remote", metavar="URL", help="Fetch from there: origin of the repository, whatever mvc.lock says.")
 @quiet_flag
 @json_flag
 def sync(

@@ -23,6 +23,7 @@ LATE = {
     "fill": "mvc.ops.bring_new:fill",
     "link": "mvc.ops.bring_new:link_worktree",
     "make": "mvc.ops.bring_new:make_repository",
+    "turn": "mvc.ops.bring_new:turn_to",
 }
 """Loaded in a fresh clone or worktree, or where a remote is asked."""
 
@@ -49,6 +50,8 @@ def sync(
                 global_configs=session.global_configs,
             )
             repo = session.equipped(made)
+        elif remote is not None:
+            repo = _turned(session, project, folder, repo, remote)
         options = BringOptions(force=force, files=not history)
         found = bring(repo, options, outside=lambda: outside_of(session), caller=session.caller(commits=False))
         if found is not None:
@@ -73,6 +76,14 @@ def sync(
         for one in done:
             session.note(brought_line(one) if one.moved else f"models are at {_where(one)} already")
     return None
+
+
+def _turned(session: Session, project: Project, folder: str, repo: Repository, url: str) -> Repository:
+    """The repository with its remote there: nothing of a CI's cache, say, may choose whom the token is shown to."""
+    was = load(LATE["turn"])(repo, url, outside=outside_of(session))
+    if was is not None:
+        session.note(f"origin is {printable(url)} from now on; it was {printable(was)}")
+    return opened(session, project, folder) or repo
 
 
 def outside_of(session: Session) -> Outside:

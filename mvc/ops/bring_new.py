@@ -14,7 +14,7 @@ from mvc.ops.bring import Brought, fetch_commit, has_commit
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, absolute_url
 from mvc.ops.init import init
-from mvc.ops.remote import add_remote
+from mvc.ops.remote import add_remote, list_remotes, set_url
 from mvc.ops.tracking import follow
 from mvc.repo.locking import edit_stage
 from mvc.repo.materialize import switch_tree
@@ -71,11 +71,27 @@ def make_repository(
     made = init(top, global_configs=global_configs).repo
     add_remote(made, "origin", address)
     repo = Repository.open(top, global_configs=global_configs)
-    fetch_commit(repo, lock, outside=outside, caller=caller)
     branch = repo.refs.head().branch
     if branch is not None:
-        follow(repo, branch, "origin", branch)
+        follow(repo, branch, "origin", branch)  # before the network: what it interrupts goes on with the next sync
+        repo = Repository.open(top, global_configs=global_configs)
+    fetch_commit(repo, lock, outside=outside, caller=caller)
     return Repository.open(top, global_configs=global_configs)
+
+
+def turn_to(repo: Repository, url: str, *, outside: Outside) -> str | None:
+    """Have `origin` be `url` in a repository that stands: one that a cache of CI kept, or that a sync which failed left.
+
+    Returns where it was until now, None where nothing changed. Raises Refused for a URL with a password.
+    """
+    wanted = absolute_url(url, outside.cwd)
+    was = next((one.fetch for one in list_remotes(repo) if one.name == "origin"), None)
+    if was is None:
+        add_remote(repo, "origin", wanted)
+    elif absolute_url(was, repo.require_worktree()) != wanted:
+        set_url(repo, "origin", wanted)
+        return was
+    return None
 
 
 def _address(url: str | None, lock: Lock, outside: Outside) -> str:

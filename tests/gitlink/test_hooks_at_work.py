@@ -366,6 +366,26 @@ def test_a_colleague_pulls(shared: Outer, tmp_path: Path) -> None:
     assert history.branch() == "main" and history.git("status", "--porcelain").out == ""
 
 
+def test_sync_goes_to_the_remote_that_is_named_whatever_was_there(shared: Outer, tmp_path: Path) -> None:
+    shared.git("push", "-q", "origin", "main")
+    clone = shared.at(tmp_path / "clone")
+    shared.git("clone", "-q", str(tmp_path / "code.git"), str(clone.top))
+    clone.mvc("hooks", "sync", "--history", "--remote", str(tmp_path / "mistyped"), code=4)
+    ran = clone.mvc("hooks", "sync", "--history", "--remote", "../models")
+    assert f"origin is ../models from now on; it was {tmp_path / 'mistyped'}" in ran.err
+    assert (clone.head(), clone.branch()) == (shared.head(), "main")
+    assert clone.mvc("config", "branch.main.remote").out == "origin\n"
+    # What CI's cache kept: the models moved house since, and the pipeline says where to.
+    (tmp_path / "models").rename(tmp_path / "moved")
+    shared.mvc("remote", "set-url", "origin", str(tmp_path / "moved"))
+    shared.models("c")
+    shared.git("push", "-q", "origin", "main")
+    clone.git("pull", "-q")
+    clone.mvc("hooks", "sync", "--remote", str(tmp_path / "moved"))
+    assert (clone.read(), clone.head()) == ("c", shared.head())
+    assert "origin is" not in clone.mvc("hooks", "sync", "--remote", "../moved").err
+
+
 def test_without_a_remote_of_mvcs_git_pushes_all_the_same(outer: Outer, tmp_path: Path) -> None:
     outer.git("init", "-q", "--bare", str(tmp_path / "code.git"))
     ran = outer.git("push", "-q", str(tmp_path / "code.git"), "main")
