@@ -80,7 +80,7 @@ def make_repository(
 
 
 def turn_to(repo: Repository, url: str, *, outside: Outside) -> str | None:
-    """Have `origin` be `url` in a repository that stands: one that a cache of CI kept, or that a sync which failed left.
+    """Have `origin` be `url` in a repository that stands: one that CI kept in a cache, or a failed sync left.
 
     Returns where it was until now, None where nothing changed. Raises Refused for a URL with a password.
     """
