@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import http.server
 import json
 import socketserver
@@ -467,8 +468,16 @@ def test_an_answer_before_the_body_was_read(tmp_path: Path) -> None:
         backend.put("packs/x", tmp_path / "large")
 
 
-def test_connections_are_used_again_and_dead_ones_left() -> None:
+def test_connections_are_used_again_and_dead_ones_left(monkeypatch: pytest.MonkeyPatch) -> None:
     ports: list[int] = []
+    has_ended = http_pool._has_ended
+
+    def waiting(connection: http.client.HTTPConnection) -> bool:
+        end = time.monotonic() + 300
+        while len(ports) == 3 and not has_ended(connection):  # the server is about to close it
+            assert time.monotonic() < end
+            time.sleep(0.001)
+        return has_ended(connection)
 
     def act(handler: Open) -> None:
         ports.append(handler.client_address[1])
@@ -476,10 +485,10 @@ def test_connections_are_used_again_and_dead_ones_left() -> None:
         if len(ports) == 3:
             handler.close_connection = True
 
+    monkeypatch.setattr(http_pool, "_has_ended", waiting)
     with answering(act) as backend:
         for _ in range(5):
             assert backend.get("mvc-remote") == b"x"
-            time.sleep(0.05)
     assert len(set(ports)) == 2
 
 
