@@ -141,7 +141,8 @@ class Repo:
     def __init__(
         self, repository: Repository, progress: Progress = SILENT, *, environment: Mapping[str, str] | None = None
     ) -> None:
-        """`environment`: where credentials for remotes are looked for, by default the process's own."""
+        """`environment`: where credentials for remotes and the author's name are looked for, by default the process's
+        own."""
         self._environment = os.environ if environment is None else environment
         outside = Outside(self._environment, Path.cwd())
         self._remotes = supply(repository, outside, progress)
@@ -462,11 +463,14 @@ class Repo:
         """For whom an operation runs. Nobody need be named for one that writes reflog lines at most."""
         if author is None:
             known = self._repo.settings.author
-            if known is None and commits:
+            name = self._environment.get("MVC_AUTHOR_NAME") or (known.name if known else "")
+            email = self._environment.get("MVC_AUTHOR_EMAIL") or (known.email if known else "")
+            if not (name and email) and commits:
                 raise UsageError(
-                    "it is not known who you are", hint="pass author=, or: mvc config --global user.name NAME"
+                    "it is not known who you are",
+                    hint="pass author=, set MVC_AUTHOR_NAME and MVC_AUTHOR_EMAIL, or: mvc config --global user.name NAME",
                 )
-            name, email = (known.name, known.email) if known else ("unknown", "unknown@localhost")
+            name, email = (name, email) if name and email else ("unknown", "unknown@localhost")
             now = int(time.time())
             author = Signature(name, email, now, time.localtime(now).tm_gmtoff // 60)
         return Caller(author, self._progress, wait=30.0)

@@ -110,3 +110,18 @@ def test_what_a_clone_lacks_comes_when_it_is_read(repo: mvc.Repo, tmp_path: Path
 
 def _mvc(cwd: Path, *arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "mvc", *arguments], cwd=cwd, check=True)
+
+
+def test_the_environment_names_the_author(repo: mvc.Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does for the command line: a container has no config."""
+    monkeypatch.delenv("MVC_AUTHOR_NAME", raising=False)
+    with pytest.raises(mvc.errors.UsageError, match="it is not known who you are"):
+        repo.commit("x", allow_empty=True)
+    monkeypatch.setenv("MVC_AUTHOR_NAME", "CI")
+    monkeypatch.setenv("MVC_AUTHOR_EMAIL", "ci@example.org")
+    first = repo.commit("x", allow_empty=True)
+    assert repo.show(first).author.name == "CI"
+    own = mvc.Repo(
+        mvc.Repo.open(repo.worktree)._repo, environment={"MVC_AUTHOR_NAME": "Ann", "MVC_AUTHOR_EMAIL": "a@b"}
+    )
+    assert own.show(own.commit("y", allow_empty=True)).author.name == "Ann"
