@@ -468,7 +468,7 @@ class Repo:
             if not (name and email) and commits:
                 raise UsageError(
                     "it is not known who you are",
-                    hint="pass author=, set MVC_AUTHOR_NAME and MVC_AUTHOR_EMAIL, or: mvc config --global user.name NAME",
+                    hint="pass author=, set MVC_AUTHOR_NAME and MVC_AUTHOR_EMAIL, or: mvc config --global user.name",
                 )
             name, email = (name, email) if name and email else ("unknown", "unknown@localhost")
             now = int(time.time())
