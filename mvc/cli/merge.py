@@ -8,6 +8,7 @@ from mvc.cli.command import json_flag, no_edit_flag, quiet_flag, verb
 from mvc.cli.commit_message import compose
 from mvc.cli.merged_text import merge_json, merge_lines
 from mvc.cli.names import short_id
+from mvc.cli.revisions import followed
 from mvc.cli.session import Session
 from mvc.cli.text import printable
 from mvc.errors import UsageError
@@ -62,9 +63,9 @@ def command(
     if go_on or stop or quit_:
         _finish(session, go_on, stop, edit)
         return None
-    if len(revisions) != 1:
-        what = "one branch at a time" if revisions else "merge what?"
-        raise UsageError(what, hint=f"mvc merge {printable(revisions[0]) if revisions else 'BRANCH'}")
+    if len(revisions) > 1:
+        raise UsageError("one branch at a time", hint=f"mvc merge {printable(revisions[0])}")
+    name = revisions[0] if revisions else followed(session, "merge what?", "mvc merge BRANCH")
     options = MergeOptions(
         message=joined(messages) if messages else None,
         fast_forward=FastForward(forward or "ff"),
@@ -73,10 +74,10 @@ def command(
         squash=squash,
         unrelated=unrelated,
     )
-    result = merge(repo, revisions[0], options, caller=session.caller())
+    result = merge(repo, name, options, caller=session.caller())
     if as_json:
         session.emit_json("merge", merge_json(result))
-    elif not session.quiet:
+    elif not session.quiet or result.conflicts:  # what stopped it is asked for
         session.emit_text("\n".join(merge_lines(session, result)))
     return 1 if result.conflicts else None
 

@@ -82,10 +82,11 @@ def tell_metadata_left(session: Session, commits: tuple[str, ...]) -> None:
 
 def _tell(session: Session, result: PickResult) -> None:
     where = result.branch or "detached HEAD"
-    lines = [f"[{where} {short_id(session, one.id)}] {printable(one.summary)}" for one in result.made]
+    made = [] if session.quiet else result.made
+    lines = [f"[{where} {short_id(session, one.id)}] {printable(one.summary)}" for one in made]
     name = result.stopped.summary if result.stopped else result.verb.value
     lines += conflict_lines(session, result.conflicts, printable(name))
-    if lines and not session.quiet:
+    if lines:
         session.emit_text("\n".join(lines))
     tell_metadata_left(session, result.metadata_left)
     if result.stopped is None:
@@ -93,10 +94,10 @@ def _tell(session: Session, result: PickResult) -> None:
     verb = result.verb.value
     what = f"{short_id(session, result.stopped.commit)} {printable(result.stopped.summary)}"
     if result.conflicts:
-        session.note(f"could not {verb} {what}: resolve the conflicts, mvc add the files,")
-        session.note(f"then mvc {verb} --continue; or --skip it, or --abort")
+        session.tell(f"could not {verb} {what}: resolve the conflicts, mvc add the files,")
+        session.tell(f"then mvc {verb} --continue; or --skip it, or --abort")
     else:
-        session.note(f"{what} changes nothing here: mvc {verb} --skip, or mvc commit --allow-empty")
+        session.tell(f"{what} changes nothing here: mvc {verb} --skip, or mvc commit --allow-empty")
 
 
 def _document(result: PickResult) -> dict[str, Any]:

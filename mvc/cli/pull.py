@@ -59,7 +59,7 @@ def command(
         session.emit_json("pull", {"fetch": fetch_json(fetched), **_document(pulled)})
     elif pulled.rebased is not None:
         tell_rebase(session, pulled.rebased)
-    elif pulled.merged is not None and not session.quiet:
+    elif pulled.merged is not None and (not session.quiet or pulled.merged.conflicts):
         session.emit_text("\n".join(merge_lines(session, pulled.merged)))
     if not as_json and (moved := fetched.result.bytes + pulled.chunks):
         session.note(moved_line(moved, pulled.size))

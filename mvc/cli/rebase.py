@@ -7,6 +7,7 @@ import click
 from mvc.cli.command import json_flag, quiet_flag, verb
 from mvc.cli.names import short_id
 from mvc.cli.rebased_text import rebase_json, tell_rebase
+from mvc.cli.revisions import followed
 from mvc.cli.session import Session
 from mvc.cli.text import printable
 from mvc.errors import UsageError
@@ -53,9 +54,8 @@ def command(
     caller = session.caller()
     if action is not None:
         result = (resume if action == "continue" else skip)(repo, caller=caller)
-    elif upstream is None:
-        raise UsageError("onto what?", hint="mvc rebase UPSTREAM")
     else:
+        upstream = upstream or followed(session, "onto what?", "mvc rebase UPSTREAM")
         result = rebase(repo, upstream, onto=onto, branch=branch, favour=Favour(side or ""), caller=caller)
     if as_json:
         session.emit_json("rebase", rebase_json(result))

@@ -20,11 +20,10 @@ def tell_rebase(session: Session, result: RebaseResult) -> None:
     tell_metadata_left(session, result.metadata_left)
     if result.stopped is not None:
         lines = conflict_lines(session, result.conflicts, printable(result.stopped.summary))
-        if not session.quiet:
-            session.emit_text("\n".join(lines))
+        session.emit_text("\n".join(lines))
         what = f"{short_id(session, result.stopped.commit)} {printable(result.stopped.summary)}"
-        session.note(f"could not apply {what} ({result.done + 1} of {result.total})")
-        session.note("resolve the conflicts, mvc add the files, then mvc rebase --continue; or --skip, or --abort")
+        session.tell(f"could not apply {what} ({result.done + 1} of {result.total})")
+        session.tell("resolve the conflicts, mvc add the files, then mvc rebase --continue; or --skip, or --abort")
     elif not result.moved:
         session.note(f"Current branch {name} is up to date.")
     else:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from mvc.cli.session import Session
 from mvc.cli.text import printable_path
 from mvc.errors import NotFound, UsageError
-from mvc.objects.revparse import parse_range, resolve
+from mvc.objects.refnames import short
+from mvc.objects.revparse import parse_range, resolve, upstream_ref
 from mvc.repo.wildmatch import is_glob
 
 
@@ -59,6 +60,18 @@ def split_versions(session: Session, arguments: Sequence[str]) -> tuple[tuple[st
                 raise UsageError(f"'{argument}' is both a revision and a file", hint="put -- before files")
             revisions.append(argument)
     return tuple(revisions), tuple(paths)
+
+
+def followed(session: Session, question: str, hint: str) -> str:
+    """What the present branch follows, for a verb that takes it where nothing is named: "origin/main".
+
+    Raises UsageError, which asks `question`, where it follows nothing.
+    """
+    try:
+        ref = upstream_ref(session.repo().refs, "@{upstream}")
+    except NotFound as error:
+        raise UsageError(f"{question} ({error.message})", hint=hint) from error
+    return short(ref or "")
 
 
 def _is_spec(argument: str) -> bool:

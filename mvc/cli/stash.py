@@ -129,12 +129,12 @@ def _apply(session: Session, name: str | None, with_stage: bool, *, drop_after: 
         conflicts = [conflict_json(one) for one in done.conflicts]
         document = {"restored": list(done.restored), "conflicts": conflicts, "dropped": done.dropped}
         session.emit_json("stash", {"name": done.entry.name, **document})
-    elif not session.quiet:
-        lines = [f"M\t{printable_path(path)}" for path in done.restored]
+    else:
+        lines = [] if session.quiet else [f"M\t{printable_path(path)}" for path in done.restored]
         lines += conflict_lines(session, done.conflicts, "the stash")
         session.emit_text("".join(line + "\n" for line in lines), end="")
     if done.dropped:
         session.note(f"Dropped {done.entry.name} ({done.entry.commit})")
     elif done.conflicts:
-        session.note("The stash is kept, in case you need it again.")
+        session.tell("The stash is kept, in case you need it again.")
     return 1 if done.conflicts else None

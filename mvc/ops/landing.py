@@ -16,7 +16,7 @@ from mvc.objects.model import TreeItem
 from mvc.ops.caller import Caller
 from mvc.ops.differences import changed_paths, scan_paths, staged_differences
 from mvc.ops.three_way import ThreeWay, merged_tree
-from mvc.repo.materialize import content_identity, restore_paths, staged_entry, switch_tree
+from mvc.repo.materialize import check_switches, content_identity, restore_paths, staged_entry, switch_tree
 from mvc.repo.repository import Repository
 from mvc.repo.scan import is_equal
 from mvc.repo.selection import is_left_out
@@ -44,16 +44,27 @@ def land(repo: Repository, stage: Stage, ours: str | None, merge: ThreeWay, call
     outcome, and for changes in the worktree to paths that the merge touches.
     """
     _guard(repo, stage, ours, merge, caller)
-    shown = {conflict.path: conflict.theirs for conflict in merge.conflicts if _shows_theirs(conflict)}
-    with repo.objects.batch() as batch:
-        tree = merged_tree(batch, ours, ThreeWay({**merge.changes, **shown}, ()))
-        batch.seal()
-    switch_tree(repo, stage, tree, current_tree=ours, progress=caller.progress)
+    switch_tree(repo, stage, _shown_tree(repo, ours, merge), current_tree=ours, progress=caller.progress)
     if merge.conflicts:
         for conflict in merge.conflicts:
             stage.put_conflict(conflict.path, _versions(repo, conflict))
         # Before the caller writes MERGE_HEAD: otherwise a crash in between would make a commit of our side alone.
         stage.save(repo.stage_path)
+
+
+def check_landing(repo: Repository, stage: Stage, before: str | None, after: str | None, merge: ThreeWay) -> None:
+    """Raise WouldOverwrite if a step that stops could not be written, before anything is: neither the way from the
+    tree `before` to `after`, what the steps ahead of it made, nor from there to what `land` shows."""
+    check_switches(repo, stage, before, after, _shown_tree(repo, after, merge))
+
+
+def _shown_tree(repo: Repository, ours: str | None, merge: ThreeWay) -> str | None:
+    """What the worktree gets: all that merged cleanly, of conflicts our version, or theirs where we have none."""
+    shown = {conflict.path: conflict.theirs for conflict in merge.conflicts if _shows_theirs(conflict)}
+    with repo.objects.batch() as batch:
+        tree = merged_tree(batch, ours, ThreeWay({**merge.changes, **shown}, ()))
+        batch.seal()
+    return tree
 
 
 def unwind(repo: Repository, stage: Stage, tree: str | None, caller: Caller) -> None:

@@ -14,7 +14,7 @@ from mvc.objects.walk import Selection, walk
 from mvc.ops import sequence
 from mvc.ops.caller import Caller
 from mvc.ops.differences import changed_paths, scan_paths, staged_differences
-from mvc.ops.landing import land, unwind
+from mvc.ops.landing import check_landing, land, unwind
 from mvc.ops.messages import clean, with_conflicts
 from mvc.ops.project import follow_git, note_head
 from mvc.ops.record import MERGE_STATE, advance, require_head, require_settled, staged_tree
@@ -192,6 +192,7 @@ def _run(repo: Repository, stage: Stage, before: Commit, todo: Unfinished, calle
     refuse_staged(repo, stage, before.tree, after.tree)
     if done.stop is not None:
         refuse_dirty(repo, stage, done.stop.merge, caller)
+        check_landing(repo, stage, before.tree, after.tree, done.stop.merge)
     if after.id != before.id:
         switch_tree(repo, stage, after.tree, current_tree=before.tree, progress=caller.progress)
         advance(repo, after.id, old=before.id, message=f"{todo.verb.value}: {after.summary}", caller=caller)

@@ -17,7 +17,7 @@ from mvc.ops import sequence
 from mvc.ops.branch_use import branch_tip
 from mvc.ops.caller import Caller
 from mvc.ops.differences import changed_paths, staged_differences
-from mvc.ops.landing import unlike, unwind
+from mvc.ops.landing import check_landing, unlike, unwind
 from mvc.ops.pick import conclude_step, leave_to_user
 from mvc.ops.project import follow_git, note_head
 from mvc.ops.record import MERGE_STATE, remember_head, require_head, require_settled
@@ -66,14 +66,14 @@ def rebase(
     WouldOverwrite while there are uncommitted changes to tracked files.
     """
     follow_git(repo, caller)
+    # Named from where one is (`@{-1}`), and before anything moves.
+    above = resolve_commit(repo.objects, repo.refs, upstream)
+    base = resolve_commit(repo.objects, repo.refs, onto) if onto is not None else above
     if branch is not None:
-        is_branch = branch_tip(repo, branch) is not None
-        switch(repo, find_destination(repo, branch, detach=not is_branch), caller=caller)
+        _go_to(repo, branch, caller)
     with edit_stage(repo, wait=caller.wait, what="rebase") as stage:
         require_settled(repo, stage, "rebase")
         head = require_head(repo)
-        above = resolve_commit(repo.objects, repo.refs, upstream)
-        base = resolve_commit(repo.objects, repo.refs, onto) if onto is not None else above
         steps = _steps(repo, above, head.id)
         run = Unfinished(
             verb=Verb.REBASE,
@@ -133,6 +133,17 @@ def give_up(repo: Repository) -> None:
     """`--quit`: forget the rebase; HEAD stays where it is."""
     sequence.forget(repo)
     inprogress.clear(repo, *MERGE_STATE)
+
+
+def _go_to(repo: Repository, branch: str, caller: Caller) -> None:
+    """HEAD to the branch that is to be moved. Uncommitted changes, which a switch could take along, are refused while
+    HEAD is where it was."""
+    destination = find_destination(repo, branch, detach=branch_tip(repo, branch) is None)
+    head, goal = repo.refs.head(), destination.commit
+    if head.id and goal and (head.branch, head.id) != (destination.branch, goal):
+        with edit_stage(repo, wait=caller.wait, what="rebase") as stage:
+            _refuse_uncommitted(repo, stage, repo.objects.commit(head.id), repo.objects.commit(goal), caller)
+    switch(repo, destination, caller=caller)
 
 
 def _run(repo: Repository, stage: Stage, run: Unfinished, base: str, caller: Caller) -> RebaseResult:
@@ -213,6 +224,7 @@ def _stop(repo: Repository, stage: Stage, run: Unfinished, done: Replayed, calle
     before, after = require_head(repo), repo.objects.commit(done.head)
     finished = run.done + len(run.steps) - len(done.left)
     left = Unfinished(run.verb, run.start, after.id, done.left, run.policy, run.branch, run.onto, done=finished)
+    check_landing(repo, stage, before.tree, after.tree, done.stop.merge)
     # The state first: from here on `--abort` leads back.
     sequence.save(repo, left)
     switch_tree(repo, stage, after.tree, current_tree=before.tree, progress=caller.progress)

@@ -89,7 +89,7 @@ def _refuse_losses(repo: Repository, stage: Stage, pathspec: Pathspec, options: 
     staged: set[str] = set()
     for change in staged_changes(repo, stage, tree):
         staged.update(path for path in (change.path, change.old_path) if path and pathspec.matches(path))
-    staged -= set(stage.conflicts())
+    staged -= {*stage.conflicts(), *found.deleted}  # as with Git: of a file that is gone no copy is to be kept
     if both := sorted(changed & staged):
         raise Refused(f"'{both[0]}': what is staged is in neither the file nor the last commit", hint="mvc rm -f")
     if options.cached:

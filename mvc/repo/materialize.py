@@ -57,16 +57,9 @@ def switch_tree(
     if current_tree == CURRENT:
         head = repo.refs.head().id
         current_tree = repo.objects.commit(head).tree if head else None
-    current = trees.flatten(repo.objects, current_tree)
     target = trees.flatten(repo.objects, target_tree)
-    with Placer(repo.require_worktree()) as placer:
-        plan = _forced(repo, stage, target, placer) if force else _careful(repo, stage, current, target, placer)
-    if plan.blocked:
-        raise WouldOverwrite(
-            f"uncommitted changes to {_some(plan.blocked)} would be overwritten",
-            paths=sorted(plan.blocked),
-            hint="commit or stash them, or give them up with --force",
-        )
+    plan = _plan(repo, stage, current_tree, target, force=force)
+    _refuse(plan.blocked)
     _leave_out(repo, plan)
     _clear(repo, stage, plan.adopt)
     written = write_items(repo, plan.write, standing=stage.get, force=force, progress=progress)
@@ -85,6 +78,34 @@ def switch_tree(
     if force or _equals(stage, target):
         stage.tree = target_tree
     stage.save(repo.stage_path)
+
+
+def check_switches(repo: Repository, stage: Stage, first: str | None, second: str | None, third: str | None) -> None:
+    """Raise WouldOverwrite where `switch_tree` would, from the tree `first` to the `second`, then to the `third`;
+    nothing is written."""
+    middle, end = trees.flatten(repo.objects, second), trees.flatten(repo.objects, third)
+    _refuse(_plan(repo, stage, first, middle, force=False).blocked)
+    blocked = _plan(repo, stage, first, end, force=False).blocked
+    if blocked:
+        # What both steps touch passed the first: a run that was killed may have written it already.
+        start = trees.flatten(repo.objects, first)
+        _refuse([path for path in blocked if start.get(path) == middle.get(path)])
+
+
+def _plan(repo: Repository, stage: Stage, current_tree: str | None, target: Flat, *, force: bool) -> _Plan:
+    with Placer(repo.require_worktree()) as placer:
+        if force:
+            return _forced(repo, stage, target, placer)
+        return _careful(repo, stage, trees.flatten(repo.objects, current_tree), target, placer)
+
+
+def _refuse(blocked: list[str]) -> None:
+    if blocked:
+        raise WouldOverwrite(
+            f"uncommitted changes to {_some(blocked)} would be overwritten",
+            paths=sorted(blocked),
+            hint="commit or stash them, or give them up with --force",
+        )
 
 
 def restore_paths(

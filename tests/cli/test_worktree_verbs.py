@@ -348,6 +348,15 @@ def test_rm_loses_nothing(top: Path, mvc: Mvc) -> None:
     assert (top / "model.bin").exists() and (top / "card.md").exists()
 
 
+def test_rm_of_what_was_staged_and_is_gone(top: Path, mvc: Mvc) -> None:
+    write(top, {"new/x": b"1", "card.md": b"staged"})
+    mvc("add", "new", "card.md", cwd=top)
+    (top / "new" / "x").unlink()
+    (top / "card.md").unlink()
+    mvc("rm", "-r", "new", "card.md", cwd=top)
+    assert porcelain(mvc, top) == ["D  card.md"]
+
+
 def test_rm_of_nothing(top: Path, mvc: Mvc) -> None:
     mvc("rm", cwd=top, code=2)
     mvc("rm", "nothing", cwd=top, code=4)
