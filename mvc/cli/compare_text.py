@@ -17,7 +17,9 @@ from mvc.ops.compare import MISSING, Comparison, Row
 DIFFERS = "≠"
 _GAP = 2
 _LONGEST = 40
-"""Columns that a value takes at most; a digest or a sentence is cut."""
+"""Characters that a value takes at most; a digest or a sentence is cut."""
+_SHORTEST = 16
+"""To so many it may be cut where a terminal has no room for two commits side by side."""
 
 
 class Cell(NamedTuple):
@@ -31,8 +33,9 @@ def table_lines(session: Session, found: Comparison) -> list[str]:
     """Names down, commits across; where they are too many for the terminal, one block below the other."""
     head = [Cell(one_line(one.name), "yellow") for one in found.commits]
     dates = [Cell(iso_date(one.commit.author)[:10], "dim") for one in found.commits]
-    rows = {id(row): [_cell(row, at) for at in range(len(row.values))] for row in found.rows}
     names = max((text_width(_name(row)) for row in found.rows), default=0)
+    most = max(_SHORTEST, min(_LONGEST, (session.width - names - 2) // 2 - _GAP))
+    rows = {id(row): [_cell(row, at, most) for at in range(len(row.values))] for row in found.rows}
     every = [head, dates, *rows.values()]
     widths = [max(text_width(line[at].text) for line in every) for at in range(len(head))]
     lines: list[str] = []
@@ -92,13 +95,14 @@ def document(found: Comparison) -> dict[str, Any]:
     }
 
 
-def value_text(row: Row, at: int) -> str:
-    """A value as people read it; "-" where there is none."""
+def value_text(row: Row, at: int, most: int = _LONGEST) -> str:
+    """A value as people read it; "-" where there is none. Words have `most` characters."""
     value = row.values[at]
     if value is MISSING:
         return "-"
     text = f"{value:.6g}" if isinstance(value, float) else one_line(shown(value))
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    most = _LONGEST if isinstance(value, (int, float)) else most
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def delta_text(row: Row, at: int) -> str:
@@ -110,8 +114,8 @@ def delta_text(row: Row, at: int) -> str:
     return f"{share:+.1f} %" if abs(share) < 1000 else f"{share:+.2g} %"
 
 
-def _cell(row: Row, at: int) -> Cell:
-    text, delta = value_text(row, at), delta_text(row, at)
+def _cell(row: Row, at: int, most: int) -> Cell:
+    text, delta = value_text(row, at, most), delta_text(row, at)
     text = f"{text} ({delta})" if delta else text
     if at in row.best:
         return Cell(f"{text} *", "bold green")

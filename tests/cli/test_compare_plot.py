@@ -72,6 +72,11 @@ def test_a_range_stands_for_its_commits_and_folds_to_the_terminal(mvc: Mvc, five
     assert (
         len(heads) > 1 and len({head[0] for head in heads}) == 1 and len({one for head in heads for one in head}) == 4
     )
+    for revision in ("v1", "HEAD"):
+        mvc("annotate", "-q", revision, "--param", f"model=sentence-transformers/all-MiniLM-L6-{revision}", cwd=five)
+    ran = mvc("compare", "v1", "HEAD", cwd=five, COLUMNS="80")
+    assert max(map(len, ran.lines)) <= 80 and re.search(r"≠ model +sentence-transformers/\S+… +sentence\S+…", ran.out)
+    assert "all-MiniLM-L6-HEAD" in mvc("compare", "v1", "HEAD", cwd=five, COLUMNS="120").out
 
 
 def test_which_way_is_better_may_be_said(mvc: Mvc, five: Path) -> None:
