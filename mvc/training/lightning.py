@@ -56,8 +56,12 @@ class MvcLogger(_loggers.Logger):  # type: ignore[misc]
         self.experiment.update(given)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log. Lightning's "epoch" is a metric as the others are."""
-        self.experiment.log(metrics, step=step)
+        """Log. Lightning's "epoch" is a metric as the others are.
+
+        Lightning counts from 0 the step that it logs, and how many are done where it names a checkpoint: here, as with
+        a Trainer of transformers, it is the latter for both, so that a checkpoint has the metrics of its step.
+        """
+        self.experiment.log(metrics, step=None if step is None else step + 1)
 
     def finalize(self, status: str) -> None:
         """End the run, if the logger began it."""

@@ -62,7 +62,9 @@ def test_a_fit_is_a_run(repo: Repository, tmp_path: Path) -> None:
     (run,) = list_runs(repo)
     assert run.status == "finished" and run.metadata.params == {"width": 16, "lr": 1} and "loss" in run.metadata.metrics
     assert steps_of(repo, "cnn")[-1] == 8 and mvc.Repo.open("repo").files("refs/runs/cnn/8") == ["model.ckpt"]
-    assert all(set(values) <= {"loss", "epoch"} for values in load_log(repo, "cnn").points.values())
+    points = load_log(repo, "cnn").points
+    assert all(set(values) <= {"loss", "epoch"} for values in points.values())
+    assert list(points) == [2, 4, 6, 8], "a checkpoint's step is that of its metrics: forget --keep-best finds them"
     # From the store, as any version's file: Lightning's own have gone their way.
     again = fit(tmp_path / "b", MvcLogger(name="cnn2", repo="repo"), path="repo@refs/runs/cnn/8:model.ckpt", epochs=2)
     assert again.global_step == 16
