@@ -163,7 +163,8 @@ class Objects(ObjectReader):
             if os.path.exists(loose.path_of(folder, object_id)):
                 return folder
         for packs in self._sets:
-            if packs.reload() and (found := packs.find(raw_id)) is not None:
+            packs.reload()  # whether that changed the list says nothing: another thread may just have done it
+            if (found := packs.find(raw_id)) is not None:
                 return found
         return None
 

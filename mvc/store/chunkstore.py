@@ -277,6 +277,8 @@ class ChunkStore:
         found = self._shared.read(name, out, nearby) if self._shared is not None else None
         if found is None and self._received is not None:
             found = self._read_received(self._received, name, out, nearby)
+            if found is None and self.find_own(name) is None:
+                self._idx.reload()
             if found is None and self.find_own(name) is not None:
                 found = self._reader.read(name, out, nearby)  # it has just become the store's own
         return found

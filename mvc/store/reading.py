@@ -164,8 +164,8 @@ class ChunkReader:
         """What `take` makes of the first sound copy of a chunk whose depth is less than `below`."""
         failure: IntegrityError | None = None
         for _ in range(_REFRESHES):
-            gone = False
-            for location in self._copies(name):
+            gone, copies = False, list(self._copies(name))
+            for location in copies:
                 if location.depth >= below:
                     continue
                 try:
@@ -178,7 +178,10 @@ class ChunkReader:
                     if found is not None:
                         return found
                     failure = _damaged(name, location, "its bytes do not match its name")
-            if (failure is not None and not gone) or not self._refresh():
+            if failure is not None and not gone:
+                break
+            # What another thread has just looked up again is no change to this one, and yet it may be elsewhere by now.
+            if not self._refresh() and list(self._copies(name)) == copies:
                 break
         raise failure or MissingObject(f"chunk {name.hex()} is not in the store")
 

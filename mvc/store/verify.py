@@ -73,7 +73,9 @@ def verify(
                 rows = graph.in_pack(listed[pack_id]) if pack_id in listed else None
                 if pack_id in files:
                     checker.check_pack(files[pack_id], pack_id, rows)
-                elif not (idx.reload() and pack_id not in idx.pack_sizes()):
+                    continue
+                idx.reload()
+                if pack_id in idx.pack_sizes():  # else gc has removed it since
                     checker.missing(paths.pack(pack_id), rows or [])
         return damage + checker.damage
     finally:

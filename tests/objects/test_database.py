@@ -18,6 +18,7 @@ from mvc.objects.delta import apply_delta
 from mvc.objects.encoding import blob_id
 from mvc.objects.model import EMPTY_TREE, FILE, TreeEntry
 from mvc.objects.packindex import PackIndex, dump_index
+from mvc.objects.packset import PackSet
 from mvc.objects.refs import RefChange
 from tests.objects.realgit import WHO, RealGit
 
@@ -333,3 +334,19 @@ def test_dulwich_reads_what_we_write(git: RealGit) -> None:
         tree = repo[repo[first.encode()].tree]
         assert repo[tree[b"a"][1]].data == b"x" * 5000
         assert repo[second.encode()].author == b"A U Thor <author@example.org>"
+
+
+def test_a_pack_that_came_while_another_thread_looked_again(git: RealGit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only one of two threads sees that the list of packs has changed."""
+    objects = Objects(git.path / "objects")
+    assert not list(objects.ids())
+    commit = git.commit()
+    reload = PackSet.reload
+
+    def beside(self: PackSet) -> bool:
+        if self is objects.packs:
+            reload(self)
+        return reload(self)
+
+    monkeypatch.setattr(PackSet, "reload", beside)
+    assert objects.commit(commit).message == "text\n" and objects.contains(commit)

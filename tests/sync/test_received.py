@@ -8,6 +8,7 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,7 @@ from mvc.repo.chunks import open_chunks
 from mvc.repo.livechunks import chunk_names, chunked_files
 from mvc.settings import ChunkNaming
 from mvc.store.chunkstore import ChunkStore
+from mvc.store.received import Received
 from mvc.sync.chunks import Brought, bring, bring_files
 from mvc.sync.remotelog import RemoteLog
 from mvc.sync.verdicts import RefUpdate
@@ -385,6 +387,24 @@ def test_another_takes_a_pack_over_at_the_same_moment(story: Story, monkeypatch:
     assert fsio.link is real and not lying(bob)
     assert bob.chunk_names() == set(names)
     bob.check()
+
+
+def test_another_takes_a_pack_over_between_the_two_looks(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here it does not lie yet, there it lies no more: as it is seen by a thread while a second one looks again."""
+    bob, alices = story.bob, store(story.alice)
+    story.all_data()
+    one, other = store(bob), store(bob)
+    real = Received.read
+
+    def read(self: Received, *arguments: Any) -> Any:
+        if self is one.received:
+            other.settle()
+            self.idx.reload()
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Received, "read", read)
+    for name in sorted(alices.names()):
+        assert one.read(name) == alices.read(name)
 
 
 def test_a_model_is_listed_by_what_lies_apart(story: Story) -> None:
