@@ -57,7 +57,7 @@ def parse(url: str, environment: Environment) -> Address:
     parts = _split(url)
     kind = KINDS.get(parts.scheme)
     if kind is None:
-        raise UsageError(f"no way to reach {parts.scheme}://", hint=f"there are file, {', '.join(KINDS)}")
+        raise UsageError(f"no way to reach {parts.scheme}://")
     options = _query(parts, kind)
     kind.fill(parts, options, environment)
     root = parts.path.strip("/")

@@ -31,7 +31,7 @@ from mvc.backends.base import (
     check_range,
     is_key,
 )
-from mvc.errors import FileChanged, NotFound, RemoteUnavailable, Unsupported
+from mvc.errors import FileChanged, NotFound, Refused, RemoteUnavailable, Unsupported
 from mvc.fsio import Buffer, PathLike
 from mvc.lazy import load
 
@@ -52,6 +52,17 @@ _BLOCK = 4 << 20
 _ABANDONED_SECONDS = 3 * 86400
 """A file in `.tmp/` that was not written to for so long belongs to nobody any more."""
 _DEEPEST = 16
+
+
+def refuse_repository(folder: Path, shown: str) -> None:
+    """Raises Refused for a repository that somebody works in, or its `.mvc`: a push would put its packs among the files
+    that are worked on. One that is a remote as well, by an older mvc, goes on as it is."""
+    works = (folder / ".mvc").is_dir() or ((folder / "HEAD").is_file() and (folder / "objects").is_dir())
+    if works and not (folder / "mvc-remote").is_file():
+        raise Refused(
+            f"'{shown}' is a repository that somebody works in, and no remote",
+            hint="push to a folder beside it: what is pushed there can be pulled here",
+        )
 
 
 class FolderBackend:

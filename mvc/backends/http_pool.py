@@ -199,10 +199,22 @@ def _has_ended(connection: http.client.HTTPConnection) -> bool:
     return bool(poll.poll(0))
 
 
+_UNTRUSTED = ("is not trusted", "SSL_CERT_FILE names one's own")
+_CLOCK = "is the clock of this machine right?"
+_CERTIFICATE: Mapping[int, tuple[str, str | None]] = {
+    9: ("is not valid yet", _CLOCK),
+    10: ("has expired", _CLOCK),
+    62: ("is for another name", None),
+    64: ("is for another address", None),
+}
+"""OpenSSL's X509_V_ERR_... -> what is wrong with it, and what may help; all else is `_UNTRUSTED`."""
+
+
 def translated(error: Exception, url: str) -> MvcError:
     """What the library raises, as an error of mvc that may be shown."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return NetworkError(f"{url} has a TLS certificate that is not trusted", hint="SSL_CERT_FILE names one's own")
+        what, hint = _CERTIFICATE.get(error.verify_code, _UNTRUSTED)
+        return NetworkError(f"{url} has a TLS certificate that {what}", hint=hint)
     if isinstance(error, ssl.SSLError):
         return RemoteUnavailable(f"{url}: TLS failed")
     if isinstance(error, socket.gaierror):

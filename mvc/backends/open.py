@@ -60,6 +60,8 @@ def open_backend(url: str, *, environment: Mapping[str, str], rates: Rates = UNL
             return _wrapped(load(_BUNDLE)(path, url=url if found else os.fspath(path)), rates)
         return _wrapped(FolderBackend(path, url=url if found else os.fspath(path)), rates)
     scheme = _scheme(url)
+    if scheme not in _WAYS and scheme not in schemes():
+        raise UsageError(f"no way to reach {scheme}://", hint=f"there are {', '.join(schemes())}")
     way = _WAYS.get(scheme, _STORE)
     address = load(way.reads)(url, environment)
     try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvc import fsio
+from mvc.backends.folder import refuse_repository
 from mvc.backends.probe import probe, require
 from mvc.errors import IntegrityError, NotFound
 from mvc.hashing import digest
@@ -231,6 +232,7 @@ class Served:
         if folder is not None and self.storage.top is not None:
             if not self.storage.top.is_dir():
                 raise OSError(f"the folder {self.storage.top} is not there")
+            refuse_repository(folder.root, folder.root.name)
             fsio.make_dirs(folder.root.parent)
         self.require_writable()
         return self.backend.put_if_absent(keys.FORMAT, text)

@@ -15,7 +15,8 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-from mvc.errors import NotFound, Refused
+from mvc.backends.folder import refuse_repository
+from mvc.errors import NotFound
 from mvc.fsio import Buffer, RandomFile
 from mvc.hub.messages import Everywhere, FileSlice, Identity, Request, Response, Right
 from mvc.hub.service import Service
@@ -39,11 +40,7 @@ def serve_folder(place: str, cwd: Path, environment: Mapping[str, str], note: Ca
     `~/` is the user's home. Raises Refused for a repository with a worktree, NotFound where none could be made.
     """
     folder = cwd / _expanded(place, environment)
-    if (folder / ".mvc").is_dir() or ((folder / "HEAD").is_file() and (folder / "objects").is_dir()):
-        raise Refused(
-            f"'{place}' is a repository that somebody works in, and no remote",
-            hint="push to a folder beside it: what is pushed there can be pulled here",
-        )
+    refuse_repository(folder, place)
     if not folder.is_dir() and not folder.parent.is_dir():
         raise NotFound(f"the folder '{folder.parent}' is not there")
 

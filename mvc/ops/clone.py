@@ -102,7 +102,7 @@ def folder_of(url: str) -> str:
     if path.endswith("/.mvc"):
         path = path.removesuffix("/.mvc")
     name = path.replace("\\", "/").rpartition("/")[2].rpartition(":")[2]
-    name = name.removesuffix(".mvc").removesuffix(".git").strip()
+    name = name.removesuffix(".bundle").removesuffix(".mvc").removesuffix(".git").strip()
     if not name or name in {".", ".."}:
         raise UsageError(f"no folder's name can be made of '{url}'", hint="mvc clone URL FOLDER")
     return name
@@ -128,6 +128,8 @@ def clone(
     was_there = folder.exists()
     if was_there and (not folder.is_dir() or any(folder.iterdir())):
         raise Refused(f"destination path '{folder}' already exists and is not an empty directory")
+    if is_local(url) and folder == local_path(url):  # `clone nowhere`: what is made here would be asked
+        raise NotFound(f"there is no mvc remote at {url}", hint="check the URL; the first push makes one")
     try:
         fsio.make_dirs(folder)
         made = init(folder, global_configs=global_configs).repo

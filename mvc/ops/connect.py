@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvc.backends.folder import refuse_repository
 from mvc.backends.limited import UNLIMITED, Rates, parse_rates
-from mvc.backends.open import open_backend
+from mvc.backends.open import is_local, local_path, open_backend
 from mvc.lazy import load
 from mvc.objects.upstream import default_remote, remote_names
 from mvc.progress import SILENT, Progress
@@ -60,10 +61,12 @@ def find_remote(repo: Repository, name_or_url: str | None, outside: Outside) -> 
 def connect(repo: Repository, config: RemoteConfig, outside: Outside, *, push: bool = False) -> Remote:
     """Open a remote. A relative path in the config starts from the worktree's top, as with Git.
 
-    Raises UsageError for a URL of an unknown kind.
+    Raises UsageError for a URL of an unknown kind, Refused for a repository that somebody works in.
     """
     top = repo.worktree or repo.common_dir
     url = absolute_url(config.push_url if push else config.url, top)
+    if is_local(url):
+        refuse_repository(local_path(url), url)
     environment = _environment(repo, config, outside)
     return Remote(repo, config, open_backend(url, environment=environment, rates=_rates(repo, config, outside)))
 

@@ -7,6 +7,8 @@ import http.client
 import http.server
 import json
 import socketserver
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -501,3 +503,29 @@ def test_nobody_is_there() -> None:
     backend = open_http(http_address.parse("http://127.0.0.1:1/repo", {}))
     with pytest.raises(RemoteUnavailable, match="refuses connections"):
         backend.get("mvc-remote")
+
+
+def test_what_is_wrong_with_a_certificate(tmp_path: Path) -> None:
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=tmp_path)
+
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", "key", "-out", "request")
+    for days, name, said, hint in (
+        ("2", "", "is not trusted", "SSL_CERT_FILE"),
+        ("2", "elsewhere", "is for another name", ""),
+        ("-1", "localhost", "has expired", "clock"),
+    ):
+        openssl("x509", "-req", "-in", "request", "-signkey", "key", "-days", days, "-out", "certificate")
+        there, here = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+        there.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+        if name:
+            here.load_verify_locations(tmp_path / "certificate")
+        to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = there.wrap_bio(to_server, to_client, server_side=True)
+        client = here.wrap_bio(to_client, to_server, server_hostname=name or "localhost")
+        with pytest.raises(ssl.SSLCertVerificationError) as failure:
+            for side in (client, server, client):
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
+        error = http_pool.translated(failure.value, "https://localhost/x")
+        assert said in str(error) and hint in (error.hint or "")

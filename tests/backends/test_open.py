@@ -163,6 +163,9 @@ def test_without_opendal_one_line_says_what_to_install(monkeypatch: pytest.Monke
 def test_schemes() -> None:
     stores = ("s3", "gs", "az", "oss", "obs", "cos", "webdav", "webdavs", "hdfs")
     assert schemes() == ("file", "http", "https", "ssh", "sftp", *stores)
+    with pytest.raises(UsageError, match="no way to reach ftp://") as caught:
+        open_backend("ftp://host/x", environment={})
+    assert caught.value.hint == f"there are {', '.join(schemes())}"
 
 
 URLS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import random
 import re
 import shutil
 import subprocess
@@ -18,11 +18,16 @@ from tests.cli.world import Mvc
 SIZE = 300_000
 
 
+def weights(seed: int) -> bytes:
+    """Bytes that no codec makes smaller; the same in each run, for how many chunks they become tells in the sizes."""
+    return random.Random(seed).randbytes(SIZE)
+
+
 @pytest.fixture
 def shared(mvc: Mvc, repo: Path) -> Path:
     """Two versions of a model, the second tagged v2, pushed to `hub` beside it; returns that folder."""
     for number in (1, 2):
-        (repo / "model.bin").write_bytes(os.urandom(SIZE))
+        (repo / "model.bin").write_bytes(weights(number))
         (repo / "readme").write_text(str(number))
         mvc("add", ".", cwd=repo)
         mvc("commit", "-m", f"version {number}", cwd=repo)
@@ -38,7 +43,7 @@ def chunks(mvc: Mvc, path: Path) -> int:
 
 
 def test_a_push_tells_what_goes_and_what_went(mvc: Mvc, shared: Path, repo: Path) -> None:
-    (repo / "model.bin").write_bytes(os.urandom(SIZE))
+    (repo / "model.bin").write_bytes(weights(3))
     mvc("commit", "-am", "third", cwd=repo)
     ran = mvc("push", "--dry-run", cwd=repo)
     assert "300 kB  of  300 kB  model.bin" in ran.out and "would move 30" in ran.out
@@ -112,7 +117,7 @@ def test_a_clone_that_fails_later_tells_how_to_go_on(mvc: Mvc, shared: Path) -> 
 def test_a_pull_brings_chunks_and_tells_how_many(mvc: Mvc, shared: Path, repo: Path) -> None:
     copy = shared.parent / "copy"
     mvc("clone", "hub", "copy", cwd=shared.parent)
-    (repo / "model.bin").write_bytes(os.urandom(SIZE))
+    (repo / "model.bin").write_bytes(weights(4))
     mvc("commit", "-am", "third", cwd=repo)
     mvc("push", cwd=repo)
     ran = mvc("pull", cwd=copy)
@@ -132,6 +137,20 @@ def test_a_remote_by_its_url(mvc: Mvc, shared: Path, repo: Path) -> None:
     assert mvc("ls-remote", "other", cwd=repo.parent).lines[0].endswith("\tHEAD")
     assert mvc("ls-remote", cwd=repo.parent, code=3)
     assert mvc("ls-remote", "--exit-code", "other", "nope", cwd=repo.parent, code=2).out == ""
+
+
+def test_a_repository_that_somebody_works_in_is_no_remote(mvc: Mvc, shared: Path, repo: Path) -> None:
+    copy = shared.parent / "copy"
+    mvc("clone", "hub", "copy", cwd=shared.parent)
+    before = sorted(copy.rglob("*"))
+    for url in ("../copy", "../copy/.mvc", copy.as_uri()):
+        for verb in (("push", url, "main"), ("fetch", url), ("clone", url, "again")):
+            ran = mvc(*verb, cwd=repo, code=5)
+            assert "is a repository that somebody works in" in ran.err and "push to a folder beside it" in ran.err
+    assert sorted(copy.rglob("*")) == before and not (repo / "again").exists()
+    # What was pushed there by an older mvc can be had.
+    (copy / "mvc-remote").write_bytes((shared / "mvc-remote").read_bytes())
+    mvc("push", "../copy", "main", cwd=repo)
 
 
 def test_no_password_gets_into_the_config(mvc: Mvc, repo: Path) -> None:
@@ -167,7 +186,7 @@ def test_a_rate_is_kept_and_refused(mvc: Mvc, shared: Path, repo: Path) -> None:
     top = shared.parent
     mvc("clone", "--limit-rate", "down=10M", "-j", "2", "hub", "slow", cwd=top)
     assert (top / "slow" / "model.bin").stat().st_size == SIZE
-    (repo / "model.bin").write_bytes(os.urandom(SIZE))
+    (repo / "model.bin").write_bytes(weights(5))
     mvc("commit", "-am", "third", cwd=repo)
     start = time.monotonic()
     mvc("push", "--limit-rate", "up=600k", cwd=repo)
@@ -198,7 +217,7 @@ def test_drop_and_whereis(mvc: Mvc, shared: Path, repo: Path) -> None:
     assert chunks(mvc, repo) == 0 and mvc("status", "--porcelain", cwd=repo).out == ""
     (repo / "model.bin").unlink()
     mvc("restore", "model.bin", cwd=repo)
-    (repo / "model.bin").write_bytes(os.urandom(SIZE))
+    (repo / "model.bin").write_bytes(weights(6))
     mvc("commit", "-am", "third", cwd=repo)
     ran = mvc("drop", "-y", "HEAD", cwd=repo, code=5)
     assert "of  300 kB  model.bin" in ran.err and "no remote was seen to hold" in ran.err
@@ -277,9 +296,11 @@ def test_bundle(mvc: Mvc, shared: Path, repo: Path) -> None:
         f"{mvc('rev-parse', name, cwd=repo).out.strip()} refs/{name}\n" for name in ("heads/main", "tags/v1", "tags/v2")
     )
     assert "is okay" in mvc("bundle", "verify", "whole.bundle", cwd=top).err
+    mvc("clone", "whole.bundle", cwd=top)  # into whole, as Git does
+    assert (top / "whole" / "model.bin").is_file()
     mvc("clone", "whole.bundle", "copy", cwd=top)
     assert (top / "copy" / "model.bin").read_bytes() == (repo / "model.bin").read_bytes()
-    (repo / "model.bin").write_bytes(os.urandom(SIZE))
+    (repo / "model.bin").write_bytes(weights(7))
     mvc("commit", "-am", "third", cwd=repo)
     mvc("bundle", "create", "--since", "v2", "--split", "100k", "../later", "main", cwd=repo)
     assert len(list(top.glob("later.0*"))) == 4

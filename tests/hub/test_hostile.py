@@ -486,6 +486,15 @@ def test_no_place_of_the_server_is_told(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir()), "asking makes nothing"
 
 
+def test_nothing_is_pushed_among_the_files_that_somebody_works_on(tmp_path: Path) -> None:
+    service = Service(repositories_in(str(tmp_path), environment={}))
+    worked_in = tmp_path / "team" / "model"
+    (worked_in / ".mvc").mkdir(parents=True)
+    answer = ask(service, "PUT", "objects/mvc-remote", b"mvc-remote 1\nnaming plain\n", if_none_match="*")
+    assert answer.status == 422 and b"somebody works in" in whole(answer)
+    assert [one.name for one in worked_in.iterdir()] == [".mvc"]
+
+
 def test_a_repository_is_made_once(scene: Scene) -> None:
     text = b"mvc-remote 1\nnaming plain\n"
     for body in (b"", b"mvc-remote 2\n", text + b"x", b"mvc-remote 1\nnaming keyed " + b"0" * 32 + b"\n"):
