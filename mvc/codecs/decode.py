@@ -21,9 +21,10 @@ def decode(
     """The chunk's raw bytes, exactly `raw_size` of them.
 
     `bases` are the raw bytes of the record's bases in their order (they are joined). With `out`
-    (writable, `raw_size` long) the bytes are put there, and `out` is returned. Raises ParseError
-    for anything that does not hold together. That the bytes are right is for the caller to
-    verify, by their hash. Thread-safe; releases the GIL while it works.
+    (writable, `raw_size` long) the bytes are put there, and `out` is returned: a delta's only base, of
+    just that size, may be the same memory. Raises ParseError for anything that does not hold
+    together. That the bytes are right is for the caller to verify, by their hash. Thread-safe;
+    releases the GIL while it works.
     """
     if codec in (Codec.PLANES, Codec.DELTA, Codec.CAST):
         return _decode_planes(codec, params, memoryview(payload), raw_size, bases, out)

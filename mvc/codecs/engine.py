@@ -51,7 +51,10 @@ class Engine(Protocol):
         scratch: bytearray,
         /,
     ) -> None:
-        """Unpacked planes, or the values of constant ones, to elements. ValueError if `starts` lie."""
+        """Unpacked planes, or the values of constant ones, to elements. ValueError if `starts` lie.
+
+        A delta's base may lie in `out` itself, from its first byte on.
+        """
 
     def costs(
         self,

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+from mvc.codecs.base import Codec
 from mvc.codecs.decode import decode
 from mvc.errors import IntegrityError, MissingObject, ParseError
 from mvc.hashing import ChunkNamer
@@ -25,6 +26,7 @@ Proved = Callable[[Location], None]
 """Told of each record that was decoded and held against its chunk's name."""
 
 _REFRESHES = 16
+_PLANES = (Codec.PLANES, Codec.DELTA, Codec.CAST)
 
 
 class PackGone(IntegrityError):
@@ -113,7 +115,12 @@ class ChunkReader:
             record = self._fetch(location)
             # Wrong bytes of a base give wrong bytes here: so one hash is enough, but where it does not match.
             for sure in (False, True) if location.bases and self._proved is None else (True,):
-                found = self.decode(name, location, record, out, sure=sure, nearby=nearby)
+                try:
+                    found = self.decode(name, location, record, out, sure=sure, nearby=nearby)
+                except (IntegrityError, ParseError) as error:
+                    if sure or isinstance(error, PackGone):
+                        raise
+                    continue  # on wrong bytes of a base a delta may make no sense
                 if self._namer(found) == name:
                     if self._proved is not None:
                         self._proved(location)
@@ -139,8 +146,14 @@ class ChunkReader:
         header, payload = parse_record(record, name, location)
         if out is not None and len(out) != header.raw_size:
             out = None  # the caller was told another size, and sees that this is not what he expects
+        if header.codec == Codec.DELTA and len(header.bases) == 1 and not sure:
+            # In place: memory that is new for each base of a chain costs, page by page, as much as decoding.
+            base, own = self._guess_base(header.bases[0], header.depth, nearby, out)
+            if own and out is None and isinstance(base, bytearray) and len(base) == header.raw_size:
+                out = base
+            return decode(header.codec, header.params, payload, header.raw_size, (base,), out)
         bases = [
-            self._sure_base(base, header.depth, nearby) if sure else self._guess_base(base, header.depth, nearby)
+            self._sure_base(base, header.depth, nearby) if sure else self._guess_base(base, header.depth, nearby)[0]
             for base in header.bases
         ]
         return decode(header.codec, header.params, payload, header.raw_size, bases, out)
@@ -150,15 +163,25 @@ class ChunkReader:
         found = nearby(name) if nearby is not None and self._proved is not None else None
         return found if found is not None and self._namer(found) == name else self._read(name, below, None)
 
-    def _guess_base(self, name: bytes, below: int, nearby: Nearby | None) -> Buffer:
-        """A base without a check of its bytes: who asks checks what it makes of them."""
+    def _guess_base(
+        self, name: bytes, below: int, nearby: Nearby | None, room: bytearray | memoryview | None = None
+    ) -> tuple[Buffer, bool]:
+        """A base without a check of its bytes: who asks checks what it makes of them.
+
+        Decoded into `room` if that has its size. The other: whether nobody else holds these bytes.
+        """
         cached = self._cache.get(name)
         if cached is not None:
-            return cached
+            return cached, False
         found = nearby(name) if nearby is not None else None
         if found is not None:
-            return found
-        return self._first(name, below, lambda place: self.decode(name, place, self._fetch(place), nearby=nearby))
+            return found, False
+
+        def take(place: Location) -> Buffer:
+            into = room if place.codec in _PLANES else None  # others need not be copied
+            return self.decode(name, place, self._fetch(place), into, nearby=nearby)
+
+        return self._first(name, below, take), True
 
     def _first(self, name: bytes, below: int, take: Callable[[Location], Buffer | None]) -> Buffer:
         """What `take` makes of the first sound copy of a chunk whose depth is less than `below`."""
