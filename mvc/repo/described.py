@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mvc.chunking.plan import RULES, PlannedSegment, pieces, plan
+from mvc.codecs.nonfinite import count_nonfinite
 from mvc.errors import FileChanged, ParseError
 from mvc.formats.base import ReadAt
 from mvc.formats.beside import Beside
@@ -33,8 +34,9 @@ def describe(
     seen: Seen = lambda *_: None,
     listed: Listed = lambda *_: None,
     progress: Progress = SILENT,
+    count: bool = False,
 ) -> Manifest:
-    """What `add` would write for a file of `size` bytes, but for its BLAKE3 and the counts of NaN.
+    """What `add` would write for a file of `size` bytes, but for its BLAKE3 and, without `count`, how many are NaN.
 
     Reads all of it, once. Raises FileChanged if there are fewer bytes.
     """
@@ -45,30 +47,33 @@ def describe(
 
     def segment(planned: PlannedSegment) -> ManifestSegment:
         refs = []
+        counts: tuple[int | None, int | None] = None, None
         for offset, length in pieces(planned, read_at):
             data = read_at(offset, length)
             if len(data) != length:
                 raise FileChanged(f"'{path}' changed while it was read")
             refs.append(ChunkRef(name(data), length))
+            if count and planned.tensor is not None and (found := count_nonfinite(data, planned.tensor.dtype)):
+                counts = (counts[0] or 0) + found[0], (counts[1] or 0) + found[1]
             seen(refs[-1].name, offset, length)
             progress.advance(length)
         if len(refs) <= MAX_INLINE:
-            return ManifestSegment(planned.kind, planned.length, planned.tensor, tuple(refs))
+            return ManifestSegment(planned.kind, planned.length, planned.tensor, tuple(refs), (), *counts)
         lists = []
         for row in chunklist.split(refs):
             raw = chunklist.dump(row)
             lists.append(ListRef(name(raw), len(raw), len(row), sum(ref.size for ref in row)))
             listed(lists[-1].name, raw)
-        return ManifestSegment(planned.kind, planned.length, planned.tensor, (), tuple(lists))
+        return ManifestSegment(planned.kind, planned.length, planned.tensor, (), tuple(lists), *counts)
 
     segments = tuple(segment(planned) for planned in plan(layout, size))
     return Manifest(size, NOT_HASHED, layout.format if layout else "opaque", RULES, segments)
 
 
 def describe_blob(path: str, blob: bytes, name: ChunkNamer, *, seen: Seen = lambda *_: None) -> Manifest:
-    """The same for a small file that is kept as it is."""
+    """The same for a small file that is kept as it is. NaN are counted: no `add` did."""
 
     def read_at(offset: int, length: int, /) -> bytes:
         return blob[offset : offset + length]
 
-    return describe(path, len(blob), read_at, name, seen=seen)
+    return describe(path, len(blob), read_at, name, seen=seen, count=True)

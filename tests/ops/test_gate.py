@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import xml.etree.ElementTree as ET
 from fractions import Fraction
@@ -210,6 +211,24 @@ def _filled(world: World) -> World:
 def test_what_a_commit_knows(shared: World, text: str, passed: bool) -> None:
     ran = shared.mvc("gate", "v2", text, "--json", code=0 if passed else 1).json
     assert ran["passed"] is passed, ran
+
+
+def _npy(array: Any) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array)
+    return out.getvalue()
+
+
+def test_nan_are_counted_in_a_small_file_too(tmp_path: Path) -> None:
+    """One that is kept as a blob has no manifest where `add` would have noted them: an adapter, a rank's last shard."""
+    world = World(tmp_path / "model")
+    weights = {"lora.a": np.array([1, np.nan, np.inf], np.float32), "lora.b": to_bf16(np.array([np.nan], np.float32))}
+    world.write("adapter.safetensors", safetensors_bytes(weights))
+    world.write("scale.npy", _npy(np.array([-np.inf, 0, np.nan])))
+    world.mvc("add", "-A")
+    world.mvc("commit", "-m", "1", "--no-environment")
+    world.mvc("gate", "tensors.nan = 3", "tensors.inf = 2", "tensors.nan@adapter.safetensors = 2")
+    world.mvc("gate", "tensors.nan = 0", code=1)
 
 
 @pytest.mark.parametrize(
