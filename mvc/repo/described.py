@@ -14,6 +14,7 @@ from mvc.hashing import ChunkNamer
 from mvc.objects import chunklist
 from mvc.objects.manifest import MAX_INLINE, ChunkRef, ListRef, Manifest, ManifestSegment
 from mvc.progress import SILENT, Progress
+from mvc.settings import SMALL_FILE
 
 Seen = Callable[[bytes, int, int], object]
 """Called with each chunk's name, offset in the file and length."""
@@ -34,16 +35,18 @@ def describe(
     seen: Seen = lambda *_: None,
     listed: Listed = lambda *_: None,
     progress: Progress = SILENT,
-    count: bool = False,
 ) -> Manifest:
-    """What `add` would write for a file of `size` bytes, but for its BLAKE3 and, without `count`, how many are NaN.
+    """What `add` would write for a file of `size` bytes, but for its BLAKE3 and the counts of NaN.
 
+    Of a small file they are there: it is kept as a blob, so this is its only manifest.
     Reads all of it, once. Raises FileChanged if there are fewer bytes.
     """
     try:
         layout = detect(read_at, size, path, beside)
     except ParseError:
         layout = None
+
+    small = size <= SMALL_FILE
 
     def segment(planned: PlannedSegment) -> ManifestSegment:
         refs = []
@@ -53,7 +56,7 @@ def describe(
             if len(data) != length:
                 raise FileChanged(f"'{path}' changed while it was read")
             refs.append(ChunkRef(name(data), length))
-            if count and planned.tensor is not None and (found := count_nonfinite(data, planned.tensor.dtype)):
+            if small and planned.tensor is not None and (found := count_nonfinite(data, planned.tensor.dtype)):
                 counts = (counts[0] or 0) + found[0], (counts[1] or 0) + found[1]
             seen(refs[-1].name, offset, length)
             progress.advance(length)
@@ -71,9 +74,9 @@ def describe(
 
 
 def describe_blob(path: str, blob: bytes, name: ChunkNamer, *, seen: Seen = lambda *_: None) -> Manifest:
-    """The same for a small file that is kept as it is. NaN are counted: no `add` did."""
+    """The same for a small file that is kept as it is."""
 
     def read_at(offset: int, length: int, /) -> bytes:
         return blob[offset : offset + length]
 
-    return describe(path, len(blob), read_at, name, seen=seen, count=True)
+    return describe(path, len(blob), read_at, name, seen=seen)
