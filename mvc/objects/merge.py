@@ -80,13 +80,13 @@ def _with_folder_conflicts(result: MergeResult, base: Flat, ours: Flat, theirs: 
     clashes = {folder for path in taken for folder in parents(path) if folder in taken}
     if not clashes:
         return result
-    known = {conflict.path for conflict in result.conflicts}
-    more = [
-        Conflict(path, base.get(path), ours.get(path), theirs.get(path), "file/folder")
-        for path in sorted(clashes - known)
+    # Also of a file that one side changed and the other made a folder: to write the one would remove the other.
+    found = [
+        Conflict(path, base.get(path), ours.get(path), theirs.get(path), "file/folder") for path in sorted(clashes)
     ]
+    found += [conflict for conflict in result.conflicts if conflict.path not in clashes]
     items = {path: item for path, item in result.items.items() if path not in clashes}
-    return MergeResult(items, tuple(sorted((*result.conflicts, *more), key=lambda conflict: conflict.path)))
+    return MergeResult(items, tuple(sorted(found, key=lambda conflict: conflict.path)))
 
 
 def _kind(old: TreeItem | None, mine: TreeItem | None, other: TreeItem | None) -> str:

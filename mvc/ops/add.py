@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mvc.errors import NotFound, Refused, UsageError
 from mvc.gitlink.ignorefile import update_ignore_file
@@ -127,11 +128,16 @@ def _choose(repo: Repository, stage: Stage, pathspec: Pathspec, update: bool, fo
     if force:
         new += _expand(repo, found.ignored)
     conflicts = [path for path in stage.conflicts() if pathspec.matches(path)]
-    there = [path for path in conflicts if os.path.lexists(repo.require_worktree() / path)]
+    there = [path for path in conflicts if _is_no_folder(repo.require_worktree() / path)]
     _refuse_unmatched(pathspec, stage, found, [*new, *conflicts], force)
     changed = sorted({*found.modified, *found.typechanged, *there})
     gone = sorted({*found.deleted, *(set(conflicts) - set(there))})
     return _Todo(tuple(sorted(set(new))), tuple(changed), tuple(gone))
+
+
+def _is_no_folder(place: Path) -> bool:
+    """Whether a file or link is there. A conflict whose path is a folder by now is settled for the folder."""
+    return os.path.lexists(place) and (place.is_symlink() or not place.is_dir())
 
 
 def _refuse_unmatched(pathspec: Pathspec, stage: Stage, found: Scan, others: list[str], force: bool) -> None:

@@ -141,3 +141,24 @@ def test_a_rebase_goes_on_where_the_next_conflict_could_not_be_written(in_the_wa
     mvc("rebase", "--continue", cwd=in_the_way)
     subjects = [line.split(" ", 1)[1] for line in mvc("log", "--oneline", "--no-decorate", cwd=in_the_way).lines]
     assert subjects[:4] == ["removes", "changes", "conflicts", "adds"]
+
+
+@pytest.mark.parametrize("verb", ["merge", "cherry-pick", "stash"])
+def test_a_changed_file_against_a_folder_in_its_place_removes_nothing(repo: Path, mvc: Mvc, verb: str) -> None:
+    commit(mvc, repo, "base", d="1")
+    mvc("switch", "-c", "topic", cwd=repo)
+    if verb == "stash":
+        write(repo, {"d": b"2"})
+        mvc("stash", cwd=repo)
+    else:
+        commit(mvc, repo, "theirs", d="2")
+    mvc("switch", "main", cwd=repo)
+    (repo / "d").unlink()
+    commit(mvc, repo, "ours", **{"d/y": "y"})
+    ran = mvc(*(["stash", "pop"] if verb == "stash" else [verb, "topic"]), cwd=repo, code=1)
+    assert "CONFLICT (file/folder): d " in ran.out
+    assert mvc("status", "--porcelain", cwd=repo).lines == ["DU d"]
+    assert (repo / "d" / "y").read_bytes() == b"y"
+    mvc("add", "d", cwd=repo)
+    assert mvc("ls-files", "-s", cwd=repo).lines == mvc("ls-files", "-s", "d/y", cwd=repo).lines
+    assert mvc("status", "--porcelain", cwd=repo).lines == []
