@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from mvc.errors import AuthError, MvcError, NetworkError, NotFound
 from mvc.objects import trees
 from mvc.objects.manifest import is_manifest, parse
+from mvc.objects.revparse import resolve_tree, split_path
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, connect
 from mvc.ops.gc import lock_path
@@ -86,7 +87,7 @@ def drop(
         targets = versions(repo, revisions, pathspec)
         wanted = {one.id: _here(chunks, one) for one in targets}
         candidates = set().union(*wanted.values())
-        used = _in_use(repo, chunks, {one.id for one in targets}) & candidates
+        used = _in_use(repo, chunks, _named(repo, revisions, pathspec)) & candidates
         candidates -= used
         stored = {name: place.stored_size for name, place in chunks.records() if name in candidates or name in used}
         safe, silent = _safe(repo, candidates, options, outside, caller.progress)
@@ -118,6 +119,19 @@ def _here(chunks: ChunkStore, file: FileVersion) -> set[bytes]:
     lists = {ref.name for segment in file.manifest.segments for ref in segment.lists}
     names = chunk_names(chunks, file.manifest, lambda name: name in lists)
     return {name for name in names if chunks.find_own(name) is not None} - lists
+
+
+def _named(repo: Repository, revisions: Sequence[str], pathspec: Pathspec | None) -> set[str]:
+    """The manifests of what was named as what is checked out (`HEAD`, `HEAD:PATH`, PATH), and not by another revision
+    that has some of it, too."""
+    heads = (place.refs.head().id for place in worktrees(repo))
+    out = {repo.objects.commit(head).tree for head in heads if head is not None}
+
+    def is_out(spec: str) -> bool:
+        revision, path = split_path(spec)
+        return resolve_tree(repo.objects, repo.refs, revision if revision and path is not None else spec) in out
+
+    return {one.id for one in versions(repo, [spec for spec in revisions if is_out(spec)], pathspec)}
 
 
 def _in_use(repo: Repository, chunks: ChunkStore, named: set[str]) -> set[bytes]:

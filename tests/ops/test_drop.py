@@ -90,6 +90,17 @@ def test_what_is_nowhere_else_is_refused_and_nothing_goes(alice: Peer) -> None:
     assert not freed(alice, first, paths=("a.bin",)).refused
 
 
+def test_a_file_that_is_checked_out_stays_though_an_older_version_has_it_too(alice: Peer) -> None:
+    first = alice.commit({"m.bin": noise(MB, 1), "tokenizer.bin": noise(MB, 3)})
+    alice.commit({"m.bin": noise(MB, 2)})
+    send(alice)
+    done = freed(alice, first)
+    assert [file.path for file in done.files] == ["m.bin"] and done.in_use == MB
+    assert not freed(alice, f"{first}:tokenizer.bin").files
+    assert b"".join(file_content(alice.repo, "HEAD:tokenizer.bin")) == noise(MB, 3)  # without any remote
+    assert [file.path for file in freed(alice, first, "HEAD:tokenizer.bin").files] == ["tokenizer.bin"]
+
+
 @pytest.mark.parametrize("fault", ["missing", "short", "damaged"])
 def test_the_remote_is_looked_at_now(alice: Peer, tmp_path: Path, fault: str) -> None:
     alice.commit({"a.bin": noise(MB, 1)})
@@ -224,7 +235,7 @@ def test_what_lies_in_a_shared_store_is_not_this_repositorys_to_free(alice: Peer
     first = alice.commit({"a.bin": noise(MB, 1)})
     second = alice.commit({"b.bin": noise(MB, 2)})
     send(alice)
-    freed(alice, first)
+    freed(alice, f"{second}:a.bin")
     with open(alice.top / ".mvc" / "config", "a") as file:
         file.write(f"[core]\n\tsharedStore = {tmp_path / 'shared'}\n")
     alice = Peer(alice.top, alice.backend)
