@@ -316,7 +316,8 @@ _NO_MODELS = frozenset({".txt", ".json", ".md", ".py", ".yaml", ".yml", ".csv", 
 def _folded(bases: list[Base]) -> tuple[Base, ...]:
     """Shards of one model have one base: several files of a folder, made from one folder of one commit, are one.
 
-    Not so what came together in one folder: those are models beside each other.
+    Not so what came together in one folder: those are models beside each other. Nor what came from the top of the very
+    same commit: that folder has no name, and a base that names nothing is none.
     """
     groups: dict[tuple[str | None, str, str], list[Base]] = {}
     for base in bases:
@@ -324,7 +325,7 @@ def _folded(bases: list[Base]) -> tuple[Base, ...]:
         groups.setdefault((base.commit, folder, of), []).append(base)
     found: list[Base] = []
     for (commit, folder, of), group in groups.items():
-        apart = len(group) < 3 or (commit is None and folder == of)
+        apart = len(group) < 3 or (commit is None and folder in ("", of))
         found += group if apart else [Base(commit, None, folder or None, of or None, True)]
     return tuple(found)
 

@@ -133,6 +133,23 @@ def test_models_that_share_tensors_come_in_one_commit(mvc: Mvc, repo: Path) -> N
     assert mvc("gate", "delta(size) <= 1KB", cwd=repo, code=1).out and mvc("log", cwd=repo).out
 
 
+def test_shards_and_their_rounded_copies_come_in_one_commit(mvc: Mvc, repo: Path) -> None:
+    """Three files of one folder, made from three at the top: a folder of that very commit without a name."""
+    (repo / "half").mkdir()
+    for number in range(3):
+        shard = {f"{number}.{name}": array for name, array in layers(number).items()}
+        write_model(repo / f"{number}.safetensors", shard)
+        half = {name: to_bf16(array) for name, array in shard.items()}
+        write_model(repo / "half" / f"{number}.safetensors", half)
+    add(mvc, repo, "both")
+    bases = json.loads(mvc("show", "--json", cwd=repo).out)["objects"][0]["bases"]
+    assert {(base["of"], base["path"]) for base in bases} == {
+        (f"half/{number}.safetensors", f"{number}.safetensors") for number in range(3)
+    }
+    add(mvc, repo, "more", "--allow-empty")
+    assert mvc("diff", "HEAD~1", "HEAD", cwd=repo).out is not None and mvc("lineage", cwd=repo).out
+
+
 def test_what_is_named_and_what_cards_say(mvc: Mvc, family: Path) -> None:
     (family / "README.md").write_text("---\nbase_model: org/bert\ndatasets: [glue]\n---\n# x\n")
     (family / "data").mkdir()
