@@ -13,6 +13,8 @@ from mvc.objects.reader import ObjectReader
 
 _ONE, _TWO, _STALE = 1, 2, 4
 _BOTH = _ONE | _TWO
+_SLOP = 16
+"""So many commits further goes who wants to know of each commit what reaches it, as Git does (`SLOP` in revision.c)."""
 
 
 def merge_bases(objects: ObjectReader, one: str, others: Sequence[str]) -> list[str]:
@@ -42,7 +44,7 @@ def ahead_behind(objects: ObjectReader, ours: str, theirs: str) -> tuple[int, in
     """How many commits only `ours` has, and how many only `theirs`."""
     if ours == theirs:
         return 0, 0
-    paint = _Painter(objects)
+    paint = _Painter(objects, slop=_SLOP)
     paint.add(ours, _ONE)
     paint.add(theirs, _TWO)
     for _ in paint.run():
@@ -53,7 +55,7 @@ def ahead_behind(objects: ObjectReader, ours: str, theirs: str) -> tuple[int, in
 
 def only_in(objects: ObjectReader, include: Iterable[str], exclude: Iterable[str]) -> set[str]:
     """All commits that `include` reach and `exclude` do not."""
-    paint = _Painter(objects, stale_alone=_TWO)
+    paint = _Painter(objects, stale_alone=_TWO, slop=_SLOP)
     for commit in include:
         paint.add(commit, _ONE)
     for commit in exclude:
@@ -64,9 +66,14 @@ def only_in(objects: ObjectReader, include: Iterable[str], exclude: Iterable[str
 
 
 class _Painter:
-    def __init__(self, objects: ObjectReader, stale_alone: int = _STALE) -> None:
-        """`stale_alone`: a commit with one of these colours needs no further look for its own sake."""
+    def __init__(self, objects: ObjectReader, stale_alone: int = _STALE, slop: int = 0) -> None:
+        """`stale_alone`: a commit with one of these colours needs no further look for its own sake. `slop`: so many
+        are looked at all the same, and more where clocks were seen to lie: a path from one that claims to be old may
+        lead to one that claims to be new."""
         self._objects = objects
+        self._slop = slop
+        self._lie = 0
+        """By how many seconds a parent claimed to be younger than its child, at the most."""
         self._stale = _STALE | stale_alone
         self._queue: list[tuple[int, int, str]] = []
         self._known: dict[str, tuple[int, tuple[str, ...]]] = {}
@@ -96,8 +103,15 @@ class _Painter:
     def run(self) -> Iterator[str]:
         """Paint all; yields the commits that both sides reach, newest first (later ones may turn out stale)."""
         found: set[str] = set()
-        # What is stale but not older than something fresh goes on, as in Git: clocks lie.
-        while self._queue and (self._fresh or -self._queue[0][0] >= self._oldest_fresh):
+        left = self._slop
+        while self._queue:
+            # What is stale but not older than something fresh goes on, as in Git: clocks lie.
+            if self._fresh or -self._queue[0][0] >= self._oldest_fresh - 2 * self._lie:
+                left = self._slop
+            elif left:
+                left -= 1
+            else:
+                break
             _, _, commit = heappop(self._queue)
             self._fresh.discard(commit)
             colour = self.colours[commit]
@@ -106,8 +120,11 @@ class _Painter:
                     found.add(commit)
                     yield commit
                 colour |= _STALE
-            for parent in self._known[commit][1]:
+            time, parents = self._known[commit]
+            for parent in parents:
                 self.add(parent, colour)
+                if self._slop:
+                    self._lie = max(self._lie, self._known[parent][0] - time)
 
 
 def _without_ancestors(objects: ObjectReader, commits: list[str]) -> list[str]:

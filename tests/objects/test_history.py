@@ -55,8 +55,15 @@ class History:
 
 
 @pytest.fixture(scope="module", params=range(4))
-def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> History:
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> History:
     return History(tmp_path_factory.mktemp("history") / "repo", request.param)
+
+
+@pytest.fixture
+def history(made: History) -> History:
+    """Each test picks the same commits, whichever ran before it."""
+    made.chance = random.Random(11)
+    return made
 
 
 def ids(history: History, **options: object) -> list[str]:
@@ -78,6 +85,20 @@ def test_walk_with_exclusions(history: History) -> None:
         assert sorted(found) == sorted(history.listed(tip, "--not", *without))
         if not history.skewed:
             assert found == history.listed(tip, "--not", *without)
+
+
+def test_what_one_side_reaches_and_the_other_does_not(history: History) -> None:
+    """However clocks lie."""
+    objects = history.git.objects
+    reached: dict[str, set[str]] = {}
+    for commit in history.commits:
+        reached[commit] = {commit}.union(*(reached[parent] for parent in objects.commit(commit).parents))
+    for _ in range(60):
+        one, two, three = history.pick(), history.pick(), history.pick()
+        assert ancestry.only_in(objects, [one], [two, three]) == reached[one] - reached[two] - reached[three]
+        ahead = len(reached[one] - reached[two]), len(reached[two] - reached[one])
+        assert ancestry.ahead_behind(objects, one, two) == ahead
+        assert ancestry.is_ancestor(objects, one, two) == (one in reached[two])
 
 
 def test_walk_in_topological_order(history: History) -> None:
