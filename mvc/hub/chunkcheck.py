@@ -74,11 +74,27 @@ class Decoding:
             raw = self._reader.decode(name, place, record, out)
         except MissingObject:
             return False
-        except ParseError as error:
+        except (IntegrityError, ParseError) as error:
+            if self._lacks(place, {}):
+                return False  # the reader takes a base that rests on nothing for a damaged one
+            if isinstance(error, IntegrityError):
+                raise
             raise IntegrityError(f"chunk {name.hex()} does not decode: {error.message}") from error
         if self._named and digest(raw) != name:
             raise IntegrityError(f"chunk {name.hex()} does not decode to the bytes that it is named by")
         return True
+
+    def _lacks(self, place: Location, known: dict[tuple[bytes, int], bool]) -> bool:
+        """Whether something is not there that a record rests on, be it through others."""
+
+        def lacks(base: bytes) -> bool:
+            at = (base, place.depth)
+            if at not in known:
+                copies = [one for one in self._copies(base) if one.depth < place.depth]
+                known[at] = all(self._lacks(one, known) for one in copies)
+            return known[at]
+
+        return any(lacks(base) for base in place.bases)
 
     def read(self, name: bytes) -> Buffer:
         """A chunk's bytes. Raises MissingObject, IntegrityError."""

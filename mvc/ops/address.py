@@ -49,6 +49,8 @@ def parse_address(text: str, cwd: Path) -> Address:
     revision, colon, path = rest.partition(":")
     if not url:
         raise UsageError(f"'{text}' names no repository", hint="URL@REV:PATH; . is the one of this folder")
+    if "?" in revision and authority is not None:  # no name of a ref holds one
+        raise UsageError("what stands behind '?' belongs to the URL, before the '@'", hint="URL?OPTIONS@REV:PATH")
     return Address(url, revision, path.strip("/") if colon else None)
 
 

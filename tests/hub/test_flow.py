@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mvc.backends.base import Backend
@@ -15,11 +16,15 @@ from mvc.hub.chunkcheck import Decoding
 from mvc.hub.messages import Right
 from mvc.hub.service import Service
 from mvc.hub.storage import repositories_in
+from mvc.repo.chunks import open_chunks
+from mvc.settings import ChunkNaming
 from mvc.store.idx import Idx
+from mvc.store.packfile import PackBuilder
 from mvc.store.records import Location
-from mvc.sync import outgoing
+from mvc.sync import keys, outgoing
 from mvc.sync.verdicts import RefUpdate
-from tests.hub.making import InProcess, client, over
+from tests.hub.making import InProcess, ask, client, over
+from tests.models import layers, safetensors_bytes
 from tests.sync.making import MAIN, TRACKED, Peer, model, noise, tuned
 
 
@@ -157,3 +162,41 @@ def test_chunks_named_by_a_key(tmp_path: Path) -> None:
         plain.mkdir()
         with pytest.raises(UnsupportedFormat):
             Peer(plain, client(service)).fetch()
+
+
+def test_what_rests_on_chunks_that_come_later_waits_for_them(service: Service, tmp_path: Path) -> None:
+    """Packs of a push travel side by side: a chain of differences may be there before what it begins with."""
+    alice = peer(tmp_path, "alice", client(service))
+    weights = layers(0, 3, 256)
+    alice.commit({"m.safetensors": safetensors_bytes(weights)})
+    for step in range(3):
+        change = np.random.default_rng(step)
+        weights = {
+            name: (one * (1 + change.standard_normal(one.shape) * 1e-4)).astype(one.dtype)
+            for name, one in weights.items()
+        }
+        alice.commit({"m.safetensors": safetensors_bytes(weights)})
+    chunks = open_chunks(alice.repo)
+    places, paths = dict(chunks.records()), {one.id: one.path for one in chunks.packs()}
+    assert max(place.depth for place in places.values()) >= 2
+
+    def pack(deltas: bool) -> tuple[str, bytes]:
+        builder = PackBuilder(tmp_path, ChunkNaming())
+        for place in places.values():
+            if (place.depth > 0) == deltas:
+                record = paths[place.pack].read_bytes()[place.offset :][: place.record_size]
+                builder.append_whole([record], [record[: place.record_size - place.stored_size]])
+        pack_id = builder.finish()
+        data = builder.path.read_bytes()
+        builder.discard()
+        return keys.chunk_pack(pack_id.hex()), data
+
+    assert ask(service, "PUT", "objects/mvc-remote", b"mvc-remote 1\nnaming plain\n", if_none_match="*").status == 201
+    for deltas in (True, False):
+        key, data = pack(deltas)
+        assert ask(service, "PUT", f"objects/{key}", data).status == 201
+    alice.push()
+    bob = peer(tmp_path, "bob", client(service))
+    bob.fetch()
+    bob.checkout(TRACKED)
+    assert bob.read("m.safetensors") == safetensors_bytes(weights)

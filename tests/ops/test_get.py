@@ -446,3 +446,6 @@ def test_no_address(tmp_path: Path) -> None:
     for text in ("", "@v1"):
         with pytest.raises(UsageError):
             parse_address(text, tmp_path)
+    with pytest.raises(UsageError, match="before the '@'") as caught:
+        parse_address("s3://b/r@v1?endpoint=http://h:1&no=secret", tmp_path)
+    assert "secret" not in f"{caught.value}{caught.value.hint}"
