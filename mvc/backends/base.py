@@ -72,6 +72,27 @@ class Entry:
     """Seconds since 1970 by the store's clock, where it tells."""
 
 
+class OpenFile(Protocol):
+    """A file that is open for positioned reads."""
+
+    def fileno(self) -> int: ...
+
+    def read_into(self, offset: int, out: memoryview) -> int:
+        """Fill `out` from `offset`, as far as the file goes; returns how many bytes that was."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """Bytes where they lie, for who can send them without reading them."""
+
+    file: OpenFile
+    offset: int
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+
 class Streamed(ABC):
     """An object that is made while it is put: nowhere does it lie whole."""
 
@@ -86,6 +107,10 @@ class Streamed(ABC):
 
         What it raises ends the put, as it is: nothing stands under the key then.
         """
+
+    def pieces(self) -> Iterator[Buffer | FilePart]:
+        """The same where the other end verifies all that it takes: so nothing need be verified, or even read, here."""
+        return self.blocks()
 
 
 Source = Buffer | Path | Streamed

@@ -15,9 +15,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mvc import fsio
-from mvc.backends.base import Capabilities, Entry, Report, Source, Streamed, check_key, check_prefix, check_range
+from mvc.backends.base import (
+    Capabilities,
+    Entry,
+    FilePart,
+    Report,
+    Source,
+    Streamed,
+    check_key,
+    check_prefix,
+    check_range,
+)
 from mvc.backends.http_address import HttpAddress
-from mvc.backends.http_pool import CONNECT_SECONDS, Answer, Connect, Exchange, Pool
+from mvc.backends.http_pool import CONNECT_SECONDS, Answer, Body, Connect, Exchange, Pool
 from mvc.errors import (
     FileChanged,
     IntegrityError,
@@ -120,9 +130,9 @@ class HttpBackend:
             if isinstance(source, Path):
                 file = stack.enter_context(fsio.RandomFile(source))
                 size = file.stat().st_size
-                blocks: Iterator[Buffer] = _file_blocks(file, size)
+                blocks: Iterator[Buffer | FilePart] = _file_blocks(file, size)
             elif isinstance(source, Streamed):
-                size, blocks = source.size, source.blocks()
+                size, blocks = source.size, source.pieces()
             else:
                 view = memoryview(source).cast("B")
                 size = len(view)
@@ -193,7 +203,7 @@ class HttpBackend:
         target: str,
         headers: Mapping[str, str] | None = None,
         *,
-        body: Buffer | Iterable[Buffer] = b"",
+        body: Body = b"",
         length: int = 0,
         most: int | None = _MOST_SAID,
         works: bool = False,
@@ -273,7 +283,7 @@ def _file_blocks(file: fsio.RandomFile, size: int) -> Iterator[Buffer]:
         yield block
 
 
-def _told(blocks: Iterable[Buffer], progress: Report | None) -> Iterator[Buffer]:
+def _told(blocks: Iterable[Buffer | FilePart], progress: Report | None) -> Iterator[Buffer | FilePart]:
     for block in blocks:
         yield block
         if progress is not None:

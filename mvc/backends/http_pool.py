@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from mvc.backends.base import FilePart
+from mvc.backends.sending import send_part
 from mvc.errors import MvcError, NetworkError, RemoteUnavailable
 from mvc.fsio import Buffer
 
@@ -31,6 +33,7 @@ _MOST_INTERIM = 16
 """So many times a server may say "100 Continue" before it answers, which the library would read for ever."""
 
 Connect = Callable[[], http.client.HTTPConnection]
+Body = Buffer | Iterable[Buffer | FilePart]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Exchange(Protocol):
         method: str,
         target: str,
         headers: Mapping[str, str],
-        body: Buffer | Iterable[Buffer] = b"",
+        body: Body = b"",
         *,
         length: int = 0,
         most: int | None = None,
@@ -94,7 +97,7 @@ class Pool:
         method: str,
         target: str,
         headers: Mapping[str, str],
-        body: Buffer | Iterable[Buffer] = b"",
+        body: Body = b"",
         *,
         length: int = 0,
         most: int | None = None,
@@ -142,7 +145,7 @@ class Pool:
         method: str,
         target: str,
         headers: Mapping[str, str],
-        body: Buffer | Iterable[Buffer],
+        body: Body,
         length: int,
         works: bool,
     ) -> http.client.HTTPResponse:
@@ -154,7 +157,15 @@ class Pool:
         connection.sock.settimeout(STALL_SECONDS)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             # One that is broken may have answered before all was sent, and the answer says why.
-            connection.request(method, target, body if length else None, sent)
+            if isinstance(body, bytes | bytearray | memoryview):
+                connection.request(method, target, body if length else None, sent)
+            else:
+                connection.request(method, target, None, sent)
+                for block in body:
+                    if isinstance(block, FilePart):
+                        send_part(connection.sock, block)
+                    else:
+                        connection.send(block)
         if works:
             connection.sock.settimeout(WORK_SECONDS)
         response = connection.getresponse()

@@ -16,14 +16,13 @@ import shlex
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mvc.backends.http import HttpBackend
-from mvc.backends.http_pool import CONNECT_SECONDS, Answer, Pool
+from mvc.backends.http_pool import CONNECT_SECONDS, Answer, Body, Pool
 from mvc.backends.ssh_address import checked, split
 from mvc.errors import MvcError, NetworkError, RemoteUnavailable, UsageError
-from mvc.fsio import Buffer
 
 _COMMAND = re.compile(r"[A-Za-z0-9_./~][A-Za-z0-9_./~+-]{0,255}")
 _SHORT = re.compile(r"(?:([^/:@\s][^/:\s]*)@)?(\[[^\]/]+\]|[^/:@\[\]]+):(.*)", re.DOTALL)
@@ -107,7 +106,7 @@ class _SshPool(Pool):
         method: str,
         target: str,
         headers: Mapping[str, str],
-        body: Buffer | Iterable[Buffer] = b"",
+        body: Body = b"",
         *,
         length: int = 0,
         most: int | None = None,

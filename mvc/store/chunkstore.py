@@ -29,6 +29,7 @@ from mvc.store import intents
 from mvc.store.files import OpenPacks, StorePaths
 from mvc.store.idxset import IdxSet
 from mvc.store.intents import Intent
+from mvc.store.packfile import PackFile
 from mvc.store.reading import ChunkReader, Nearby, RawCache
 from mvc.store.received import Received
 from mvc.store.records import Buffer, Location, RecordHeader, is_sound, parse_lead
@@ -344,6 +345,11 @@ class ChunkStore:
         self._packs.fetch_into(place, out)
         if not is_sound(out):
             raise IntegrityError(f"the record in pack {place.pack.hex()} at {place.offset} is damaged", hint="mvc fsck")
+
+    def lying(self, place: Location) -> PackFile:
+        """The pack of a record of this store itself, open, which goes to the record's end: to be read at `place`, and
+        trusted for nothing. Raises IntegrityError, also where gc has moved it."""
+        return self._packs.lying(place)
 
     def names(self) -> Iterator[bytes]:
         """The names of all chunks, each once, in order."""

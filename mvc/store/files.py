@@ -111,6 +111,16 @@ class OpenPacks:
         except OSError as error:
             raise self._gone(location, error) from error
 
+    def lying(self, location: Location) -> PackFile:
+        """The pack, open, which has the whole record at `location`. Raises as `fetch`."""
+        try:
+            file = self.open(location.pack)
+            if file.stat().st_size < location.offset + location.record_size:
+                raise IntegrityError(f"pack {location.pack.hex()} is cut short")
+        except OSError as error:
+            raise self._gone(location, error) from error
+        return file
+
     def _gone(self, location: Location, error: OSError) -> Exception:
         """What the system's error comes to."""
         if error.errno not in (errno.ENOENT, errno.ESTALE):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from mvc.backends.base import Streamed
+from mvc.backends.base import FilePart, Streamed
 from mvc.errors import IntegrityError
 from mvc.fsio import Buffer
 from mvc.settings import ChunkNaming
@@ -78,3 +78,23 @@ class PassingOut(Streamed):
                 raise Unsound("a record changed while it was sent")
             yield record
         yield dump_trailer(len(self._here), self._pack_id)
+
+    def pieces(self) -> Iterator[Buffer | FilePart]:
+        """The pack's bytes, its records where they lie. Raises Unsound."""
+        yield self._header.dump()
+        for place, _ in self._here:
+            try:
+                file = self._chunks.lying(place)
+            except IntegrityError as error:
+                raise Unsound(error.message, hint=error.hint) from error
+            yield FilePart(file, place.offset, place.record_size)
+        yield dump_trailer(len(self._here), self._pack_id)
+
+    def is_sound(self) -> bool:
+        """Whether all is as it must be: asked when what went by `pieces` was refused."""
+        try:
+            for _ in self.blocks():
+                pass
+        except Unsound:
+            return False
+        return True

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from mvc.backends.base import Backend
 from mvc.backends.http import HttpBackend
-from mvc.backends.http_pool import Answer
+from mvc.backends.http_pool import Answer, Body
 from mvc.errors import NetworkError
-from mvc.fsio import Buffer
 from mvc.hub.messages import Everywhere, FileSlice, Identity, Request, Response, Right
 from mvc.hub.service import Service
 from mvc.hub.storage import Storage, StorageOf
+from tests.backends.making import content
 
 PATH = "/team/model"
 
@@ -50,13 +50,13 @@ class InProcess:
         method: str,
         target: str,
         headers: Mapping[str, str],
-        body: Buffer | Iterable[Buffer] = b"",
+        body: Body = b"",
         *,
         length: int = 0,
         most: int | None = None,
         works: bool = False,
     ) -> Answer:
-        data = bytes(body) if isinstance(body, bytes | bytearray | memoryview) else b"".join(map(bytes, body))
+        data = bytes(body) if isinstance(body, bytes | bytearray | memoryview) else b"".join(map(content, body))
         assert len(data) == length
         path, _, query = target.partition("?")
         asked = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)

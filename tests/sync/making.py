@@ -11,6 +11,7 @@ import numpy as np
 
 from mvc.backends.base import Backend
 from mvc.backends.memory import MemoryBackend
+from mvc.codecs.base import Encoded
 from mvc.fsio import Buffer
 from mvc.objects import trees
 from mvc.objects.model import Signature
@@ -157,3 +158,28 @@ def noise(size: int, seed: int = 0) -> bytes:
 
 
 Peers = Callable[[str], Peer]
+
+
+def damage(peer: Peer, name: bytes) -> None:
+    """Change a byte of the chunk's payload in its pack."""
+    chunks = open_chunks(peer.repo)
+    place = chunks.find_own(name)
+    assert place is not None
+    path = chunks.paths.pack(place.pack)
+    data = bytearray(path.read_bytes())
+    data[place.offset + place.record_size - 1] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data)
+
+
+def damage_of_two(peer: Peer) -> None:
+    """Store a chunk without bases twice, and damage the copy that is met first."""
+    chunks = open_chunks(peer.repo)
+    hurt = sorted(chunks.names())[0]
+    record = chunks.read_stored(hurt)
+    with chunks.intend("test") as intent, chunks.writer(intent) as writer:
+        header = chunks.header(hurt)
+        payload = record[header.lead_size :]
+        writer.add(hurt, Encoded(header.codec, header.params, (payload,)), raw_size=header.raw_size, again=True)
+    damage(peer, hurt)
+    assert open_chunks(peer.repo).read_stored(hurt) == record
