@@ -15,7 +15,7 @@ from mvc.hub.exchange import Exchange, Receive
 from mvc.hub.pace import Pace, TooSlow
 
 _AHEAD = 1 << 20
-"""Bytes that wait for the thread, but for the last block (the server's blocks have some 400 KB)."""
+"""Bytes that wait for the thread, but for the last block (the server reads up to a megabyte at once)."""
 
 
 class BodyBroken(OSError):

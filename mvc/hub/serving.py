@@ -38,6 +38,8 @@ BUILD = "mvc.hub.app:build"
 """Loaded in the workers, after PROMETHEUS_MULTIPROC_DIR is set."""
 
 _HEADER_SECONDS = 15
+_AT_ONCE = 1 << 20
+"""Bytes of a body that are read at once, at the most: each piece has its price (docs/adr/0014-granian.md)."""
 _BACKLOG = 1024
 _CONNECTIONS = 2048
 """Of one process, idle ones included; others wait to be accepted."""
@@ -169,7 +171,7 @@ def _server(listen: Listen) -> _Server:
         websockets=False,
         backlog=_BACKLOG,
         backpressure=_CONNECTIONS,
-        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_SECONDS * 1000),
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_SECONDS * 1000, max_buffer_size=_AT_ONCE),
         # Below that it warns of having killed processes that were just ending by themselves.
         log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
