@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_CODES = {
+CODES = {
     "bold": "1",
     "dim": "2",
     "italic": "3",
@@ -16,6 +16,7 @@ _CODES = {
     "cyan": "36",
     "bright_black": "90",
 }
+"""What the words of a style stand for."""
 
 
 class Painter:
@@ -29,5 +30,5 @@ class Painter:
     def __call__(self, text: str, style: str) -> str:
         if not self.on or not text:
             return text
-        codes = ";".join(_CODES[word] for word in style.split())
+        codes = ";".join(CODES[word] for word in style.split())
         return f"\x1b[{codes}m{text}\x1b[0m"

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
+from mvc.cli.changed_text import changed_lines
 from mvc.cli.command import json_flag, verb
 from mvc.cli.diff_text import diff_document, diff_lines, diff_markdown
 from mvc.cli.files_text import file_lines
 from mvc.cli.revisions import split_arguments
 from mvc.cli.session import Session
-from mvc.cli.text import printable_path
 from mvc.lazy import load
-from mvc.ops.diff import Diff, DiffOptions, Status, diff
+from mvc.ops.diff import Diff, DiffOptions, diff
 
 _DELTAS = "mvc.ops.diff_tensors:file_deltas"
 """Loaded for --tensors alone, as it takes numpy."""
@@ -85,14 +85,9 @@ def _text(
     markdown: bool,
 ) -> list[str]:
     if name_only:
-        return [printable_path(one.path) for one in found.files]
+        return changed_lines(session, found.files, "names")
     if name_status:
-        return [
-            f"R100\t{printable_path(one.old_path or '')}\t{printable_path(one.path)}"
-            if one.status is Status.RENAMED
-            else f"{one.status.value}\t{printable_path(one.path)}"
-            for one in found.files
-        ]
+        return changed_lines(session, found.files, "letters")
     if markdown:
         return diff_markdown(found, deltas, texts)
     if stat:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,7 @@ from mvc.ops.names import Decoration, decorations
 
 if TYPE_CHECKING:
     from mvc.cli.graph import Graph
+    from mvc.cli.pretty import Pretty
     from mvc.ops.file_versions import FileDiff
 
     _Files = Callable[[LogEntry], Sequence[FileDiff]]
@@ -29,7 +31,8 @@ LATER = {
     "date": "mvc.objects.dates:parse_date",
     "pathspec": "mvc.repo.pathspec:Pathspec",
     "diff": "mvc.ops.file_diff:diff_trees",
-    "files": "mvc.cli.files_text:file_lines",
+    "files": "mvc.cli.changed_text:changed_lines",
+    "pretty": "mvc.cli.pretty:Pretty",
     "files_json": "mvc.cli.files_text:file_json",
 }
 """Loaded when asked for: the first screen of a log must not wait."""
@@ -42,8 +45,18 @@ LATER = {
 )
 @click.option("--skip", type=click.IntRange(min=0), default=0, metavar="N", help="Leave out the first N.")
 @click.option("--oneline", is_flag=True, help="A line a commit.")
+@click.option(
+    "--format",
+    "--pretty",
+    "form",
+    metavar="FORMAT",
+    help="In words of one's own, with Git's placeholders: '%h %an %s'; or oneline, short, medium, reference.",
+)
 @click.option("--decorate/--no-decorate", default=True, help="With names of branches and tags, or without.")
-@click.option("--stat", is_flag=True, help="With the files that each changed, and sizes.")
+@click.option("--stat", "how", flag_value="stat", help="With the files that each changed, and sizes.")
+@click.option("--name-only", "how", flag_value="names", help="With the paths of those files.")
+@click.option("--name-status", "how", flag_value="letters", help="With these, each with a letter: A D M R T.")
+@click.option("-p", "--patch", "how", flag_value="patch", help="With what changed in them, as mvc diff tells it.")
 @click.option("--graph", is_flag=True, help="Draw the branches beside it.")
 @click.option("--all", "every", is_flag=True, help="From all branches and tags, not HEAD alone.")
 @click.option("--since", "--after", metavar="DATE", help='Commits from then on: 2026-01-31, yesterday, "2 weeks ago".')
@@ -61,8 +74,9 @@ def command(
     max_count: int | None,
     skip: int,
     oneline: bool,
+    form: str | None,
     decorate: bool,
-    stat: bool,
+    how: str | None,
     graph: bool,
     every: bool,
     since: str | None,
@@ -84,6 +98,9 @@ def command(
     """
     if graph and reverse:
         raise UsageError("--graph and --reverse do not go together")
+    pretty = load(LATER["pretty"])(form) if form not in (None, "medium") else None
+    if pretty is not None and as_json:
+        raise UsageError("--format and --json do not go together")
     revisions, paths = split_arguments(session, arguments)
     options = LogOptions(
         revisions=revisions,
@@ -101,19 +118,20 @@ def command(
         merges=merges,
         graph=graph,
         reverse=reverse,
-        metadata=as_json or not oneline,
+        metadata=as_json or not (oneline or pretty),
         all_metadata=as_json,
     )
     entries = log(session.repo(), options)
-    names = decorations(session.repo()) if decorate else {}
-    files = _changed_files(session, options) if stat else None
+    names = decorations(session.repo()) if decorate and (pretty is None or pretty.decorates) else {}
+    files = _changed_files(session, options) if how else None
     if as_json:
         session.emit_json("log", {"commits": [_document(one, names, files) for one in entries]})
         return
     drawing = load(LATER["graph"])() if graph else None
     with session.pager():
-        for text in _text(session, entries, names, oneline=oneline, files=files, graph=drawing):
-            session.emit_text(text)
+        look = _Look(oneline, pretty, files, how or "stat", drawing)
+        for text in _text(session, entries, names, look):
+            session.emit_text(text, end="\n" if pretty is None or pretty.ends else "")
 
 
 def _changed_files(session: Session, options: LogOptions) -> _Files:
@@ -144,27 +162,52 @@ def _date(text: str | None) -> int | None:
     return None if text is None else int(load(LATER["date"])(text))
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a commit is to look like."""
+
+    oneline: bool
+    pretty: Pretty | None
+    files: _Files | None
+    how: str
+    """The files that it changed: "stat", "names", "letters", "patch"."""
+    graph: Graph | None
+
+    def lines(self, session: Session, entry: LogEntry, names: list[Decoration]) -> list[str]:
+        if self.pretty is not None:
+            return [] if self.pretty.says_nothing else self.pretty(session, entry.commit, names).split("\n")
+        return [_oneline(session, entry, names)] if self.oneline else _medium(session, entry, names)
+
+    def between(self, rest: str) -> str | None:
+        """What stands between this commit and the next."""
+        if self.pretty is not None:
+            return None if self.pretty.ends else "\n"
+        return None if self.oneline else rest
+
+
 def _text(
     session: Session,
     entries: Iterator[LogEntry],
     names: dict[str, list[Decoration]],
-    *,
-    oneline: bool,
-    files: _Files | None,
-    graph: Graph | None,
+    look: _Look,
 ) -> Iterator[str]:
     between: str | None = None  # what stands between this commit and the one before
     for entry in entries:
         labels = names.get(entry.commit.id, [])
-        lines = [_oneline(session, entry, labels)] if oneline else _medium(session, entry, labels)
-        if files is not None and (changed := files(entry)):
-            lines += [*([] if oneline else [""]), *load(LATER["files"])(session, changed)]
+        lines = look.lines(session, entry, labels)
+        if look.files is not None and (changed := look.files(entry)):
+            told = load(LATER["files"])(session, changed, look.how)
+            lines = (
+                look.pretty.with_files(lines, told) if look.pretty else [*lines, *([] if look.oneline else [""]), *told]
+            )
+        if not lines and look.graph is None:
+            continue  # an empty format: the files alone
         rest = ""
-        if graph is not None:
-            lines, rest = _beside(graph, entry, lines)
+        if look.graph is not None:
+            lines, rest = _beside(look.graph, entry, lines)
         if between is not None:
             yield between
-        between = None if oneline else rest
+        between = look.between(rest)
         yield "\n".join(lines)
 
 

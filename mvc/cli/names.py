@@ -25,6 +25,16 @@ def short_id(session: Session, object_id: str) -> str:
     return abbreviate(session.repo().objects, object_id)
 
 
+def plain_names(names: Sequence[Decoration]) -> str:
+    """ "HEAD -> main, tag: v1": without brackets and colours."""
+    parts = []
+    for one in names:
+        name = printable_path(one.name)
+        shown = f"{one.kind}: {name}" if one.kind in ("tag", "alias") else name
+        parts.append(f"HEAD -> {shown}" if one.is_head else shown)
+    return ", ".join(parts)
+
+
 def decorated(session: Session, names: Sequence[Decoration]) -> str:
     """ " (HEAD -> main, tag: v1)", in Git's form and colours; empty for no names."""
     if not names:

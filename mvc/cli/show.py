@@ -2,52 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mvc.cli.annotation_text import annotation_json, annotation_lines, by, day
 from mvc.cli.card_text import card_json, card_lines
+from mvc.cli.changed_text import changed_lines
 from mvc.cli.command import json_flag, verb
 from mvc.cli.commit_text import commit_json, header_lines, message_lines, metadata_lines
 from mvc.cli.dates import git_date, iso_date
-from mvc.cli.files_text import file_json, file_lines
+from mvc.cli.files_text import file_json
 from mvc.cli.model_text import model_json, model_lines
 from mvc.cli.names import short_id
 from mvc.cli.session import Session
 from mvc.cli.sizes import human_bytes
 from mvc.cli.text import printable, printable_path
+from mvc.errors import UsageError
+from mvc.lazy import load
 from mvc.metadata.annotations import origins
 from mvc.objects.model import is_tree
 from mvc.ops.names import decorations
 from mvc.ops.show import Shown, ShownBlob, ShownCommit, ShownModel, ShownTag, ShownTree, show
 
+if TYPE_CHECKING:
+    from mvc.cli.pretty import Pretty
+
+_PRETTY = "mvc.cli.pretty:Pretty"
+"""Loaded where a format is given."""
+
 
 @verb
 @click.argument("revisions", nargs=-1, metavar="[REVISION|REV:PATH]...")
 @click.option("-s", "--no-patch", is_flag=True, help="Of a commit, leave out the files that it changed.")
-@click.option("--stat", is_flag=True, expose_value=False, help="With the files that it changed. (The default.)")
+@click.option("--stat", "how", flag_value="stat", help="With the files that it changed. (The default.)")
+@click.option("--name-only", "how", flag_value="names", help="With the paths of those files.")
+@click.option("--name-status", "how", flag_value="letters", help="With these, each with a letter: A D M R T.")
+@click.option("-p", "--patch", "how", flag_value="patch", help="With what changed in them, as mvc diff tells it.")
+@click.option(
+    "--format",
+    "--pretty",
+    "form",
+    metavar="FORMAT",
+    help="A commit in words of one's own, with Git's placeholders: '%h %an %s'; or oneline, short, medium, reference.",
+)
 @json_flag
-def command(session: Session, revisions: tuple[str, ...], no_patch: bool, as_json: bool) -> None:
+def command(
+    session: Session, revisions: tuple[str, ...], no_patch: bool, how: str | None, form: str | None, as_json: bool
+) -> None:
     """A commit, a model's tensors, or a file.
 
     Of a commit (HEAD, unless another is named): its header, params, metrics, datasets, environment
     and the files that it changed. Of a model, REV:PATH: its tensors, and what they take in the store.
     """
+    pretty = load(_PRETTY)(form) if form not in (None, "medium") else None
+    if pretty is not None and as_json:
+        raise UsageError("--format and --json do not go together")
     found = [show(session.repo(), spec) for spec in revisions or ("HEAD",)]
     if as_json:
         session.emit_json("show", {"objects": [_json(session, one) for one in found]})
         return
     with session.pager():
         for index, one in enumerate(found):
-            _print(session, one, files=not no_patch, more=index > 0)
+            look = _Look("" if no_patch else how or "stat", pretty)
+            _print(session, one, look, more=index > 0)
 
 
-def _print(session: Session, shown: Shown, *, files: bool, more: bool = False) -> None:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a commit is to look like: `files` as `changed_lines` has it, "" for none."""
+
+    files: str
+    pretty: Pretty | None
+
+
+def _print(session: Session, shown: Shown, look: _Look, *, more: bool = False) -> None:
     if isinstance(shown, ShownBlob):
         _print_blob(session, shown)
         return
-    if more:
+    if more and not (look.pretty and isinstance(shown, ShownCommit)):
         session.emit_text("")
     if isinstance(shown, ShownTag):
         lines = [session.paint(f"tag {printable_path(shown.tag.name)}", "yellow")]
@@ -57,9 +91,10 @@ def _print(session: Session, shown: Shown, *, files: bool, more: bool = False) -
         if shown.annotations:
             lines += ["", *annotation_lines(session, shown.annotations)]
         session.emit_text("\n".join(lines))
-        _print(session, shown.target, files=files, more=True)
+        _print(session, shown.target, look, more=True)
     elif isinstance(shown, ShownCommit):
-        session.emit_text("\n".join(_commit_lines(session, shown, files=files)))
+        if lines := _commit_lines(session, shown, look):
+            session.emit_text("\n".join(lines), end="\n" if look.pretty is None or look.pretty.ends else "")
     elif isinstance(shown, ShownTree):
         names = [printable_path(entry.name) + ("/" if is_tree(entry.mode) else "") for entry in shown.entries]
         session.emit_text("\n".join([session.paint(f"tree {printable(shown.spec)}", "yellow"), "", *names]))
@@ -67,8 +102,13 @@ def _print(session: Session, shown: Shown, *, files: bool, more: bool = False) -
         session.emit_text("\n".join(model_lines(session, shown.listing)))
 
 
-def _commit_lines(session: Session, shown: ShownCommit, *, files: bool) -> list[str]:
+def _commit_lines(session: Session, shown: ShownCommit, look: _Look) -> list[str]:
     commit = shown.commit
+    changed = changed_lines(session, shown.files, look.files) if shown.files and look.files else []
+    if look.pretty is not None:
+        said = look.pretty(session, commit, decorations(session.repo()).get(commit.id, []))
+        lines = [] if look.pretty.says_nothing else [said]
+        return look.pretty.with_files(lines, changed) if changed else lines
     parents = {one: short_id(session, one) for one in commit.parents}
     names = decorations(session.repo()).get(commit.id, [])
     lines = [*header_lines(session, commit, names, parents), "", *message_lines(commit)]
@@ -80,9 +120,7 @@ def _commit_lines(session: Session, shown: ShownCommit, *, files: bool) -> list[
         lines += ["", *card_lines(session, shown.card)]
     if shown.problem:
         lines += ["", f"{session.paint('metadata cannot be read:', 'red')} {printable(shown.problem)}"]
-    if shown.files and files:
-        lines += ["", *file_lines(session, shown.files)]
-    return lines
+    return [*lines, "", *changed] if changed else lines
 
 
 def _print_blob(session: Session, shown: ShownBlob) -> None:

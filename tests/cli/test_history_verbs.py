@@ -324,3 +324,40 @@ def test_log_shows_files_below_each_commit(mvc: Mvc, three: History) -> None:
     assert mvc("log", "--stat", "-n", "1", "v1", cwd=three.path).out == plain + "\nA  m.txt  1 B\n1 file changed\n"
     drawn = mvc("log", "--stat", "--graph", "-n", "1", cwd=three.path).lines
     assert drawn[-1].endswith("1 file changed") and drawn[-1].startswith("| ")
+
+
+FORMATS = [
+    *("%H %h %T %t", "%P|%p", "%an %ae %al %aN|%cn %ce", "%at %ct|%ad|%cd", "%aD|%ai|%aI|%as", "%s|%f", "%b", "%B"),
+    *("x%ny%%%x41%z", "format:%h %s", "tformat:%h", "%Cred%h%Creset%C(bold blue)", "", "reference", "format:%b"),
+]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_formats_are_gits(mvc: Mvc, three: History, form: str) -> None:
+    option, where = f"--format={form}", three.path
+    for arguments in (
+        ["log", option],
+        ["log", option, "-1"],
+        ["log", option, "--reverse", "--name-only", "--", "dir"],
+        ["show", "-s", option, "HEAD~1"],
+        ["show", "--name-only", option, "HEAD~1"],
+    ):
+        assert mvc(*arguments, cwd=where).raw == git(where, *arguments), arguments
+
+
+def test_formats_with_names_and_none(mvc: Mvc, three: History) -> None:
+    assert mvc("log", "--format=%h%d", cwd=three.path).lines[-1].endswith(" (tag: v1)")
+    assert mvc("log", "--pretty=%D", cwd=three.path).lines == ["HEAD -> main", "", "tag: v1"]
+    assert mvc("log", "--pretty=medium", cwd=three.path).raw == mvc("log", cwd=three.path).raw
+    assert "is no format" in mvc("log", "--format=nonsense", cwd=three.path, code=2).err
+    assert "--json" in mvc("show", "--format=%h", "--json", cwd=three.path, code=2).err
+    colours = mvc("log", "-1", "--format=%C(yellow)%s%Creset", cwd=three.path, FORCE_COLOR="1").out
+    assert colours == "\x1b[33mthird\x1b[0m\n"
+
+
+def test_what_each_commit_changed(mvc: Mvc, three: History) -> None:
+    letters = mvc("log", "--name-status", "--format=%s", cwd=three.path).lines
+    assert letters == ["third", "", "M\tdir/x", "second", "", "A\tdir/x", "M\tm.txt", "base", "", "A\tm.txt"]
+    assert mvc("show", "--name-only", "--format=", "HEAD~1", cwd=three.path).lines == ["dir/x", "m.txt"]
+    for ran in (mvc("log", "-p", "-1", cwd=three.path), mvc("show", "-p", cwd=three.path)):
+        assert "    -x" in ran.lines and "    +y" in ran.lines
