@@ -130,7 +130,7 @@ class Changes:
 
     def _card(self, blob: str, reader: FactReader) -> int:
         row = self._db.execute("SELECT id FROM card WHERE blob = ?", (blob,)).fetchone()
-        return row[0] if row is not None else self._writer.card(blob, *reader.card_words(blob))
+        return row[0] if row is not None else self._writer.card(blob, *reader.card_words(blob, self._repo))
 
     def _discover(self, tips: list[str]) -> list[str]:
         """The commits that are not catalogued, parents before children."""

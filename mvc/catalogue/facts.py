@@ -15,11 +15,13 @@ from mvc.objects import trees
 from mvc.objects.manifest import identity, is_manifest
 from mvc.objects.model import METADATA_DIR, TREE, Commit, TreeItem, is_file
 from mvc.objects.reader import ObjectReader
+from mvc.repo.repository import Repository
 
 MOST_PATHS = 10_000
 """Changed files of one commit that are indexed."""
 
 _READ_CARD = "mvc.metadata.card:read_card"
+_FIRST_BYTES = "mvc.repo.here:first_bytes"
 _CARD = "README.md"
 _CARD_BYTES = 4 * 1024 * 1024
 _NO_MANIFEST = 110
@@ -80,12 +82,14 @@ class FactReader:
             problem = error.message
         return annotated(said, self._annotations(commit.id)) if self._notes else said, problem
 
-    def card_words(self, blob_id: str) -> tuple[str, str | None]:
-        """The text of a card, its title. What cannot be read says nothing."""
+    def card_words(self, blob_id: str, repo: Repository) -> tuple[str, str | None]:
+        """The text of a card, its title. What cannot be read, or is not here, says nothing."""
         try:
             data = self._objects.blob_within(blob_id, _CARD_BYTES)
         except MvcError:
             data = None
+        if data is not None and is_manifest(data):
+            data = load(_FIRST_BYTES)(repo, data, _CARD_BYTES)
         if data is None:
             return "", None
         card = load(_READ_CARD)(data)

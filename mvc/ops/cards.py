@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
-from mvc.errors import MvcError
-from mvc.lazy import load
 from mvc.metadata.card import MAX_BYTES, NAME, Card, read_card
 from mvc.objects import trees
-from mvc.objects.manifest import Manifest, is_manifest, parse
+from mvc.objects.manifest import is_manifest
 from mvc.objects.model import is_file
 from mvc.objects.reader import ObjectReader
+from mvc.repo.here import first_bytes
 from mvc.repo.repository import Repository
-
-CHUNKS = {"open": "mvc.repo.chunks:open_chunks", "of": "mvc.repo.tensors:file_chunks"}
-"""Loaded for a card of more than 64 KiB alone."""
 
 
 class FoundCard(NamedTuple):
@@ -41,7 +36,7 @@ def card_at(repo: Repository, tree_id: str, path: str, objects: ObjectReader | N
         return None
     data: bytes | None = objects.blob(item.id)
     if data is not None and is_manifest(data):
-        data = _large(repo, data)
+        data = first_bytes(repo, data, MAX_BYTES)
     return FoundCard(path, Card({}, "", ("not read",)) if data is None else read_card(data))
 
 
@@ -61,20 +56,3 @@ def cards_among(
     """The cards that are among these paths of a version. A README.md that claims to be none is none."""
     found = (card_at(repo, tree_id, path, objects) for path in paths if path.rpartition("/")[2] == NAME)
     return tuple(one for one in found if one is not None and (one.card.front or one.card.problems))
-
-
-def _large(repo: Repository, blob: bytes) -> bytes | None:
-    """A card that is chunked, as far as cards are read. What is not here is not fetched for it."""
-    try:
-        manifest: Manifest = parse(blob)
-        chunks = load(CHUNKS["open"])(replace(repo, missing_chunks=None, streamed=None))
-        parts: list[bytes] = []
-        total = 0
-        for _, ref, _ in load(CHUNKS["of"])(chunks, manifest):
-            if total > MAX_BYTES:
-                break
-            parts.append(bytes(chunks.read(ref.name)))
-            total += ref.size
-    except MvcError:
-        return None
-    return b"".join(parts)

@@ -47,6 +47,19 @@ def test_a_table_for_people(mvc: Mvc, runs: Path) -> None:
     assert (ran.out, ran.err) == ("", "nothing found among 3 commits\n")
 
 
+def test_a_long_card_is_read_where_it_is_here(mvc: Mvc, repo: Path, tmp_path: Path) -> None:
+    """More than 64 KiB, as where results of a benchmark stand in it: the file is chunked."""
+    (repo / "README.md").write_text("---\nmodel_name: Bert XL\n---\n# 命名实体识别\n" + "figures 0.5\n" * 7000)
+    mvc("add", "README.md", cwd=repo)
+    mvc("commit", "-q", "-m", "card", "--no-environment", cwd=repo)
+    found = mvc("search", "实体", "name = 'Bert XL' and card ~ figures", "--columns", "subject", cwd=repo)
+    assert found.lines[1:] == ["card"]
+    assert mvc("search", "card ~ opaque", cwd=repo).out == "", "the manifest is no card"
+    mvc("push", "-q", str(tmp_path / "shared"), "main", cwd=repo)
+    mvc("clone", "-q", "--no-checkout", str(tmp_path / "shared"), str(tmp_path / "bare"), cwd=tmp_path)
+    assert mvc("search", "实体", cwd=tmp_path / "bare").out == "", "nothing is fetched for it"
+
+
 def test_json_csv_and_ids(mvc: Mvc, runs: Path) -> None:
     found = json.loads(mvc("search", "训练", "--sort", "metrics.accuracy:desc", "--json", cwd=runs).out)
     assert found["schema"] == 1
