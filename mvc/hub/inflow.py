@@ -11,7 +11,7 @@ import threading
 from collections import deque
 
 from mvc.fsio import Buffer
-from mvc.hub.exchange import Exchange, Receive
+from mvc.hub.exchange import Exchange, Message, Receive
 from mvc.hub.pace import Pace, TooSlow
 
 _AHEAD = 1 << 20
@@ -20,6 +20,10 @@ _AHEAD = 1 << 20
 
 class BodyBroken(OSError):
     """The body will not come to its end."""
+
+
+async def _nothing() -> Message:
+    raise AssertionError("the body was let go")
 
 
 class Inflow:
@@ -38,7 +42,8 @@ class Inflow:
         self._ended = length == 0
         self.gone = False
         """The client closed the connection."""
-        self.slow: TooSlow | None = None
+        self.slow: str | None = None
+        """How it was too slow."""
 
     @property
     def whole(self) -> bool:
@@ -68,10 +73,12 @@ class Inflow:
             return block
 
     async def stop(self) -> None:
-        """No more is read."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        """No more is read, and what the server gives the body by is let go: it closes the connection of a body that
+        has not come to its end when nobody has that any more. So no exception may keep it: its frames would."""
+        task, self._task, self._receive = self._task, None, _nothing
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
 
     def _start(self) -> None:
         self._task = self._loop.create_task(self._pump())
@@ -92,7 +99,7 @@ class Inflow:
                     return
                 self._pace.moved(len(block))
         except TooSlow as error:
-            self.slow = error
+            self.slow = str(error)
         finally:
             self._pace.close()
             with self._changed:

@@ -47,7 +47,7 @@ class Pace:
                 raise TooSlow(f"no byte for {self._patience.stall:g} seconds") from None
             raise
         finally:
-            self._task = None
+            self._task = task = None  # the exception has this frame, and a task that is cancelled the exception
         self._waited += time.monotonic() - self._since
         return result
 

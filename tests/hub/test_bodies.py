@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -116,6 +118,29 @@ def test_a_reader_who_stops_holds_nothing_up() -> None:
         await asyncio.wait_for(inflow.stop(), 120)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("patience", [QUICK, Patience(stall=0.05)], ids=["unread", "slow"])
+def test_what_gives_the_body_is_let_go(patience: Patience) -> None:
+    """At once, not when Python next looks for garbage: the server closes the connection no sooner."""
+
+    async def run() -> None:
+        receive = script(parts([b"abc", b""])[:1])
+        held = weakref.ref(receive)
+        inflow = Inflow(receive, 100, Pace(patience), Exchange(("", 0)))
+        del receive
+        assert await asyncio.to_thread(inflow.read, 10) == b"abc"
+        while inflow.slow is None and patience is not QUICK:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
+        await inflow.stop()
+        assert held() is None
+
+    gc.disable()
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()
 
 
 class Clock:
