@@ -40,6 +40,8 @@ from mvc.store.records import Buffer, is_sound, parse_record
 from mvc.store.report import Damage
 
 _BATCH = 8 * 1024 * 1024
+_ROOM = _BATCH + 2 * 1024 * 1024
+"""A batch ends with the record that fills it: what is longer than this is rare, and gets memory of its own."""
 
 
 def verify(
@@ -92,6 +94,8 @@ class _Checker:
         self._window = 2 * threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mvc-verify") if threads > 1 else None
         self._running: deque[Future[list[Damage]]] = deque()
+        self._free: list[bytearray] = []
+        """Memory of batches that are done with: what is new for each costs a twentieth of all, page by page."""
         self._suspects: list[Damage] = []
         """Packs whose id is wrong: told only if nothing else in them is."""
         self.damage: list[Damage] = []
@@ -126,7 +130,7 @@ class _Checker:
             if start != offset:
                 self.damage.append(Damage(path, "the idx does not list all that is in the pack", offset=offset))
             offset = last.offset + last.record_size
-            data = memoryview(file.read_some(start, min(offset, max(end, start)) - start))
+            data = self._read(file, start, min(offset, max(end, start)) - start)
             for row in batch:
                 identity.add(data[row.place.offset - start :][: row.place.payload_offset])
             self._submit(path, batch, data)
@@ -163,6 +167,13 @@ class _Checker:
             self._suspects.append(Damage(file.path, error.message))
         return rows
 
+    def _read(self, file: PackFile, start: int, size: int) -> memoryview:
+        """So many bytes of a pack, fewer at its end. Good until `_check_batch` has seen them."""
+        if size > _ROOM:
+            return memoryview(file.read_some(start, size))
+        room = memoryview(self._free.pop() if self._free else bytearray(_ROOM))[:size]
+        return room[: file.read_into(start, room)]
+
     def _submit(self, path: Path, batch: Sequence[Row], data: memoryview) -> None:
         if self._pool is None:
             self.damage += self._check_batch(path, batch, data)
@@ -174,19 +185,20 @@ class _Checker:
         damage: list[Damage] = []
         start = batch[0].place.offset
         for row in batch:
-            record = data[row.place.offset - start :][: row.place.record_size]
-            try:
-                parse_record(record, row.name, row.place)
-                if not is_sound(record):
-                    raise IntegrityError("the record does not match its checksum")
-            except IntegrityError as error:
-                damage.append(Damage(path, error.message, row.name, row.place.offset))
-                if self._decoder is not None:
-                    damage += self._decoder.check_children(row, None)
-            else:
-                if self._decoder is not None:
-                    damage += self._decoder.check(path, row, record)
+            damage += self._check_record(path, row, data[row.place.offset - start :][: row.place.record_size])
+        if isinstance(data.obj, bytearray):
+            self._free.append(data.obj)
         return damage
+
+    def _check_record(self, path: Path, row: Row, record: memoryview) -> list[Damage]:
+        try:
+            parse_record(record, row.name, row.place)
+            if not is_sound(record):
+                raise IntegrityError("the record does not match its checksum")
+        except IntegrityError as error:
+            below = self._decoder.check_children(row, None) if self._decoder is not None else []
+            return [Damage(path, error.message, row.name, row.place.offset), *below]
+        return self._decoder.check(path, row, record) if self._decoder is not None else []
 
     def _wait(self, window: int) -> None:
         while len(self._running) > window:

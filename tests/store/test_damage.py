@@ -14,8 +14,9 @@ from mvc.codecs.encode import encode
 from mvc.errors import IntegrityError
 from mvc.hashing import digest
 from mvc.settings import StoreSettings
+from mvc.store import verify
 from mvc.store.chunkstore import ChunkStore
-from tests.store.making import add, chunk, idx_files, open_store, pack_files, records_in
+from tests.store.making import add, chunk, idx_files, open_store, pack_files, put, records_in
 
 
 @contextmanager
@@ -181,3 +182,19 @@ def test_a_delta_whose_base_is_lost_is_named(tmp_path: Path) -> None:
     lost.unlink()
     store.rebuild_idx()
     assert [damage.name for damage in store.verify(decode=False)] == [name]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_batches_in_the_same_memory(tmp_path: Path, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "_BATCH", 4096)
+    monkeypatch.setattr(verify, "_ROOM", 6000)
+    settings = StoreSettings(threads=threads)
+    store = open_store(tmp_path, settings)
+    put(store, *(chunk(n, 300 + n * 700 % 9001) for n in range(60)))
+    (pack,) = pack_files(store)
+    assert store.verify() == []
+    places = offsets(pack)
+    for name, offset in list(places.items())[::7]:
+        with flipped(pack, offset + 200, 3):
+            assert [(one.name, one.offset) for one in store.verify()] == [(name, offset)]
+    assert store.verify() == []
