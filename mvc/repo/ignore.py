@@ -15,6 +15,9 @@ IGNORE_FILE = ".mvcignore"
 LEFTOVER_PREFIX = ".mvc-tmp-"
 """How the names of files begin that a checkout was writing when it was killed (mvc.repo.place)."""
 _LARGEST = 4 * 1024 * 1024
+_DVC = ".dvc"
+_DVC_RULES = f"/{_DVC}/cache/\n/{_DVC}/tmp/\n/{_DVC}/config.local\n"
+"""What DVC keeps from Git, too, in a project that has both: copies of all versions, locks, credentials."""
 
 
 class Rule(NamedTuple):
@@ -46,8 +49,10 @@ class Ignore:
 
     @classmethod
     def of(cls, repo: Repository, folders: Folders) -> Ignore:
-        """With the rules of `.mvc/info/exclude`, which are this repository's own."""
-        return cls(folders, tuple(_read_rules(repo.common_dir / "info" / "exclude")))
+        """With the rules of `.mvc/info/exclude`, which are this repository's own, and those for DVC's scratch."""
+        top = repo.worktree
+        of_dvc = parse_rules(_DVC_RULES) if top is not None and (top / _DVC).is_dir() else []
+        return cls(folders, (*of_dvc, *_read_rules(repo.common_dir / "info" / "exclude")))
 
     def ignores(self, path: str, *, is_folder: bool = False) -> bool:
         """Is the path ignored, by itself or since a folder above it is?

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import mvc
 from mvc.errors import UsageError
 from mvc.repo.folders import Folders
 from mvc.repo.ignore import Ignore
@@ -121,6 +122,24 @@ def test_rules_of_files_in_order(tmp_path: Path) -> None:
         assert ignored == ["a.tmp", "sub/y.tmp", "sub/only-here", "logs/a"]
         assert ignore.ignores("logs", is_folder=True)
         assert ignore.ignores("sub/.mvc-tmp-1-2")
+
+
+def test_what_dvc_keeps_from_git_is_left_alone(tmp_path: Path) -> None:
+    repo = mvc.Repo.init(tmp_path)
+    for name in (
+        "cache/files/md5/ab/cd",
+        "tmp/lock",
+        "config.local",
+        "config",
+        "../.dvc2/cache/x",
+        "../sub/.dvc/cache/x",
+    ):
+        path = tmp_path / ".dvc" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    assert repo.add(["."]).added == (".dvc/config", ".dvc2/cache/x", "sub/.dvc/cache/x")
+    (tmp_path / ".mvcignore").write_text("!/.dvc/cache/\n")
+    assert ".dvc/cache/files/md5/ab/cd" in repo.add(["."]).added, "who wants it"
 
 
 def test_an_ignore_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
