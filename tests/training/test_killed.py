@@ -59,7 +59,9 @@ def test_killed_at_any_moment(repo: Repository, tmp_path: Path) -> None:
     told = tmp_path / "told"
     chance = random.Random(7)
     with told.open("ab", buffering=0) as file:
-        for number in range(KILLS):
+        for number in range(20 * KILLS):
+            if number >= KILLS and len(steps_of(repo, "a")) > KILLS / 4:
+                break  # a machine that is slow kills more of what is in memory alone: then it takes more lives
             steps = chance.randrange(3 * EVERY) if number else 1
             assert killed_after(chance.uniform(0, 0.05), file.fileno(), steps)
             rows = [line.split() for line in told.read_text().splitlines()]
