@@ -80,8 +80,8 @@ def _destination(
         return new_branch(repo, name, revision, reset=force_create is not None, track=track)
     if track and revision is not None:
         return new_tracking_branch(repo, revision)
-    if revision is None:
-        head = repo.refs.head()
+    head = repo.refs.head()
+    if revision is None or (revision == "HEAD" and head.id is not None):  # as with Git, on the branch that one is on
         return Destination(head.id, None if detach else head.branch)
     try:
         return find_destination(repo, revision, detach=detach)

@@ -189,6 +189,11 @@ def _origin(repo: Repository, options: CommitOptions, caller: Caller) -> _Origin
             raise Refused("there is no commit to amend yet")
         if merging:
             raise Refused("cannot amend in the middle of a merge", hint="mvc commit, or mvc merge --abort")
+        if inprogress.read(repo, "CHERRY_PICK_HEAD") and (now := inprogress.current(repo)) is not None:
+            name = now.operation.value
+            raise Refused(
+                f"cannot amend in the middle of a {name}", hint=f"mvc {name} --continue, or mvc {name} --abort"
+            )
         return _Origin(head, before, before.parents, options.author or before.author, "commit (amend)", False)
     if before is None:
         return _Origin(head, None, (), author, "commit (initial)", False)

@@ -162,3 +162,24 @@ def test_a_changed_file_against_a_folder_in_its_place_removes_nothing(repo: Path
     mvc("add", "d", cwd=repo)
     assert mvc("ls-files", "-s", cwd=repo).lines == mvc("ls-files", "-s", "d/y", cwd=repo).lines
     assert mvc("status", "--porcelain", cwd=repo).lines == []
+
+
+@pytest.mark.parametrize("verb", ["rebase", "cherry-pick", "merge"])
+def test_what_stopped_is_no_part_of_the_commit_before(parted: Path, mvc: Mvc, verb: str) -> None:
+    mvc(verb, "topic", cwd=parted, code=1)
+    mvc("add", "a", cwd=parted)
+    before = mvc("rev-parse", "HEAD", cwd=parted).out
+    assert f"in the middle of a {verb}" in mvc("commit", "--amend", "-m", "x", cwd=parted, code=5).err
+    assert mvc("rev-parse", "HEAD", cwd=parted).out == before
+    mvc(verb, "--abort", cwd=parted)
+    mvc("commit", "--amend", "-m", "x", cwd=parted)
+
+
+def test_checkout_of_head_stays_on_the_branch(parted: Path, mvc: Mvc) -> None:
+    mvc("checkout", "HEAD", cwd=parted)
+    assert mvc("branch", "--show-current", cwd=parted).out == "main\n"
+    write(parted, {"a": b"work"})
+    mvc("checkout", "-f", "HEAD", cwd=parted)
+    assert (parted / "a").read_bytes() == b"3"
+    mvc("checkout", "--detach", "HEAD", cwd=parted)
+    assert mvc("branch", "--show-current", cwd=parted).out == ""
