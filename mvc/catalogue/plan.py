@@ -17,7 +17,7 @@ from mvc.catalogue.compile import Compiler
 from mvc.catalogue.schema import SHIFT, get
 from mvc.catalogue.syntax import And, Compare, Field, Not, Query, Words
 from mvc.catalogue.terms import NEVER, NO, YES, Parameter, Sql, Term, all_of, either, in_messages, opposite
-from mvc.catalogue.values import FIRST_WORDS
+from mvc.catalogue.values import NULL
 
 _MOST = 30_000
 """Commits that fulfil a term are counted up to so many."""
@@ -241,7 +241,8 @@ class _Patience:
 
 
 class _Key:
-    """A field as a term of ORDER BY. Numbers come before words, and NaN and what is missing last, either way."""
+    """A field as a term of ORDER BY. Numbers come before words (false and true among them), and NaN and what is
+    missing last, either way."""
 
     def __init__(self, order: Order, compiler: Compiler, alias: str) -> None:
         self.alias = alias
@@ -257,7 +258,7 @@ class _Key:
             self.sql = "c.no IS NULL"  # a constant that is no column's number
             return
         self.join = Sql(f"LEFT JOIN value {alias} ON {alias}.key = (c.no << {SHIFT} | ?)", (self.name,))
-        word = f"(SELECT t.text FROM text t WHERE t.id = {alias}.text AND t.id >= {FIRST_WORDS})"
+        word = f"(SELECT t.text FROM text t WHERE t.id = {alias}.text AND t.id > 0 AND t.id <> {NULL})"
         word = f"CASE WHEN {alias}.num IS NULL THEN {word} END"
         self.sql = f"{alias}.num {self.direction} NULLS LAST, {word} {self.direction} NULLS LAST"
 

@@ -151,7 +151,7 @@ def test_order_puts_numbers_first_and_what_is_missing_last(
         if isinstance(value, str):
             read = reads(value)
             number = Value(read) if read is not None else Value(value)
-        plain = number.value
+        plain = str(value).lower() if isinstance(value, bool) else number.value
         if isinstance(plain, int | float) and not isinstance(plain, bool) and plain == plain:
             return 0, sign * sane(plain), -one.time, -one.no
         if isinstance(plain, str):
