@@ -24,7 +24,7 @@ from mvc.backends.retrying import RetryingBackend
 from mvc.backends.sftp_address import parse
 from mvc.errors import MvcError, NetworkError, NotFound, RemoteRefused, RemoteUnavailable, Unsupported, UsageError
 from tests.backends.contract import Contract
-from tests.backends.servers import reserved_port
+from tests.backends.servers import reserved_port, wait_for
 from tests.hub import sshd
 
 needs_asyncssh = pytest.mark.skipif(find_spec("asyncssh") is None, reason="asyncssh is not installed")
@@ -154,8 +154,7 @@ class TestServer:
     def test_a_broken_line_is_made_anew(self, server: sshd.Sshd, tmp_path: Path) -> None:
         backend = RetryingBackend(opened(server, tmp_path))
         backend.put("k", b"1")
-        for pid in server.sessions():
-            os.kill(pid, signal.SIGKILL)
+        send(server.sessions(), signal.SIGKILL)
         assert backend.get("k") == b"1"
         backend.close()
 
@@ -170,15 +169,13 @@ class TestServer:
         backend.put("k", b"1")
         pids = server.sessions()
         try:
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+            send(pids, signal.SIGSTOP)
             patience, line._stall = line._stall, 0.5
             with pytest.raises(RemoteUnavailable, match="does not answer"):
                 backend.get("k")
             line._stall = patience
         finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+            send(pids, signal.SIGCONT)
         assert backend.get("k") == b"1"
         backend.close()
 
@@ -189,11 +186,8 @@ class TestServer:
         agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(tmp_path / "s")], stdout=subprocess.DEVNULL)
         try:
             environment = {**os.environ, "SSH_AUTH_SOCK": str(tmp_path / "s")}
-            for _ in range(100):
-                if (tmp_path / "s").exists():
-                    break
-                time.sleep(0.02)
-            subprocess.run(["ssh-add", "-q", server.home.parent / "user"], env=environment, check=True)
+            add = ["ssh-add", "-q", server.home.parent / "user"]
+            wait_for(lambda: not subprocess.run(add, env=environment, check=False).returncode, "ssh-agent")
             backend = opened(server, tmp_path, HOME=str(home), SSH_AUTH_SOCK=environment["SSH_AUTH_SOCK"])
             backend.put("k", b"1")
             backend.close()
@@ -242,6 +236,13 @@ class TestServer:
                 backend.get("k")
             backend.close()
             backend.close()
+
+
+def send(pids: list[int], what: signal.Signals) -> None:
+    """A signal to processes, of which some may end when others do."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, what)
 
 
 def copied(server: sshd.Sshd, folder: Path, *, config: str) -> Path:
