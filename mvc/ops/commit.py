@@ -149,7 +149,8 @@ def _commit(
         may_be_empty = options.allow_empty or options.amend or origin.concluding
         if not may_be_empty and not changes:
             what = "what these files hold" if taken else "what is staged"
-            raise Refused(f"nothing to commit: {what} equals the last commit", hint=_what_to_stage(options))
+            why = f"{what} equals the last commit" if origin.before else "nothing is staged"
+            raise Refused(f"nothing to commit: {why}", hint=_what_to_stage(options, first=not origin.before))
         new = batch.commit(tree, origin.parents, origin.author, caller.who, text)
         result = _with_cards(repo, batch, _result(batch, origin, new, changes, stage), tree, options)
         batch.seal()
@@ -314,7 +315,10 @@ def _named(paths: Iterable[str]) -> str:
     return f"'{names[0]}' is" if len(names) == 1 else f"'{names[0]}' and {len(names) - 1} more are"
 
 
-def _what_to_stage(options: CommitOptions) -> str:
-    if options.metadata:
-        return "to record params or metrics alone: --allow-empty, or --amend for the last commit"
+def _what_to_stage(options: CommitOptions, *, first: bool) -> str:
+    if options.metadata._replace(environment={}, links={}):  # these are of any commit
+        also = "" if first else ", or --amend for the last commit"
+        return f"to record params or metrics alone: --allow-empty{also}"
+    if first:
+        return "mvc add FILES (mvc status shows them)"
     return "mvc add the files that changed (mvc status shows them), or: mvc commit -a"

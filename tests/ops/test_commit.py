@@ -40,7 +40,9 @@ def test_nothing_to_commit(world: World) -> None:
     world.commit("1", a="1")
     ran = world.mvc("commit", "-m", "again", code=5)
     assert "nothing to commit" in ran.err
-    assert "nothing to commit" in world.mvc("commit", "-m", "x", "--metric", "acc=1", code=5).err
+    told = world.mvc("commit", "-m", "x", "--metric", "acc=1", code=5).err
+    assert "nothing to commit" in told and "to record params or metrics alone" in told
+    assert "mvc commit -a" in world.mvc("commit", "-m", "x", code=5).err  # the environment alone is no metadata of note
     assert "stored" not in world.mvc("commit", "-m", "empty", "--allow-empty").out
     assert world.subjects() == ["empty", "1"]
 
@@ -166,3 +168,10 @@ def test_two_processes_that_commit_at_once(world: World) -> None:
     running = [subprocess.Popen([sys.executable, "-c", script, str(world.path), name]) for name in "xy"]
     assert [one.wait() for one in running] == [0, 0]
     assert sorted(world.subjects()) == sorted(["0", *(f"{name}{n}" for name in "xy" for n in range(4))])
+
+
+def test_nothing_is_staged_for_the_first_commit(world: World) -> None:
+    world.write("a", "1")
+    told = world.mvc("commit", "-m", "x", code=5).err
+    assert "nothing is staged" in told and "mvc add FILES" in told and "last commit" not in told
+    assert "last commit" not in world.mvc("commit", "-m", "x", "--metric", "acc=1", code=5).err
