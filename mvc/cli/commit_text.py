@@ -101,7 +101,7 @@ def metadata_lines(
             lines.append(session.paint(label, "cyan"))
             for name, value in rows:
                 first, *more = _broken(printable(value), session.width - width - 6)
-                fill = " " * (width - text_width(one_line(name)) + 2) if width else ""
+                fill = " " * max(2, width - text_width(one_line(name)) + 2) if width else ""
                 start = f"    {one_line(name)}{fill}"
                 lines.append(start + first)
                 lines += [" " * text_width(start) + part for part in more]

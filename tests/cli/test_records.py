@@ -65,6 +65,10 @@ def test_a_bare_commit_finds_what_the_project_declares(mvc: Mvc, project: Path) 
     text = mvc("show", cwd=project).out
     for part in ("confusion  1 row: is, a, b", "steps  2", "task  ner", "[validation]", "MIT", "hf://bert"):
         assert part in text
+    mvc("annotate", "-q", "--param", "restore_callback_states_from_checkpoint=false", cwd=project)
+    assert "    restore_callback_states_from_checkpoint  false" in mvc("show", cwd=project).out, (
+        "a long name is no part of it"
+    )
 
 
 def test_what_is_given_goes_before_it(mvc: Mvc, project: Path) -> None:
