@@ -8,6 +8,7 @@ replaced one after the other: so certificates and the log are opened anew.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -43,6 +44,9 @@ _AT_ONCE = 1 << 20
 _BACKLOG = 1024
 _CONNECTIONS = 2048
 """Of one process, idle ones included; others wait to be accepted."""
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+_TELL_SECONDS = 120.0
+"""An address that this machine cannot reach itself is told then."""
 
 _LOGGING: dict[str, Any] = {
     "handlers": {
@@ -69,7 +73,7 @@ class Listen:
 
 
 def serve(options: ServerOptions, listen: Listen, ready: Callable[[str], None]) -> None:
-    """Serve until a signal comes. `ready` is told the URL before the first connection is taken.
+    """Serve until a signal comes. `ready` is told the URL, by another thread, once connections are taken there.
 
     Raises UsageError for certificates that are none, Refused where the address is taken. Replaces the process's
     handlers of SIGTERM, SIGINT and SIGHUP, and its way of starting processes.
@@ -87,11 +91,23 @@ def serve(options: ServerOptions, listen: Listen, ready: Callable[[str], None]) 
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = scratch
             options = replace(options, metrics_folder=Path(scratch))
         server = _server(listen)
-        ready(f"{'https' if listen.certificate else 'http'}://{_shown(listen.host)}:{listen.port}")
+        threading.Thread(target=_tell, args=(listen, ready), name="tell", daemon=True).start()
         try:
             server.serve(target_loader=partial(_app, options, listen.grace, server.there), wrap_loader=False)
         except SystemExit as ended:
             raise Refused("the server's processes failed; what they said stands above") from ended
+
+
+def _tell(listen: Listen, ready: Callable[[str], None]) -> None:
+    """Tell the URL as soon as somebody listens, which a worker does some seconds after it was started on a machine that
+    has much to do: who waits for the URL and then connects would be refused."""
+    host = _LOOPBACK.get(listen.host, listen.host)
+    end = time.monotonic() + _TELL_SECONDS
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection((host, listen.port), timeout=1.0):
+            break
+        time.sleep(0.02)
+    ready(f"{'https' if listen.certificate else 'http'}://{_shown(listen.host)}:{listen.port}")
 
 
 def _app(options: ServerOptions, grace: float, there: Semaphore) -> App:

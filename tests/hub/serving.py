@@ -138,14 +138,12 @@ def serving(
 def _url(process: subprocess.Popen[bytes], err: Path) -> str:
     end = time.monotonic() + LONG
     while time.monotonic() < end and process.poll() is None:
-        for line in err.read_text().splitlines():
+        for line in err.read_text().rpartition("\n")[0].splitlines():
             if line.startswith("Serving "):
                 url = line.rpartition(" ")[2]
-                with (
-                    contextlib.suppress(OSError),
-                    socket.create_connection((urlsplit(url).hostname or "", urlsplit(url).port or 0)),
-                ):
-                    return url
+                # It says so when it listens, and not before.
+                socket.create_connection((urlsplit(url).hostname or "", urlsplit(url).port or 0)).close()
+                return url
         time.sleep(0.02)
     raise TimeoutError(f"no server: {err.read_text()}")
 
