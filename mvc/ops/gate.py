@@ -58,7 +58,7 @@ def gate(
     first parent. Raises NotFound, UsageError (GateSyntax) for gates that cannot be read, or where there are none.
     """
     commit = resolve_commit(repo.objects, repo.refs, revision)
-    found = [parse_gate(text) for text in gates] if gates else project_gates(repo, commit)
+    found = [parse_gate(text) for text in gates] if gates else project_gates(repo, commit, alias)
     base_id, name = find_base(repo, commit, base, alias)
     return GateResult(commit, revision, base_id, name, run(repo, commit, found, base_id))
 
@@ -85,13 +85,22 @@ def find_base(repo: Repository, commit: str, base: str | None, alias: str = "") 
     return (parents[0], "the first parent") if parents else (None, "")
 
 
-def project_gates(repo: Repository, commit: str) -> list[Gate]:
-    """The gates of mvc.yaml: the worktree's, else the commit's own. Raises UsageError for some that cannot be read."""
+def project_gates(repo: Repository, commit: str, alias: str = "") -> list[Gate]:
+    """The gates of mvc.yaml, and those that it asks for an alias: the worktree's, else the commit's own.
+
+    Raises UsageError for some that cannot be read.
+    """
     project = project_file(repo, commit)
-    listed = project.sections.get("gates") if project else None
-    if not listed:
+    listed = project.sections.get("gates")
+    texts = {text: "gates" for text in (texts_of(listed, f"{NAME}: 'gates'") if listed else ())}
+    asked: Any = project.sections.get("aliases")
+    for part in (alias, "gates") if alias else ():
+        asked = asked.get(part) if isinstance(asked, dict) else None
+    for text in texts_of(asked, f"{NAME}: 'aliases': '{alias}': 'gates'") if alias and asked else ():
+        texts.setdefault(text, "aliases")
+    if not texts:
         raise UsageError("no gates: none were given, and mvc.yaml has none", hint="mvc gate 'accuracy >= 0.92'")
-    return [_parsed(text, project) for text in texts_of(listed, f"{NAME}: 'gates'")]
+    return [_parsed(text, project, section) for text, section in texts.items()]
 
 
 def texts_of(listed: Any, where: str) -> list[str]:
@@ -116,10 +125,10 @@ def project_file(repo: Repository, commit: str | None = None) -> ProjectFile:
         raise UsageError(error.message, hint=error.hint) from error
 
 
-def _parsed(text: str, project: ProjectFile) -> Gate:
+def _parsed(text: str, project: ProjectFile, section: str) -> Gate:
     try:
         return parse_gate(text)
     except GateSyntax as error:
-        line = project.lines.get("gates")
+        line = project.lines.get(section)
         error.message = f"{NAME}{f', from line {line}' if line else ''}: {error.message}"
         raise

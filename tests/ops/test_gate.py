@@ -284,6 +284,11 @@ def test_gates_of_the_project_and_ways_out(models: World, tmp_path: Path) -> Non
     assert "❌" in world.read("gate.md")
     world.write("mvc.yaml", "gates: [acc >=]\n")
     assert "mvc.yaml, from line 1: gate, character 7" in world.mvc("gate", code=2).err
+    world.write("mvc.yaml", "aliases:\n  production:\n    gates: [acc >= 0.9, tensors.nan = 0]\n")
+    assert "1 passed, 1 failed" in world.mvc("gate", "--for", "production", code=1).out
+    assert "mvc.yaml has none" in world.mvc("gate", "--for", "staging", code=2).err
+    world.write("mvc.yaml", "gates: [acc >= 0.9, files = 2]\naliases: {production: {gates: acc >= 0.9}}\n")
+    assert "2 gates: 2 passed" in world.mvc("gate", "--for", "production").out
     world.write("mvc.yaml", "gates: {a: 1}\n")
     world.mvc("gate", code=2)
     for text in ("", "delta(acc", "acc is missing", "(acc)"):
