@@ -186,10 +186,7 @@ def test_a_killed_process_is_replaced(made: Made) -> None:
 
 
 def test_of_a_killed_server_nothing_answers_on(made: Made) -> None:
-    """Its processes end with it, once what runs is done: so the next can have the address.
-
-    Python's watcher over what they shared outlives them, and may say that nobody has tidied up.
-    """
+    """Its processes end with it, once what runs is done: so the next can have the address."""
     # Python's tracker of semaphores outlives it, and says what it takes away: before the test ends, or after.
     with serving(str(made.folder.parents[1]), talks=True) as running:
         lease, token = f"{INFO}objects/leases/{'2' * 32}", running.token(Right.APPEND)
