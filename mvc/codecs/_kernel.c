@@ -361,6 +361,7 @@ static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "mvc.codecs._kernel",
 
 PyMODINIT_FUNC PyInit__kernel(void)
 {
+    avx2_setup();
     frame_setup();
     groups_setup();
     judge_setup();

@@ -52,7 +52,7 @@ class Encoded:
     @property
     def size(self) -> int:
         """Stored bytes, params included."""
-        return len(self.params) + sum(len(part) for part in self.payload)
+        return len(self.params) + sum(map(len, self.payload))
 
     @property
     def bases_used(self) -> int:

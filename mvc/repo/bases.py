@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from mvc.codecs.base import Base, Codec
 from mvc.codecs.encode import estimate
 from mvc.formats.base import ReadAt, Tensor
 from mvc.objects.manifest import ChunkRef, Manifest, ManifestSegment
 from mvc.repo.tensornames import name_keys, same_rows
-from mvc.repo.tensors import ChunkSource, chunk_refs
+from mvc.repo.tensors import Buffer, ChunkSource, chunk_refs
 from mvc.settings import PIECE
 
 BaseKind = Literal["same", "fp32"]
@@ -29,6 +29,12 @@ _MAX_OPTIONS = 8
 # A chain of full length is not lengthened but begun again nearer to its root once its last step has
 # grown to so much of the step before: then the anchor of the chain has become a poor base.
 _WORN = 0.8
+
+
+class BaseSource(ChunkSource, Protocol):
+    """A ChunkSource that decodes into its caller's memory."""
+
+    def read(self, name: bytes, *, out: memoryview | None = None) -> Buffer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ def coverage(candidates: Iterable[Candidate], wanted: Sequence[Wanted]) -> float
 
 
 def rank(
-    chunks: ChunkSource, candidates: Sequence[Candidate], wanted: Sequence[Wanted], read_at: ReadAt, limit: int
+    chunks: BaseSource, candidates: Sequence[Candidate], wanted: Sequence[Wanted], read_at: ReadAt, limit: int
 ) -> list[Option]:
     """The options for a file, the best first. `limit` is the longest chain that may be written."""
     useful = [c for c in candidates if any(c.find(item.tensor) for item in wanted)][:_MAX_OPTIONS]
@@ -126,18 +132,21 @@ def assign(options: Sequence[Option], tensor: Tensor, chunks: ChunkSource) -> Te
     return None
 
 
-def resolve(chunks: ChunkSource, base: TensorBase, piece: int, limit: int) -> ResolvedBase | None:
+def resolve(
+    chunks: BaseSource, base: TensorBase, piece: int, limit: int, room: memoryview | None = None
+) -> ResolvedBase | None:
     """The base of piece number `piece` of a tensor, such that a record on it is at most `limit` deep.
 
-    None when there is none: the tensor has grown past its base, or its chain cannot be shortened.
+    None when there is none: the tensor has grown past its base, or its chain cannot be shortened. If its
+    bytes fit into `room`, they are put there: memory that has just been used is the fastest.
     """
     if base.kind == "fp32":
         refs = base.refs[2 * piece : 2 * piece + 2]
-        return _joined(chunks, "fp32", tuple(ref.name for ref in refs), limit)
+        return _joined(chunks, "fp32", tuple(ref.name for ref in refs), limit, room)
     if piece >= len(base.refs):
         return None
     names, kind = _climb(chunks, base.refs[piece].name, base.hops, limit)
-    return _joined(chunks, kind, names, limit)
+    return _joined(chunks, kind, names, limit, room)
 
 
 def _sampled(candidates: Sequence[Candidate], wanted: Sequence[Wanted]) -> list[Wanted]:
@@ -149,7 +158,7 @@ def _sampled(candidates: Sequence[Candidate], wanted: Sequence[Wanted]) -> list[
 
 
 def _scores(
-    chunks: ChunkSource, candidate: Candidate, sampled: Sequence[Wanted], read_at: ReadAt, limit: int
+    chunks: BaseSource, candidate: Candidate, sampled: Sequence[Wanted], read_at: ReadAt, limit: int
 ) -> dict[int, float]:
     """For each number of hops that a file may take on this candidate: bytes that the samples would take."""
     totals: dict[int, float] = {}
@@ -199,11 +208,17 @@ def _climb(chunks: ChunkSource, name: bytes, hops: int, limit: int) -> tuple[tup
         name, hops = found.bases[0], hops - 1
 
 
-def _joined(chunks: ChunkSource, kind: BaseKind, names: tuple[bytes, ...], limit: int) -> ResolvedBase | None:
+def _joined(
+    chunks: BaseSource, kind: BaseKind, names: tuple[bytes, ...], limit: int, room: memoryview | None
+) -> ResolvedBase | None:
     """The raw bytes of these chunks in a row, if a record may rest on them."""
-    found = [chunks.find(name) for name in names]
-    depth = 1 + max((location.depth for location in found if location is not None), default=limit)
-    if not names or None in found or depth > limit:
+    found = [location for name in names if (location := chunks.find(name)) is not None]
+    if not names or len(found) != len(names) or max(location.depth for location in found) >= limit:
         return None
-    parts = [chunks.read(name) for name in names]
+    parts = []
+    for name, location in zip(names, found, strict=True):
+        fits = room is not None and location.raw_size <= len(room)
+        parts.append(chunks.read(name, out=room[: location.raw_size] if room is not None and fits else None))
+        room = room[location.raw_size :] if room is not None and fits else None
+    depth = 1 + max(location.depth for location in found)
     return ResolvedBase(names, depth, Base(kind, parts[0] if len(parts) == 1 else b"".join(parts)))

@@ -12,9 +12,8 @@ from mvc.objects import trees
 from mvc.objects.model import TreeItem, is_file
 from mvc.objects.reader import ObjectReader
 from mvc.objects.walk import Selection, walk
-from mvc.repo.bases import Candidate, Option, Wanted, coverage, rank
+from mvc.repo.bases import BaseSource, Candidate, Option, Wanted, coverage, rank
 from mvc.repo.repository import Repository
-from mvc.repo.tensors import ChunkSource
 
 # A file is looked up at other paths only when its own path says too little, and then no further than this.
 _ENOUGH = 0.9
@@ -32,7 +31,7 @@ class BaseFinder:
     def __init__(
         self,
         repo: Repository,
-        chunks: ChunkSource,
+        chunks: BaseSource,
         standing: Mapping[str, TreeItem],
         objects: ObjectReader | None = None,
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mvc.errors import IntegrityError
@@ -14,6 +14,8 @@ from mvc.store.records import Location
 _ATTEMPTS = 100
 _MOST_READ = 2 * 1024 * 1024 * 1024
 """Bytes of an idx that others may have made: 20 million chunks."""
+_REMEMBERED = 256
+"""Names of which it is kept what was found: a base is looked up five times for the one chunk that is written."""
 
 
 class IdxSet:
@@ -29,6 +31,8 @@ class IdxSet:
         self._broken: dict[str, IntegrityError] = {}
         self.all: tuple[Idx, ...] = ()
         """Largest first, as that is where most chunks are."""
+        self._found: tuple[tuple[Idx, ...], dict[bytes, tuple[Location, ...]]] = (), {}
+        """What was found lately, and in which idx files: these never change, but others may come or go."""
         self.reload()
 
     @property
@@ -56,7 +60,7 @@ class IdxSet:
         with self._lock:
             self._by_name.pop(one.path.name, None)
             self._broken[one.path.name] = error
-            self.all = tuple(idx for idx in self.all if idx is not one)
+            self._use(idx for idx in self.all if idx is not one)
 
     def load_anew(self) -> None:
         """Forget all that is loaded, and load it again: a damaged one may have been written anew under its name."""
@@ -73,11 +77,21 @@ class IdxSet:
                 return idx, number
         return None
 
-    def copies(self, name: bytes) -> list[Location]:
+    def copies(self, name: bytes) -> tuple[Location, ...]:
         """All records of that name, the least depth first."""
-        found = [idx.location(number) for idx in self.all for number in idx.find_all(name)]
-        if len(found) > 1:
-            found.sort(key=lambda place: place.depth)
+        listed = self.all
+        asked, lately = self._found
+        if asked is not listed:
+            lately = {}
+            self._found = listed, lately
+        found = lately.get(name)
+        if found is None:
+            places = [idx.location(number) for idx in listed for number in idx.find_all(name)]
+            if len(places) > 1:
+                places.sort(key=lambda place: place.depth)
+            if len(lately) >= _REMEMBERED:
+                lately.clear()
+            found = lately[name] = tuple(places)
         return found
 
     def records(self) -> Iterator[tuple[bytes, Location]]:
@@ -118,5 +132,9 @@ class IdxSet:
             del self._by_name[name]
         for name in self._broken.keys() - listed:
             del self._broken[name]
-        self.all = tuple(sorted(self._by_name.values(), key=lambda idx: (-idx.records, idx.path.name)))
+        self._use(sorted(self._by_name.values(), key=lambda idx: (-idx.records, idx.path.name)))
         return whole
+
+    def _use(self, listed: Iterable[Idx]) -> None:
+        self.all = tuple(listed)
+        self._found = self.all, {}  # what is closed when nothing refers to it is not held any longer

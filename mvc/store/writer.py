@@ -293,10 +293,10 @@ class PackWriter:
 
     # Looking up -----------------------------------------------------------------------------
 
-    def _copies(self, name: bytes) -> list[Location]:
+    def _copies(self, name: bytes) -> tuple[Location, ...]:
         place = self._session.get(name)
         found = self._idx.copies(name)
-        return [place, *found] if isinstance(place, Location) else found
+        return (place, *found) if isinstance(place, Location) else found
 
     def _fetch(self, location: Location) -> bytes:
         if len(location.pack) == NAME_SIZE:

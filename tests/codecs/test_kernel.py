@@ -70,6 +70,26 @@ def test_the_same_planes_and_figures(scheme: dict[str, Any], data: st.DataObject
                 assert mine == portable.keys(based, transform, width, shift, elements, scratch)
 
 
+@pytest.mark.parametrize("elements", [1, 15, 2048, 2049, 2063, 6144, 9001])
+@pytest.mark.parametrize("thresholds", [b"\1\2\3", b"\x76\x78\x79", b"\xfd\xfe\xff", b"\1\x80\xff"])
+@pytest.mark.parametrize("transform", [DELTA, CAST_BF16])
+def test_the_way_of_a_fine_tune(elements: int, thresholds: bytes, transform: int) -> None:
+    """Two bytes an element, four groups by the exponent: many elements at once, and what is left of them."""
+    rng = making.random(elements)
+    raw = rng.bytes(2 * elements)
+    base = np.frombuffer(raw, np.uint16) + rng.integers(-300, 300, elements).astype(np.uint16)
+    known = base.tobytes() if transform == DELTA else (base.astype(np.uint32) << 16).tobytes()
+    scratch = engine.scratch(len(raw))
+    for low in range(3):
+        for order in (b"", b"\1" + thresholds, b"\2" + thresholds):
+            args = (raw, known[: rng.integers(len(known) + 1)], transform, 2, low, order, bytes(2 + low), scratch)
+            planes, starts = kernel.encode(*args)
+            assert (planes, starts) == portable.encode(*args)
+            out = bytearray(len(raw))
+            kernel.decode([value for _, value in planes], args[1], transform, 2, low, order, starts, out, scratch)
+            assert out == raw
+
+
 @pytest.mark.parametrize("transform", [CAST_BF16, CAST_F16])
 @pytest.mark.parametrize("low_half", [0, 1, 0x0FFF, 0x1000, 0x1001, 0x2000, 0x7FFF, 0x8000, 0x8001, 0xFFFF])
 def test_rounding_of_every_high_half(transform: int, low_half: int) -> None:

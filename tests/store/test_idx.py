@@ -170,3 +170,23 @@ def test_that_of_one_pack_is_the_same_byte_for_byte(
     assert slow is not None and quick.name == slow.name
     assert quick.read_bytes() == slow.read_bytes()
     Idx(quick).check()
+
+
+def test_what_was_found_lately_is_looked_up_again_once_the_files_change(tmp_path: Path) -> None:
+    name, pack = b"\1" * 32, PACKS[0][0]
+    deep = Location(pack, 500, 10, 10, 3, 1, 0, (b"\2" * 32,))
+    first = write(tmp_path, [(name, deep)])
+    idx = IdxSet(tmp_path, mapped=True)
+    assert idx.copies(name) == idx.copies(name) == (deep,)
+    assert idx.copies(b"\3" * 32) == ()
+    flat = Location(pack, 900, 10, 10, 0, 0, 0, ())
+    write(tmp_path, [(name, flat), (b"\3" * 32, flat)])
+    assert idx.copies(name) == (deep,)
+    idx.reload()
+    assert idx.copies(name) == (flat, deep) and idx.copies(b"\3" * 32) == (flat,)
+    assert first is not None
+    first.unlink()
+    idx.reload()
+    assert idx.copies(name) == (flat,)
+    idx.leave_out(idx.all[0], IntegrityError("damaged"))
+    assert idx.copies(name) == ()

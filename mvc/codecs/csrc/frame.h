@@ -60,11 +60,12 @@ INLINE float log2_of(u32 x) /* about; only to judge */
     return LOG2_TABLE[x >> shift] + (float)shift;
 }
 
-INLINE int same_32(const u8 *p) /* 32 equal bytes? */
+INLINE int all_32(const u8 *p, u64 v) /* 32 bytes, each eight of which are `v`? */
 {
-    const u64 v = load64(p);
-    return v == (v >> 8 | v << 56) && ((v ^ load64(p + 8)) | (v ^ load64(p + 16)) | (v ^ load64(p + 24))) == 0;
+    return ((v ^ load64(p)) | (v ^ load64(p + 8)) | (v ^ load64(p + 16)) | (v ^ load64(p + 24))) == 0;
 }
+
+INLINE int same_8(u64 v) { return v == (v >> 8 | v << 56); } /* eight equal bytes? */
 
 /* Eight tables, because a counter that is hit again has to wait for its own store; and stretches
    of one byte are counted at once. */
@@ -74,8 +75,11 @@ CLONES static void frame_histogram(const u8 *src, size_t n, FrameWork *work, u32
     memset(count, 0, sizeof work->count);
     size_t i = 0;
     for (; i + 32 <= n; i += 32) {
-        if (same_32(src + i)) {
-            count[0][src[i]] += 32;
+        const u64 first = load64(src + i);
+        if (same_8(first) && all_32(src + i, first)) {
+            const size_t start = i;
+            while (i + 64 <= n && all_32(src + i + 32, first)) i += 32;
+            count[0][first & 255] += (u32)(i + 32 - start);
             continue;
         }
         for (size_t k = i; k < i + 32; k += 8) {
@@ -109,8 +113,22 @@ static float frame_entropy(const u32 *count, u32 total) /* bits */
 INLINE int same_16(const u8 *p) /* 16 equal bytes? */
 {
     u64 v = load64(p);
-    return v == load64(p + 8) && v == (v >> 8 | v << 56);
+    return v == load64(p + 8) && same_8(v);
 }
+
+#if HAVE_AVX2
+/* The first 16 equal bytes at `i` or a multiple of 16 beyond; past n - 16 if there are none. */
+AVX2 static size_t next_same_16(const u8 *src, size_t i, size_t n)
+{
+    for (; i + 32 <= n; i += 32) {
+        const __m256i v = _mm256_loadu_si256((const __m256i *)(src + i));
+        const u32 same = (u32)_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, _mm256_alignr_epi8(v, v, 1)));
+        if ((same & 0xFFFF) == 0xFFFF) return i;
+        if (same >> 16 == 0xFFFF) return i + 16;
+    }
+    return i + 16 <= n && !same_16(src + i) ? i + 16 : i;
+}
+#endif
 
 /* Takes the long runs out of a block. Returns how many; the literals then stand in work->literals. */
 static size_t frame_runs(const u8 *src, size_t n, FrameWork *work, size_t *n_literals)
@@ -119,11 +137,15 @@ static size_t frame_runs(const u8 *src, size_t n, FrameWork *work, size_t *n_lit
     for (size_t i = 0; i + 16 <= n;) {
         if (LIKELY(!same_16(src + i))) {
             i += 16;
+#if HAVE_AVX2
+            if (has_avx2()) i = next_same_16(src, i, n);
+#endif
             continue;
         }
         size_t start = i, stop = i + 16;
         const u64 v = load64(src + i);
         while (start > done && src[start - 1] == src[i]) start--;
+        while (stop + 32 <= n && all_32(src + stop, v)) stop += 32;
         while (stop + 8 <= n && load64(src + stop) == v) stop += 8;
         while (stop < n && src[stop] == src[i]) stop++;
         start++; /* the run's first byte is a literal, from which the match copies */

@@ -6,7 +6,8 @@
 #include "fse.h"
 
 #define HUF_MAX_BITS 11
-#define HUF_NO_CODE 256u /* the entry of a symbol without a code */
+#define HUF_NO_CODE 256u /* the entry of a symbol without a code; up to seven of them add up to HUF_NO_CODES */
+#define HUF_NO_CODES (7 * HUF_NO_CODE)
 
 typedef struct {
     u8 length[256];
@@ -162,9 +163,9 @@ INLINE int huffman_streams(int check, const u64 *entry, const u64 *pairs, const 
     size_t a_used = 0, b_used = 0;
     u8 *x = *to_one, *y = *to_two;
     const u8 *p = one + n, *q = two + m;
-#define PUT(bits, used, symbol) do { const u64 e = entry[symbol]; bits = bits >> (e & 63) | e; used += e; if (check) seen |= e; } while (0)
-#define PUT_PAIR(bits, used, at) do { const u64 e = pairs[load16(at)]; bits = bits >> (e & 63) | e; used += e; if (check) seen |= e; } while (0)
-#define FLUSH(bits, used, to) do { used &= 255; store64(to, bits >> ((64 - used) & 63)); to += used >> 3; used &= 7; } while (0)
+#define PUT(bits, used, symbol) do { const u64 e = entry[symbol]; bits = bits >> (e & 63) | e; used += e; } while (0)
+#define PUT_PAIR(bits, used, at) do { const u64 e = pairs[load16(at)]; bits = bits >> (e & 63) | e; used += e; } while (0)
+#define FLUSH(bits, used, to) do { if (check) seen |= used; used &= 255; store64(to, bits >> ((64 - used) & 63)); to += used >> 3; used &= 7; } while (0)
     for (size_t i = n % 4; i; i--) PUT(a, a_used, *--p);
     for (size_t i = m % 4; i; i--) PUT(b, b_used, *--q);
     if (a_used) FLUSH(a, a_used, x);
@@ -202,7 +203,7 @@ INLINE int huffman_streams(int check, const u64 *entry, const u64 *pairs, const 
     store64(y, b >> (64 - b_used));
     *to_one = x + (a_used + 7) / 8;
     *to_two = y + (b_used + 7) / 8;
-    return !(seen & HUF_NO_CODE);
+    return !(seen & HUF_NO_CODES);
 #undef PUT
 #undef PUT_PAIR
 #undef FLUSH

@@ -27,6 +27,14 @@
 #define HAVE_AVX2 0
 #endif
 
+#if HAVE_AVX2
+static int AVX2_HERE;
+static inline int has_avx2(void) { return AVX2_HERE; }
+static void avx2_setup(void) { AVX2_HERE = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt"); }
+#else
+static void avx2_setup(void) {}
+#endif
+
 #if defined(__GNUC__) || defined(__clang__)
 #define INLINE static inline __attribute__((always_inline))
 #define UNALIGNED(type, name) typedef type __attribute__((aligned(1), may_alias)) name

@@ -76,7 +76,12 @@ INLINE void NAME(backward)(const Scheme *s, const T *z, size_t at, size_t n, u8 
 INLINE void NAME(pack)(const Scheme *s, const T *z, size_t n, Planes *planes)
 {
     const int lows = low_planes(s->low);
-    if (s->low) {
+    int done = 0;
+#if HAVE_AVX2 && KERNEL_BITS == 16
+    if (n == BLOCK && has_avx2()) pack_wide(z, s->low, planes->at), done = 1;
+#endif
+    if (done) {
+    } else if (s->low) {
         u8 low[BLOCK + 4];
         for (size_t i = 0; i < n; i++) low[i] = (u8)z[i];
         memset(low + n, 0, 4);
@@ -85,7 +90,7 @@ INLINE void NAME(pack)(const Scheme *s, const T *z, size_t n, Planes *planes)
         u8 *p = planes->at[0];
         for (size_t i = 0; i < n; i++) p[i] = (u8)z[i];
     }
-    for (int k = 1; k < WIDTH; k++) {
+    for (int k = 1; k < WIDTH && !done; k++) {
         u8 *p = planes->at[lows + k - 1];
         for (size_t i = 0; i < n; i++) p[i] = (u8)(z[i] >> (8 * k % KERNEL_BITS));
     }
@@ -155,15 +160,19 @@ static void NAME(keys_of)(const Scheme *s, u8 *keys)
     }
 }
 
-/* A block from the areas of the groups. */
-INLINE void NAME(from_groups)(const Groups *g, const T *areas, size_t area, size_t at, size_t n, T *z)
+/* A block from the areas of the groups: where it lies there, or what is gathered of it in `z`. */
+INLINE const T *NAME(from_groups)(const Groups *g, const T *areas, size_t area, size_t at, size_t n, T *z)
 {
+    T *to = z;
     for (int k = 0; n; k++) {
         if (at >= g->start[k + 1]) continue;
         const size_t have = g->start[k + 1] - at < n ? g->start[k + 1] - at : n;
-        memcpy(z, areas + (size_t)k * area + (at - g->start[k]), have * sizeof(T));
-        z += have, at += have, n -= have;
+        const T *from = areas + (size_t)k * area + (at - g->start[k]);
+        if (have == n && to == z) return from;
+        memcpy(to, from, have * sizeof(T));
+        to += have, at += have, n -= have;
     }
+    return z;
 }
 
 /* Raw bytes to planes, and where the groups begin. `room_for_groups`: an area a group, if there are groups. */
@@ -186,11 +195,14 @@ CLONES static void NAME(split)(const Scheme *s, const u8 *raw, Planes *planes, u
     for (int k = 0; k <= s->thresholds; k++) to[k] = (size_t)k * area;
     for (size_t at = 0; at < s->n; at += BLOCK) {
         size_t n = s->n - at < BLOCK ? s->n - at : BLOCK, done = 0;
-        const TU *b = NAME(predict)(s, at, n, room, fp32);
-        NAME(differ)((const TU *)(raw + at * WIDTH), b, n, z);
-        NAME(make_keys)(s, b, n, keys);
+        const TU *x = (const TU *)(raw + at * WIDTH), *b = NAME(predict)(s, at, n, room, fp32);
+#if HAVE_AVX2 && KERNEL_BITS == 16
+        if (s->thresholds == 3 && s->key_shift == 1 && has_avx2()) done = spread_differences(x, b, n, s, areas, to);
+#endif
+        NAME(differ)(x + done, b + done, n - done, z + done);
+        NAME(make_keys)(s, b + done, n - done, keys + done);
 #if HAVE_AVX2 && KERNEL_BITS < 64
-        if (s->thresholds == 3 && has_avx2()) done = NAME(spread)(z, keys, n, s, areas, to);
+        if (!done && s->thresholds == 3 && has_avx2()) done = NAME(spread)(z, keys, n, s, areas, to);
 #endif
         groups_of(s, keys + done, n - done);
         for (size_t i = done; i < n; i++) areas[to[keys[i]]++] = z[i];
@@ -199,8 +211,7 @@ CLONES static void NAME(split)(const Scheme *s, const u8 *raw, Planes *planes, u
     for (int k = 0; k <= s->thresholds; k++) g->start[k + 1] = g->start[k] + to[k] - (size_t)k * area;
     for (size_t at = 0; at < s->n; at += BLOCK) {
         size_t n = s->n - at < BLOCK ? s->n - at : BLOCK;
-        NAME(from_groups)(g, areas, area, at, n, z);
-        NAME(pack)(s, z, n, planes);
+        NAME(pack)(s, NAME(from_groups)(g, areas, area, at, n, z), n, planes);
     }
 }
 
