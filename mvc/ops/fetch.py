@@ -11,7 +11,7 @@ from mvc.errors import NotFound, UsageError
 from mvc.lazy import load
 from mvc.metadata.model import NOTES
 from mvc.objects.refspec import Refspec, expand_tags, mapped, parse_fetch, tracking_ref
-from mvc.objects.upstream import upstream
+from mvc.objects.upstream import HERE, upstream
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, connect, find_remote
 from mvc.ops.ls_remote import all_refs
@@ -19,6 +19,7 @@ from mvc.repo.repository import Repository
 from mvc.sync import fetch as engine
 from mvc.sync.fetch import FetchResult, Names, Tags
 from mvc.sync.remotes import Remote, RemoteConfig, configured
+from mvc.sync.state import State
 
 if TYPE_CHECKING:
     from mvc.ops.fetch_data import BroughtData
@@ -56,14 +57,15 @@ class FetchHead:
     merge: bool
 
     def describe(self, url: str) -> str:
-        """As in FETCH_HEAD and in the message of a merge: "branch 'main' of URL"."""
+        """As in FETCH_HEAD and in the message of a merge: "branch 'main' of URL", or without URL if it is here."""
+        of = "" if url == HERE else f" of {url}"
         for prefix, kind in (
             ("refs/heads/", "branch"),
             ("refs/tags/", "tag"),
             ("refs/remotes/", "remote-tracking branch"),
         ):
             if self.source.startswith(prefix):
-                return f"{kind} '{self.source.removeprefix(prefix)}' of {url}"
+                return f"{kind} '{self.source.removeprefix(prefix)}'{of}"
         return url if self.source == "HEAD" else f"'{self.source}' of {url}"
 
 
@@ -94,7 +96,20 @@ def fetch(
     Raises NotFound (no such remote, no such ref there), UsageError for a refspec that is none, NetworkError, AuthError.
     """
     repo.require_writable()
+    if (here := _from_here(repo, name_or_url, specs)) is not None:
+        return here
     return _fetch(repo, find_remote(repo, name_or_url, outside), specs, options, outside, caller)
+
+
+def _from_here(repo: Repository, name: str | None, specs: Sequence[str]) -> Fetched | None:
+    """Of a branch that follows another one of this repository ("." is its remote): nothing has to come."""
+    branch = repo.refs.head().branch
+    follows = upstream(repo.config, branch) if branch is not None else None
+    if name not in (None, HERE) or specs or follows is None or follows.remote != HERE:
+        return None
+    tip = repo.refs.read(follows.merge)
+    heads = (FetchHead(tip, follows.merge, merge=True),) if tip is not None else ()
+    return Fetched(HERE, HERE, FetchResult((), 0, 0, State()), heads)
 
 
 def fetch_all(repo: Repository, options: FetchOptions, *, outside: Outside, caller: Caller) -> tuple[Fetched, ...]:

@@ -183,3 +183,24 @@ def test_checkout_of_head_stays_on_the_branch(parted: Path, mvc: Mvc) -> None:
     assert (parted / "a").read_bytes() == b"3"
     mvc("checkout", "--detach", "HEAD", cwd=parted)
     assert mvc("branch", "--show-current", cwd=parted).out == ""
+
+
+@pytest.mark.parametrize("how", ["--no-rebase", "--rebase"])
+def test_pull_of_a_branch_that_follows_one_here(repo: Path, mvc: Mvc, how: str) -> None:
+    commit(mvc, repo, "base", a="1")
+    mvc("switch", "-c", "topic", "--track", "main", cwd=repo)
+    mvc("switch", "main", cwd=repo)
+    commit(mvc, repo, "theirs", b="2")
+    mvc("switch", "topic", cwd=repo)
+    mvc("fetch", cwd=repo)
+    mvc("pull", cwd=repo)
+    assert mvc("rev-parse", "topic", cwd=repo).out == mvc("rev-parse", "main", cwd=repo).out
+    commit(mvc, repo, "mine", c="3")
+    mvc("switch", "main", cwd=repo)
+    commit(mvc, repo, "more", d="4")
+    mvc("switch", "topic", cwd=repo)
+    mvc("pull", how, cwd=repo)
+    subjects = mvc("log", "--format=%s", cwd=repo).lines
+    assert (repo / "d").exists() and (
+        subjects[0] == "mine" if how == "--rebase" else "branch 'main' into topic" in subjects[0]
+    )
