@@ -23,6 +23,7 @@ from mvc.objects.shallow import read_shallow, write_shallow
 if TYPE_CHECKING:
     from mvc.objects.batch import ObjectBatch
     from mvc.objects.packwriter import PackWriter
+    from mvc.objects.prefixes import Prefixes
 
 SHORTEST_PREFIX = 4
 
@@ -32,6 +33,9 @@ WRITING = {
     "consolidate": "mvc.objects.repack:consolidate",
 }
 """Loaded when something is to be written: commands that only read start faster without."""
+
+PREFIXES = "mvc.objects.prefixes:Prefixes"
+"""Loaded to abbreviate ids."""
 
 MANY_PACKS = 16
 """So many packs of one label may stand before the small ones are merged."""
@@ -57,6 +61,7 @@ class Objects(ObjectReader):
         self._loose_folders: dict[Path, frozenset[str]] | None = None
         self._sets = [self.packs, *(PackSet(other / "pack", mapped=mapped) for other in self._folders[1:])]
         self._shallow: frozenset[str] | None = None
+        self._prefixes: Prefixes | None = None
 
     # ---- reading
 
@@ -81,31 +86,36 @@ class Objects(ObjectReader):
         """The kind and the content of an object, verified against its id."""
         raw_id = _raw_id(object_id)
         for _ in range(PATIENCE):
-            where = self.packs.find(raw_id) or self._find(object_id)
-            if where is None:
-                break
+            at = self.packs.find(raw_id)
+            if at is None and len(self._sets) > 1:
+                at = self._packed(raw_id)
             try:
-                kind, data = (
-                    where[0].read(where[1], self._external)
-                    if isinstance(where, tuple)
-                    else self._loose(where, object_id)
-                )
+                if at is not None:
+                    kind, data = at[0].read(at[1], self._external)
+                elif (found := self._loose_object(object_id)) is not None:
+                    kind, data = found
+                elif self._find(object_id) is None:
+                    break
+                else:
+                    continue  # it came this moment
             except FileNotFoundError:
                 # It moved to another pack since it was found.
                 self.reload()
                 continue
             if raw_object_id(kind, data) != raw_id:
-                raise IntegrityError(f"object {object_id} is damaged in {_place(where, object_id)}", hint="mvc fsck")
+                raise IntegrityError(f"object {object_id} is damaged in {_place(at, object_id)}", hint="mvc fsck")
             return kind, data
         if object_id == EMPTY_TREE:
             return "tree", b""
         raise missing(object_id)
 
-    def _loose(self, folder: Path, object_id: str) -> tuple[Kind, bytes]:
-        found = loose.read(folder, object_id)
-        if found is None:
-            raise FileNotFoundError(object_id)
-        return found
+    def _loose_object(self, object_id: str) -> tuple[Kind, bytes] | None:
+        """The kind and content of a loose object. (Opened without asking whether it is there before.)"""
+        for folder in self._folders:
+            found = loose.read(folder, object_id)
+            if found is not None:
+                return found
+        return None
 
     def _external(self, raw_id: bytes) -> tuple[Kind, bytes]:
         return self.raw(raw_id.hex())
@@ -147,6 +157,10 @@ class Objects(ObjectReader):
                 found = None
             if found is not None and raw_object_id(*found) == raw_id and found[0] == "blob":
                 return found[1]
+        elif len(self._sets) == 1 and most >= loose.SMALL:
+            loose_one = loose.read_small(self.objects_dir, blob_id)
+            if loose_one is not None and raw_object_id(*loose_one) == raw_id and loose_one[0] == "blob":
+                return loose_one[1]
         return super().blob_within(blob_id, most)
 
     def contains(self, object_id: str) -> bool:
@@ -156,9 +170,8 @@ class Objects(ObjectReader):
     def _find(self, object_id: str) -> tuple[Pack, int] | Path | None:
         """Where an object is: in a pack, or loose in a folder. A miss lists the packs once more."""
         raw_id = _raw_id(object_id)
-        for packs in self._sets:
-            if (found := packs.find(raw_id)) is not None:
-                return found
+        if (found := self._packed(raw_id)) is not None:
+            return found
         for folder in self._folders:
             if os.path.exists(loose.path_of(folder, object_id)):
                 return folder
@@ -168,10 +181,17 @@ class Objects(ObjectReader):
                 return found
         return None
 
+    def _packed(self, raw_id: bytes) -> tuple[Pack, int] | None:
+        for packs in self._sets:
+            if (found := packs.find(raw_id)) is not None:
+                return found
+        return None
+
     def reload(self) -> None:
         """List the packs again."""
         self._shallow = None
         self._loose_folders = None
+        self._prefixes = None
         for packs in self._sets:
             packs.reload()
 
@@ -211,6 +231,17 @@ class Objects(ObjectReader):
                 for other in loose.beside(folder, object_id):
                     most = max(most, common_digits(raw_id, bytes.fromhex(other)))
         return most + 1
+
+    def alone(self, object_id: str) -> bool:
+        """Whether seven digits name this object alone, as `shortest_prefix` would find out; False also where that is
+        not known, as few were asked for so far."""
+        if self._prefixes is None:
+            self._prefixes = load(PREFIXES)()
+        indexes = (pack.index for packs in self._sets for pack in packs.packs())
+        try:
+            return self._prefixes.alone(object_id, indexes, self._folders)
+        except FileNotFoundError:  # a pack went
+            return False
 
     def ids(self) -> Iterator[str]:
         """The id of every object here (and in alternates), each once, in no order."""
@@ -334,7 +365,7 @@ class _Known:
         return True
 
 
-def _place(where: tuple[Pack, int] | Path, object_id: str) -> str:
-    if isinstance(where, tuple):
-        return f"{where[0].path.name} at {where[1]}"
+def _place(at: tuple[Pack, int] | None, object_id: str) -> str:
+    if at is not None:
+        return f"{at[0].path.name} at {at[1]}"
     return f"{object_id[:2]}/{object_id[2:]}"

@@ -16,7 +16,13 @@ from mvc.objects.packentry import MAX_OBJECT
 _HEAD = re.compile(rb"(commit|tree|blob|tag) (0|[1-9][0-9]{0,18})\0")
 _FOLDER = re.compile(r"[0-9a-f]{2}\Z")
 _FILE = re.compile(r"[0-9a-f]{38}\Z")
+_KIND: dict[bytes, Kind] = {kind.encode(): kind for kind in KINDS}
+_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+_FIRST_READ = 4096
 _NEXT_READ = 256 * 1024
+
+SMALL = 8192
+"""Bytes, header and all, of what `read_small` reads."""
 
 
 def path_of(objects_dir: Path, object_id: str) -> str:
@@ -27,26 +33,49 @@ def path_of(objects_dir: Path, object_id: str) -> str:
 def read(objects_dir: Path, object_id: str) -> tuple[Kind, bytes] | None:
     """The object, or None if it is not loose. Raises IntegrityError; the caller compares the id."""
     path = path_of(objects_dir, object_id)
-    stream = zlib.decompressobj()
     try:
-        with open(path, "rb") as file:
-            kind, size, first = _head(stream, file.read(4096), path)
-            parts, got = [first], len(first)
-            while not stream.eof and got <= size:
-                more = stream.unconsumed_tail or file.read(_NEXT_READ)
-                if not more:
-                    break
-                part = stream.decompress(more, size + 1 - got)
-                parts.append(part)
-                got += len(part)
-            behind = stream.unused_data or file.read(1)
+        # Not `open`: what it asks about a file takes as long as to read a small one.
+        fd = os.open(path, _FLAGS)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    stream = zlib.decompressobj()
+    try:
+        kind, size, first = _head(stream, os.read(fd, _FIRST_READ), path)
+        parts, got = [first], len(first)
+        while not stream.eof and got <= size:
+            more = stream.unconsumed_tail or os.read(fd, _NEXT_READ)
+            if not more:
+                break
+            part = stream.decompress(more, size + 1 - got)
+            parts.append(part)
+            got += len(part)
+        behind = stream.unused_data or os.read(fd, 1)
     except zlib.error as error:
         raise IntegrityError(f"{path} is damaged", hint="mvc fsck") from error
+    finally:
+        os.close(fd)
     if got != size or not stream.eof or behind:
         raise IntegrityError(f"{path} does not have the size that it tells", hint="mvc fsck")
-    return kind, b"".join(parts)
+    return kind, first if len(parts) == 1 else b"".join(parts)
+
+
+def read_small(objects_dir: Path, object_id: str) -> tuple[Kind, bytes] | None:
+    """As `read`, of an object of at most `SMALL` bytes; None for any other, and for what is damaged."""
+    try:
+        fd = os.open(path_of(objects_dir, object_id), _FLAGS)
+    except OSError:
+        return None
+    try:
+        stream = zlib.decompressobj()
+        made = stream.decompress(os.read(fd, _FIRST_READ), SMALL)
+        found = _HEAD.match(made)
+        if found is None or not stream.eof or stream.unused_data or len(made) - found.end() != int(found[2]):
+            return None
+        return _KIND[found[1]], made[found.end() :]
+    except (OSError, zlib.error):
+        return None
+    finally:
+        os.close(fd)
 
 
 def head(objects_dir: Path, object_id: str) -> tuple[Kind, int] | None:
@@ -68,8 +97,7 @@ def _head(stream: zlib._Decompress, data: bytes, path: str) -> tuple[Kind, int, 
     match = _HEAD.match(made)
     if match is None or int(match[2]) > MAX_OBJECT:
         raise IntegrityError(f"{path} is no Git object", hint="mvc fsck")
-    kind = KINDS[[b"commit", b"tree", b"blob", b"tag"].index(match[1])]
-    return kind, int(match[2]), made[match.end() :]
+    return _KIND[match[1]], int(match[2]), made[match.end() :]
 
 
 def folders(objects_dir: Path) -> list[str]:

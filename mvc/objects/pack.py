@@ -11,7 +11,17 @@ from mvc.errors import IntegrityError
 from mvc.fsio import RandomFile
 from mvc.objects.delta import apply_delta, result_size
 from mvc.objects.model import Kind
-from mvc.objects.packentry import KIND_OF, TYPES, Entry, read_entry, read_head, read_small
+from mvc.objects.packentry import (
+    FIRST_READ,
+    KIND_OF,
+    TYPES,
+    Entry,
+    entry_from,
+    read_entry,
+    read_head,
+    small_delta,
+    whole_object,
+)
 from mvc.objects.packindex import PackIndex
 
 _CACHE_BYTES = 8 * 1024 * 1024
@@ -75,7 +85,14 @@ class Pack:
     def read(self, offset: int, external: External | None = None) -> tuple[Kind, bytes]:
         """The object at `offset`. Raises IntegrityError, naming the pack, if it cannot be read."""
         try:
-            entry = self._entry(offset)
+            if offset in self._bases:
+                entry = self._entry(offset)
+            else:
+                read_at = (self._file or self.file()).read_at
+                data = read_at(offset, FIRST_READ)
+                if (whole := whole_object(data)) is not None:
+                    return whole
+                entry = entry_from(data, read_at, offset)
             if entry.base is None:
                 return KIND_OF[entry.type], entry.data
             return self._resolved(offset, entry.data, entry.base, external)
@@ -86,15 +103,17 @@ class Pack:
         """As `read`, of an object of at most `most` bytes that takes little room in the pack; None for any other, and
         for what is damaged.
         """
-        entry = read_small((self._file or self.file()).read_at, offset)
-        if entry is None:
+        data = (self._file or self.file()).read_at(offset, FIRST_READ)
+        if (whole := whole_object(data)) is not None:
+            return whole if len(whole[1]) <= most else None
+        found = small_delta(data, offset)
+        if found is None:
             return None
-        if entry.base is None:
-            return (KIND_OF[entry.type], entry.data) if len(entry.data) <= most else None
+        base, delta = found
         try:
-            if result_size(entry.data) > most:
+            if result_size(delta) > most:
                 return None
-            return self._resolved(offset, entry.data, entry.base, None)
+            return self._resolved(offset, delta, base, None)
         except IntegrityError:
             return None
 

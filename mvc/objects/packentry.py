@@ -22,9 +22,9 @@ REF_DELTA = 7
 MAX_OBJECT = 2**31
 """Larger objects are not read: mvc's own are some megabytes at the most, and a size in a file may lie."""
 
-_FIRST_READ = 448
+FIRST_READ = 448
 """Enough for most commits and small trees, and no more than Python's own allocator serves."""
-_WHOLE = _FIRST_READ - 48
+_WHOLE = FIRST_READ - 48
 """Objects up to this size lie whole in the first read, even if they are stored uncompressed."""
 _NEXT_READ = 256 * 1024
 
@@ -137,7 +137,11 @@ def _long_head(data: bytes) -> tuple[int, int, int]:
 
 def read_entry(read_at: ReadAt, offset: int) -> Entry:
     """The entry at `offset`, inflated. Bounded by the size its header tells. Raises IntegrityError."""
-    data = read_at(offset, _FIRST_READ)
+    return entry_from(read_at(offset, FIRST_READ), read_at, offset)
+
+
+def entry_from(data: bytes, read_at: ReadAt, offset: int) -> Entry:
+    """As `read_entry`, when the first `FIRST_READ` bytes of it were read."""
     short = _short_head(data[:2])
     if short is not None and short[0] in KIND_OF:
         if short[1] > _WHOLE:  # some kilobyte: two reads, one step
@@ -153,12 +157,33 @@ def read_entry(read_at: ReadAt, offset: int) -> Entry:
     return Entry(type_number, base, inflate(read_at, offset, data[length:], length, size))
 
 
-def read_small(read_at: ReadAt, offset: int) -> Entry | None:
-    """As `read_entry`, of an entry that is small in the pack; None for any other, and for what is damaged."""
-    data = read_at(offset, _FIRST_READ)
-    found = _small(data)
-    if found is not None:
-        return found
+def whole_object(data: bytes) -> tuple[Kind, bytes] | None:
+    """The object at the start of `data`, if it lies there whole and is no delta; None for any other, and for
+    what is damaged. What nearly all commits are: a long log reads ten thousand of them, so each step counts.
+    """
+    head = _whole_head(data[:2])
+    if head is None:
+        return None
+    try:
+        made = zlib.decompress(data[head[2] :])
+    except zlib.error:
+        return None
+    return (head[0], made) if len(made) == head[1] else None
+
+
+@lru_cache(maxsize=4096)
+def _whole_head(first: bytes) -> tuple[Kind, int, int] | None:
+    """Kind, size and length of the header, of an object that is no delta and lies whole in the first read."""
+    short = _short_head(first)
+    if short is None or short[0] not in KIND_OF or short[1] > _WHOLE:
+        return None
+    return KIND_OF[short[0]], short[1], short[2]
+
+
+def small_delta(data: bytes, offset: int) -> tuple[int, bytes] | None:
+    """The delta that lies whole at the start of `data`, which was read at `offset`, and the offset of what it is
+    against; None for anything else, and for what is damaged.
+    """
     short = _short_head(data[:2])
     if short is None or short[0] != OFS_DELTA or short[1] > _WHOLE:
         return None
@@ -167,14 +192,7 @@ def read_small(read_at: ReadAt, offset: int) -> Entry | None:
         made = zlib.decompress(data[head.length :])
     except (zlib.error, IntegrityError):
         return None
-    return Entry(OFS_DELTA, head.base, made) if len(made) == head.size else None
-
-
-def _small(data: bytes) -> Entry | None:
-    """The object at the start of `data`, if it lies there whole and is no delta."""
-    # A commit, as a rule: a long log reads ten thousand of them.
-    short = _short_head(data[:2])
-    return None if short is None or short[0] not in KIND_OF else _inflated(data, *short)
+    return (head.base, made) if isinstance(head.base, int) and len(made) == head.size else None
 
 
 def _inflated(data: bytes, type_number: int, size: int, length: int) -> Entry | None:
@@ -190,7 +208,7 @@ def _inflated(data: bytes, type_number: int, size: int, length: int) -> Entry | 
 
 def read_head(read_at: ReadAt, offset: int, extra: int = 0) -> tuple[EntryHead, bytes]:
     """The header at `offset`, and the first `extra` bytes of the content."""
-    data = read_at(offset, _FIRST_READ)
+    data = read_at(offset, FIRST_READ)
     head = parse_head(data, offset)
     if not extra:
         return head, b""

@@ -60,7 +60,7 @@ class PackIndex:
         self._finds += 1
         if self._finds * _TABLE_PAYS > self.count and self.count <= _MOST_IN_TABLE and not self._has_large:
             offsets = struct.unpack_from(f">{self.count}I", self._data, self._offsets)
-            self._table = dict(zip(self.ids(), offsets, strict=True))
+            self._table = dict(zip(self.all_ids(), offsets, strict=True))
         at = self._position(raw_id)
         return None if at is None else self._offset(at)
 
@@ -134,6 +134,11 @@ class PackIndex:
         """All ids, ascending."""
         for at in range(_IDS, self._crcs, 20):
             yield self._data[at : at + 20]
+
+    def all_ids(self) -> tuple[bytes, ...]:
+        """As `ids`, at once: faster, but it takes 100 bytes of memory for each."""
+        # A Struct of its own: the module would keep the format, of one word an id, for good.
+        return struct.Struct("20s" * self.count).unpack_from(self._data, _IDS)
 
     def rows(self) -> list[Row]:
         """All objects in the order of their offsets."""

@@ -36,6 +36,9 @@ _CONFIG, _UPSTREAM = "mvc.objects.config:Config", "mvc.objects.upstream:require_
 _ALIAS = "mvc.objects.aliases:{}"
 """Loaded where a name is an alias."""
 
+_KNOWN = 7
+"""Digits of which it is known at once whether they name one object alone (`Objects.alone`)."""
+
 _CLOSEST = "difflib:get_close_matches"
 """Loaded for the hint of an error alone."""
 
@@ -156,6 +159,8 @@ def parse_range(objects: Objects, refs: Refs, spec: str) -> Range:
 
 def abbreviate(objects: Objects, object_id: str, length: int = 7) -> str:
     """The shortest prefix of at least `length` digits that names this object alone."""
+    if length >= _KNOWN and objects.alone(object_id):
+        return object_id[:length]
     return object_id[: max(length, objects.shortest_prefix(object_id), SHORTEST_PREFIX)]
 
 

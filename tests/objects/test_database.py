@@ -20,6 +20,7 @@ from mvc.objects.model import EMPTY_TREE, FILE, TreeEntry
 from mvc.objects.packindex import PackIndex, dump_index
 from mvc.objects.packset import PackSet
 from mvc.objects.refs import RefChange
+from mvc.objects.revparse import abbreviate
 from tests.objects.realgit import WHO, RealGit
 
 
@@ -72,7 +73,7 @@ def test_a_small_delta_is_read_without_a_look_at_its_head(git: RealGit, monkeypa
     git.run("prune-packed")
     objects = Objects(git.path / "objects")
     pack = objects.packs.packs()[0]
-    small = {name.hex() for name, _, at, _ in pack.spans() if packentry.read_small(pack.file().read_at, at)}
+    small = {name.hex() for name, _, at, _ in pack.spans() if pack.read_small(at, 1 << 20)}
     assert len(small) > 20
     heads: list[str] = []
     head = Objects._head
@@ -213,6 +214,24 @@ def test_prefixes(git: RealGit) -> None:
         assert [n for n in names if n.startswith(name[:short])] == [name]
         assert short == 1 or len([n for n in names if n.startswith(name[: short - 1])]) > 1
     assert git.objects.resolve_prefix("abc") == git.objects.resolve_prefix("xyzxyz") == ()
+
+
+def test_abbreviating_many_is_as_abbreviating_each(git: RealGit) -> None:
+    with git.objects.batch() as batch:
+        names = [batch.blob(b"%d" % at) for at in range(2000)]
+        # Two pairs whose ids begin with the same seven digits.
+        alike = [batch.blob(b"%d" % at) for at in (20738, 37901, 9544)]
+        batch.seal()
+    alike.append(git.run("hash-object", "-w", "--stdin", data=b"57556"))
+    assert len({name[:7] for name in alike}) == 2
+    many = Objects(git.path / "objects")
+    for name in [*alike, *names, *alike]:
+        short = abbreviate(many, name)
+        assert len(short) == (many.shortest_prefix(name) if name in alike else 7)
+        assert many.resolve_prefix(short) == (name,)
+    assert many.alone(names[0]) and not many.alone(alike[0])
+    later = git.run("hash-object", "-w", "--stdin", data=b"later")
+    assert not many.alone(later) and abbreviate(many, later) == later[:7]
 
 
 def test_errors(git: RealGit) -> None:
