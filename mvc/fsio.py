@@ -25,6 +25,7 @@ fault_hook: Callable[[str, str], None] | None = None
 
 _IOV_MAX = 1024
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _HAS_PREAD = hasattr(os, "pread")
 NO_WAIT: int = getattr(os, "O_NONBLOCK", 0)
 """To open a file for reading without waiting for a writer, should it turn out to be a pipe."""
@@ -234,6 +235,23 @@ def write_atomic(
     with DurableFile(tmp_dir or Path(target).parent, mode=mode) as out:
         out.write(data)
         out.commit(target, sync=sync)
+
+
+def append(path: PathLike, data: Buffer, *, beginning: bytes, most: int) -> bool:
+    """Add `data` to the end of a file in one write, unsynced: for what is derived, and can be lost.
+
+    False, and nothing is done, where what stands there is no regular file, does not begin so, or is larger than `most`.
+    Raises FileNotFoundError if nothing stands there.
+    """
+    step("append", path)
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | NO_WAIT | _NO_LINK | _BINARY)
+    try:
+        state = os.fstat(fd)
+        if not stat.S_ISREG(state.st_mode) or state.st_size > most or os.read(fd, len(beginning)) != beginning:
+            return False
+        return os.write(fd, data) == len(data)
+    finally:
+        os.close(fd)
 
 
 def create_exclusive(path: PathLike, data: Buffer, *, sync: bool = True) -> None:

@@ -14,14 +14,12 @@ from mvc.cli.tables import text_width
 from mvc.cli.text import one_line, printable
 from mvc.lazy import load
 from mvc.metadata.model import Base, CommitMetadata, Dataset, Table
+from mvc.metadata.typed import typed, words
 from mvc.objects.model import Commit, Signature
 from mvc.ops.names import Decoration
 
 if TYPE_CHECKING:
     from mvc.metadata.annotations import Annotation
-
-_FLOW = "mvc.metadata.canonical:flow"
-"""Loaded for lists and the like."""
 
 _LATER = "mvc.cli.annotation_text:later"
 """Loaded where something was added later."""
@@ -30,7 +28,6 @@ _CELLS = "mvc.cli.table_text:table_lines"
 """Loaded for a commit with tables."""
 
 _NONE: Mapping[str, Annotation] = MappingProxyType({})
-_NUMBERS = frozenset((int, float))
 _LABEL = 9
 _MOST_IN_LOG = 16
 
@@ -55,18 +52,18 @@ def message_lines(commit: Commit) -> list[str]:
 def value_lines(session: Session, metadata: CommitMetadata) -> list[str]:
     """Params and metrics in a few lines, as `log` shows them: "params    lr=3e-05  epochs=3"."""
     lines: list[str] = []
+    room = session.width - 4 - _LABEL
     for label, values in (("params", metadata.params), ("metrics", metadata.metrics)):
         if values:
-            # Numbers first, as nearly all are: a long log has a hundred thousand of them.
-            words = [
-                f"{k}={v!r}" if type(v) in _NUMBERS and k.isprintable() else one_line(f"{k}={shown(v)}")
-                for k, v in values.items()
-            ]
-            line = "  ".join(words)
-            if len(words) <= _MOST_IN_LOG and len(line) <= session.width - 4 - _LABEL:
-                lines.append(f"    {session.paint(label.ljust(_LABEL), 'cyan')}{line}")
+            # What a long log remembers has them as words already.
+            ready: str | None = getattr(values, "words", None)
+            line = ready if ready is not None else "\t".join([one_line(word) for word in words(values)])
+            count = line.count("\t") + 1
+            text = line.replace("\t", "  ")
+            if count <= _MOST_IN_LOG and len(text) <= room:
+                lines.append(f"    {session.paint(label.ljust(_LABEL), 'cyan')}{printable(text)}")
             else:
-                lines += _wrapped(session, label, words)
+                lines += _wrapped(session, label, line.split("\t"))
     return lines
 
 
@@ -152,12 +149,7 @@ def dataset_text(dataset: Dataset) -> str:
 
 def shown(value: Any) -> str:
     """A value as it would be typed."""
-    if isinstance(value, str):
-        return printable(value)
-    # YAML wants 1.0e-05 and .nan, people type 1e-05 and nan.
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return repr(value)
-    return printable(load(_FLOW)(value))
+    return printable(typed(value))
 
 
 def commit_json(commit: Commit, names: Sequence[Decoration], metadata: CommitMetadata) -> dict[str, Any]:

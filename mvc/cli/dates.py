@@ -9,6 +9,7 @@ from mvc.objects.model import Signature
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_TWO = tuple([f"{number:02d}" for number in range(60)])
 _UNITS = (
     (365 * 86400, "year"),
     (30 * 86400, "month"),
@@ -24,7 +25,13 @@ def git_date(who: Signature) -> str:
     day, second = divmod(who.time + 60 * who.offset_minutes, 86400)
     date, year = _day(day)
     minute, second = divmod(second if year else 0, 60)
-    return f"{date} {minute // 60:02d}:{minute % 60:02d}:{second:02d} {year or 1970} {_zone(who.offset_minutes, '')}"
+    return f"{date} {_clock(minute)}:{_TWO[second]} {year or 1970} {_zone(who.offset_minutes, '')}"
+
+
+@lru_cache(maxsize=24 * 60)
+def _clock(minute: int) -> str:
+    """ "12:05", of a minute of the day: to put figures together takes longer than all else of a date."""
+    return f"{minute // 60:02d}:{minute % 60:02d}"
 
 
 @lru_cache(maxsize=64)

@@ -16,7 +16,7 @@ from mvc.cli.session import Session
 from mvc.cli.text import printable
 from mvc.errors import UsageError
 from mvc.lazy import load
-from mvc.ops.log import LogEntry, LogOptions, log
+from mvc.ops.log import MOST_AT_ONCE, LogEntry, LogOptions, batches, log
 from mvc.ops.names import Decoration, decorations
 
 if TYPE_CHECKING:
@@ -192,23 +192,33 @@ def _text(
     look: _Look,
 ) -> Iterator[str]:
     between: str | None = None  # what stands between this commit and the one before
-    for entry in entries:
-        labels = names.get(entry.commit.id, [])
-        lines = look.lines(session, entry, labels)
-        if look.files is not None and (changed := look.files(entry)):
-            told = load(LATER["files"])(session, changed, look.how)
-            lines = (
-                look.pretty.with_files(lines, told) if look.pretty else [*lines, *([] if look.oneline else [""]), *told]
-            )
-        if not lines and look.graph is None:
-            continue  # an empty format: the files alone
-        rest = ""
-        if look.graph is not None:
-            lines, rest = _beside(look.graph, entry, lines)
-        if between is not None:
-            yield between
-        between = look.between(rest)
-        yield "\n".join(lines)
+    alone = look.files is None and look.graph is None and look.pretty is None
+    # The files of a commit may take a while to find.
+    for batch in batches(entries, most=MOST_AT_ONCE if look.files is None else 1):
+        # One after another, and not each as it is written out: the processor keeps at hand what it just did.
+        every = [look.lines(session, entry, names.get(entry.commit.id, [])) for entry in batch]
+        if alone:
+            if between is not None:
+                yield between
+            yield ("\n" if look.oneline else "\n\n").join(["\n".join(lines) for lines in every])
+            between = look.between("")
+            continue
+        for entry, lines in zip(batch, every, strict=True):
+            whole, rest = _whole(session, entry, lines, look)
+            if not whole and look.graph is None:
+                continue  # an empty format: the files alone
+            if between is not None:
+                yield between
+            between = look.between(rest)
+            yield "\n".join(whole)
+
+
+def _whole(session: Session, entry: LogEntry, lines: list[str], look: _Look) -> tuple[list[str], str]:
+    """A commit's lines with its files, beside the graph; and the graph alone as it goes on below."""
+    if look.files is not None and (changed := look.files(entry)):
+        told = load(LATER["files"])(session, changed, look.how)
+        lines = look.pretty.with_files(lines, told) if look.pretty else [*lines, *([] if look.oneline else [""]), *told]
+    return (lines, "") if look.graph is None else _beside(look.graph, entry, lines)
 
 
 def _oneline(session: Session, entry: LogEntry, names: list[Decoration]) -> str:

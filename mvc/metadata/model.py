@@ -17,6 +17,9 @@ Flat = Mapping[str, Any]
 NOTES = "refs/notes/mvc"
 """The ref of what was said of commits later (`mvc.metadata.annotations`)."""
 
+CACHE = "metadata-cache"
+"""The file of `.mvc` in which params and metrics are remembered (`mvc.metadata.remembered`)."""
+
 _NONE: Flat = MappingProxyType({})
 
 

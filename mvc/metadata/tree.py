@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mvc.errors import ParseError
@@ -108,28 +108,39 @@ class MetadataReader:
             return NOTHING
         if folder != self._folder[0]:
             found = trees.files_in(self._objects, folder)
-            made = CommitMetadata(
-                params=self._part(PARAMS, found, _flat) or {},
-                metrics=self._part(METRICS, found, _flat) or {},
-                datasets=self._part(DATASETS, found, _records) or (),
-                environment=self._part(ENVIRONMENT, found, _flat) or {},
-                tags=self._part(TAGS, found, _records) or {},
-                links=self._part(LINKS, found, _flat) or {},
-                bases=self._part(LINEAGE, found, _records) or (),
-                tables=self._part(TABLES, found, _records) or {},
-                series=self._part(SERIES, found, _series) or (),
-            )
-            self._folder = (folder, made)
+            parts: dict[str, Any] = {}
+            for name in self._files:
+                blob = found.get(name)
+                if blob is not None and (value := self._part(name, blob)):
+                    parts[_FIELDS[name][0]] = value
+            self._folder = (folder, CommitMetadata(**parts))
         return self._folder[1]
 
-    def _part(self, name: str, found: Mapping[str, str], read: Callable[[ObjectReader, str, str], Any]) -> Any:
-        blob = found.get(name)
-        if blob is None or name not in self._files:
-            return None
+    def _part(self, name: str, blob: str) -> Any:
         last = self._last.get(name)
         if last is None or last[0] != blob:
-            last = self._last[name] = (blob, read(self._objects, name, blob))
+            last = self._last[name] = (blob, _FIELDS[name][1](self._objects, name, blob))
         return last[1]
+
+    def read_all(self, tree_ids: Sequence[str]) -> list[CommitMetadata]:
+        """As `read` of each. Each step is done for all of them: that takes half the time of all steps for each."""
+        objects = self._objects
+        folders = [trees.metadata_tree(objects, tree_id) for tree_id in tree_ids]
+        found = {folder: trees.files_in(objects, folder) for folder in folders if folder is not None}
+        parts: dict[str, dict[str, Any]] = {folder: {} for folder in found}
+        for name in self._files:
+            field, read = _FIELDS[name]
+            blobs = {folder: files[name] for folder, files in found.items() if name in files}
+            if read is _flat:
+                data = {blob: _blob(objects, name, blob) for blob in blobs.values()}
+                said = {blob: _flat_values(name, one) for blob, one in data.items()}
+            else:
+                said = {blob: read(objects, name, blob) for blob in blobs.values()}
+            for folder, blob in blobs.items():
+                if said[blob]:
+                    parts[folder][field] = said[blob]
+        made = {folder: CommitMetadata(**one) for folder, one in parts.items()}
+        return [NOTHING if folder is None else made[folder] for folder in folders]
 
 
 def _encoded(name: str, values: Any) -> bytes:
@@ -161,7 +172,10 @@ def _groups(name: str, data: bytes) -> dict[str, Any]:
 
 
 def _flat(objects: ObjectReader, name: str, blob_id: str) -> dict[str, Any]:
-    data = _blob(objects, name, blob_id)
+    return _flat_values(name, _blob(objects, name, blob_id))
+
+
+def _flat_values(name: str, data: bytes) -> dict[str, Any]:
     if data.isascii() and (flat := loads_flat(data.decode())) is not None:
         return flat
     return _named(name, lambda: flatten(_groups(name, data)))
@@ -183,3 +197,17 @@ def _named(name: str, read: Callable[[], _Read]) -> _Read:
     except ParseError as error:
         prefix = f".mvcmeta/{name}: "
         raise ParseError(prefix + error.message.removeprefix(prefix)) from error
+
+
+_FIELDS: dict[str, tuple[str, Callable[[ObjectReader, str, str], Any]]] = {
+    PARAMS: ("params", _flat),
+    METRICS: ("metrics", _flat),
+    DATASETS: ("datasets", _records),
+    ENVIRONMENT: ("environment", _flat),
+    TAGS: ("tags", _records),
+    LINKS: ("links", _flat),
+    LINEAGE: ("bases", _records),
+    TABLES: ("tables", _records),
+    SERIES: ("series", _series),
+}
+"""A file's field of `CommitMetadata`, and what reads it."""

@@ -23,6 +23,7 @@ from mvc.objects.refspec import Refspec
 from mvc.objects.upstream import HEADS
 from mvc.ops.caller import Caller
 from mvc.ops.connect import Outside, absolute_url, connect, supplied
+from mvc.ops.fetch import REMEMBER
 from mvc.ops.init import init
 from mvc.ops.project import note_head
 from mvc.ops.remote import add_remote, check_url, require
@@ -219,6 +220,7 @@ def _history(repo: Repository, remote: Remote, options: CloneOptions, jobs: int,
     if state.head.startswith(HEADS) and any(ref.source == state.head for ref in result.refs):
         name = state.head.removeprefix(HEADS)
         repo.refs.set_symbolic(f"refs/remotes/{options.origin}/HEAD", f"refs/remotes/{options.origin}/{name}")
+    load(REMEMBER)(repo, result)
     return result
 
 

@@ -23,6 +23,7 @@ from mvc.ops.differences import staged_differences
 from mvc.ops.messages import clean
 from mvc.ops.project import follow_git, note_head
 from mvc.ops.record import MERGE_STATE, advance, head_commit, staged_entries
+from mvc.ops.remembering import remember
 from mvc.repo import inprogress, keeping
 from mvc.repo.locking import edit_stage, read_stage
 from mvc.repo.repository import Repository
@@ -170,6 +171,7 @@ def _commit(
         note_head(repo, now)
     sequence.step_committed(repo)
     inprogress.clear(repo, *MERGE_STATE)
+    remember(repo, tree)
     return result
 
 

@@ -28,6 +28,7 @@ from mvc.ops.adapters import Version, with_adapters
 from mvc.ops.caller import Caller
 from mvc.ops.found_bases import find_bases
 from mvc.ops.messages import clean
+from mvc.ops.remembering import remember
 from mvc.repo.chunks import open_chunks
 from mvc.repo.describing import VersionFiles
 from mvc.repo.ingest import ingest_files
@@ -190,6 +191,7 @@ def _commit(
     intent.check()
     change = RefChange(ref, standing, new)
     repo.refs.update([change], message=f"commit: {subject}", author=caller.who, wait=_TURN)
+    remember(repo, tree)
     return CommitFilesResult(new, ref, tuple(parents), taken.raw, taken.stored)
 
 

@@ -28,6 +28,9 @@ FETCH_HEAD = "FETCH_HEAD"
 _BRING_NOTES = "mvc.ops.carry_notes:bring_notes"
 """Loaded where a remote has annotations that are not here."""
 
+REMEMBER = "mvc.ops.remember_fetched:remember_fetched"
+"""Loaded when something was fetched."""
+
 _DATA = "mvc.ops.fetch_data:bring_matching"
 """Loaded where chunks are asked for, too."""
 
@@ -157,6 +160,7 @@ def _fetch(
         data = None
         if not options.dry_run:
             _write_fetch_head(repo, heads, url)
+            load(REMEMBER)(repo, result)
             if options.include:
                 data = _data(remote, heads, options, outside.jobs, caller)
     return Fetched(config.name, url, result, heads, data)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain, starmap
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain, islice, starmap
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from mvc.errors import NotFound, ParseError, UnsupportedFormat
+from mvc.errors import MvcError, NotFound, ParseError, UnsupportedFormat
 from mvc.lazy import load
-from mvc.metadata.model import NOTES, NOTHING, CommitMetadata
+from mvc.metadata.model import CACHE, NOTES, NOTHING, CommitMetadata
 from mvc.metadata.tree import FILES, METRICS, PARAMS, MetadataReader
 from mvc.objects.model import Commit
 from mvc.objects.revparse import parse_range
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 _REMEMBERING = "mvc.metadata.remembered:RememberingReader"
 _LATER = "mvc.ops.known:later"
+_Item = TypeVar("_Item")
+_FIRST = 8
+MOST_AT_ONCE = 64
+"""Commits are handled so many at a time: each step for all of them is much faster than all steps for each."""
+
 _LONG = 128
 """So many commits are read before the file of what was read once is looked at; the first screen does without."""
 
@@ -81,36 +86,90 @@ def log(repo: Repository, options: LogOptions) -> Iterator[LogEntry]:
         steps = ((commit, commit.parents) for commit in walk(repo.objects, selection))
     if options.reverse:
         steps = (step for step in reversed(list(steps)))
+    many = batches(steps, most=MOST_AT_ONCE if _plain(options) else 1)
     if not options.metadata:
-        yield from starmap(LogEntry, steps)
+        for batch in many:
+            yield from starmap(LogEntry, batch)
         return
-    yield from _with_metadata(repo, steps, options.all_metadata)
+    yield from _with_metadata(repo, many, options.all_metadata)
+
+
+def batches(items: Iterator[_Item], *, most: int) -> Iterator[list[_Item]]:
+    """The items, some at once: few at first, as what is shown first must not wait for what comes behind it.
+
+    Where the iterator fails, what it gave before comes first.
+    """
+    size = min(_FIRST, most)
+    while True:
+        batch: list[_Item] = []
+        try:
+            for item in islice(items, size):
+                batch.append(item)  # one by one: what came before an error counts
+        except Exception:
+            if batch:
+                yield batch
+            raise
+        if batch:
+            yield batch
+        if len(batch) < size:
+            return
+        size = min(2 * size, most)
+
+
+def _plain(options: LogOptions) -> bool:
+    """Whether the next commit is found at once, as nothing is filtered that a whole history might not have."""
+    filters = (options.paths, options.tensors, options.author, options.grep, options.until)
+    return options.merges is None and not any(filters)
 
 
 def _with_metadata(
-    repo: Repository, steps: Iterator[tuple[Commit, tuple[str, ...]]], every_file: bool
+    repo: Repository, many: Iterator[list[tuple[Commit, tuple[str, ...]]]], every_file: bool
 ) -> Iterator[LogEntry]:
     plain = MetadataReader(repo.objects, FILES if every_file else (PARAMS, METRICS))
     remembering: RememberingReader | None = None
     # Most repositories have no notes: then all there is to it is to ask for the ref, once.
     later: _Later | None = load(_LATER)(repo) if repo.refs.read(NOTES) is not None else None
-    for number, (commit, parents) in enumerate(steps):
-        if number == _LONG and not every_file:
-            remembering = load(_REMEMBERING)(plain, repo.common_dir / "metadata-cache")
+    count = 0
+    for batch in many:
+        count += len(batch)
+        if remembering is None and count > _LONG and not every_file:
+            remembering = load(_REMEMBERING)(plain, repo.common_dir / CACHE)
+        entries: list[LogEntry] = []
         try:
-            metadata = (remembering or plain).read(commit.tree)
-        except ParseError as error:  # what nobody can read hides no commit: it is told beside it
-            yield LogEntry(commit, parents, problem=error.message)
-        else:
-            if later is None:
-                yield LogEntry(commit, parents, metadata)
-            else:
-                metadata, added = later(commit.id, metadata)
-                yield LogEntry(commit, parents, metadata, None, added)
-    if remembering is not None and remembering.fresh > _LONG:
+            _add_entries(entries, batch, remembering or plain, later)
+        except Exception:
+            yield from entries
+            raise
+        yield from entries
+    if remembering is not None and (remembering.fresh > _LONG or remembering.damaged):
         with suppress(UnsupportedFormat):
             repo.require_writable()
             remembering.save(repo.tmp_dir)
+
+
+def _add_entries(
+    entries: list[LogEntry],
+    batch: list[tuple[Commit, tuple[str, ...]]],
+    reader: MetadataReader | RememberingReader,
+    later: _Later | None,
+) -> None:
+    every: Sequence[CommitMetadata] = ()
+    try:
+        if len(batch) > 1:
+            every = reader.read_all([commit.tree for commit, _ in batch])
+    except MvcError:
+        pass  # which of them it is, and what can be read, is found out one by one
+    for at, (commit, parents) in enumerate(batch):
+        try:
+            metadata = every[at] if every else reader.read(commit.tree)
+        except ParseError as error:  # what nobody can read hides no commit: it is told beside it
+            entries.append(LogEntry(commit, parents, problem=error.message))
+            continue
+        if later is None:
+            entries.append(LogEntry(commit, parents, metadata))
+        else:
+            metadata, added = later(commit.id, metadata)
+            entries.append(LogEntry(commit, parents, metadata, None, added))
 
 
 def _selection(repo: Repository, options: LogOptions) -> Selection:
