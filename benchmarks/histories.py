@@ -1,11 +1,15 @@
-"""Long histories as streams for `git fast-import`: of commits with a small change each, with metadata or without."""
+"""Long histories, of commits with a small change each: as streams for `git fast-import`, with metadata or without, and
+committed one by one through the Python interface (`python -m benchmarks.histories FOLDER COUNT`)."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+import mvc
 from mvc.metadata.canonical import dumps
-from mvc.metadata.values import nest
+from mvc.metadata.values import flatten, nest
 
 _ENVIRONMENT = {
     "python": "3.11.7",
@@ -31,23 +35,37 @@ def stream(count: int, *, metadata: bool) -> bytes:
     return b"".join(parts)
 
 
-def _metadata(number: int, count: int) -> Iterator[bytes]:
-    params = {
+def commit(folder: Path, count: int) -> None:
+    """`count` commits on HEAD's branch of the repository in `folder`, as a script of a user would make them."""
+    with mvc.Repo.open(folder) as repo:
+        for number in range(count):
+            (folder / "notes.txt").write_text(f"step {number}\n")
+            repo.add(["notes.txt"])
+            repo.commit(f"step {number}", params=_params(number), metrics=_metrics(number, count))
+
+
+def _params(number: int) -> dict[str, object]:
+    return {
         "lr": 1e-5 * (1 + number % 7),
         "batch": 32,
         "epochs": 3,
-        "optimizer.name": "adamw",
-        "optimizer.beta1": 0.9,
+        "optimizer": {"name": "adamw", "beta1": 0.9},
         "seed": number,
     }
+
+
+def _metrics(number: int, count: int) -> dict[str, object]:
     progress = number / count
-    metrics = {
+    return {
         "loss": round(2 / (1 + 9 * progress), 6),
-        "eval.accuracy": round(0.5 + 0.4 * progress, 6),
-        "eval.f1": round(0.4 + 0.4 * progress, 6),
+        "eval": {"accuracy": round(0.5 + 0.4 * progress, 6), "f1": round(0.4 + 0.4 * progress, 6)},
     }
-    for name, values in (("params", params), ("metrics", metrics), ("environment", _ENVIRONMENT)):
-        yield _file(f".mvcmeta/{name}.yaml", _yaml(values))
+
+
+def _metadata(number: int, count: int) -> Iterator[bytes]:
+    parts = (("params", _params(number)), ("metrics", _metrics(number, count)), ("environment", nest(_ENVIRONMENT)))
+    for name, groups in parts:
+        yield _file(f".mvcmeta/{name}.yaml", _yaml(flatten(groups)))
 
 
 def _yaml(values: Mapping[str, object]) -> bytes:
@@ -56,3 +74,7 @@ def _yaml(values: Mapping[str, object]) -> bytes:
 
 def _file(path: str, data: bytes) -> bytes:
     return b"M 100644 inline %s\ndata %d\n%s\n" % (path.encode(), len(data), data)
+
+
+if __name__ == "__main__":
+    commit(Path(sys.argv[1]), int(sys.argv[2]))
