@@ -55,10 +55,12 @@ class Piece:
 
 def _slab() -> memoryview:
     """Memory for some buffers; in huge pages where the system has them: each byte is passed over six times."""
-    memory = mmap.mmap(-1, _SLAB)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):
-            memory.madvise(mmap.MADV_HUGEPAGE)
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return memoryview(bytearray(_SLAB))
+    # Private: what is shared has no huge pages, and a process that is forked off would write into it.
+    memory = mmap.mmap(-1, _SLAB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(memory)
 
 
