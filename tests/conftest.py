@@ -13,6 +13,8 @@ import sys
 
 from hypothesis import HealthCheck, settings
 
+from tests import scratch
+
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 RANDOM = bool(os.environ.get("MVC_TEST_RANDOM"))
 
@@ -45,6 +47,10 @@ def _fsync_once(fd: int) -> None:
 
 
 os.fsync = _fsync_once
+
+
+def pytest_sessionfinish() -> None:
+    scratch.remove_all()
 
 
 def pytest_collection_finish() -> None:

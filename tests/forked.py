@@ -13,9 +13,10 @@ from pathlib import Path
 
 from mvc import fsio
 from mvc.cli.main import main
+from tests import scratch
 
 KILLED = -signal.SIGKILL
-_OUTPUT = Path(tempfile.mkdtemp(prefix="mvc-test-")) / "output"
+_OUTPUT = scratch.make() / "output"
 
 Hook = Callable[[str, str], None]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from pathlib import Path
 
 from mvc.errors import ParseError, UsageError
@@ -18,9 +17,9 @@ from mvc.metadata.series import dump_series, read_series
 from mvc.metadata.seriesfiles import SeriesFile
 from mvc.metadata.tablefiles import read_table
 from mvc.ops.lineage_index import card_bases, card_datasets
-from tests.fuzz.stored import IN_MEMORY
+from tests import scratch
 
-_FOLDER = tempfile.TemporaryDirectory(prefix="mvc-fuzz-records-", dir=IN_MEMORY)
+_FOLDER = scratch.make(in_memory=True)
 
 
 def groups(data: bytes) -> None:
@@ -56,7 +55,7 @@ def series(data: bytes) -> None:
         points = list(read_series(data))
         assert repr(list(read_series(dump_series(points)))) == repr(points)
     for suffix in (".csv", ".jsonl", ".json"):
-        path = Path(_FOLDER.name) / f"f{suffix}"
+        path = _FOLDER / f"f{suffix}"
         path.write_bytes(data)
         with contextlib.suppress(ParseError, UsageError):
             file = SeriesFile(path)
@@ -64,7 +63,7 @@ def series(data: bytes) -> None:
             file.problems()
     for suffix in (".csv", ".json"):
         with contextlib.suppress(ParseError, UsageError):
-            read_table("t", Path(_FOLDER.name) / f"f{suffix}")
+            read_table("t", _FOLDER / f"f{suffix}")
 
 
 def notes(data: bytes) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import struct
-import tempfile
 from pathlib import Path
 from zlib import crc32
 
@@ -17,16 +15,15 @@ from mvc.ops import sequence
 from mvc.repo import columns
 from mvc.repo.stage import Stage
 from mvc.store import condemned, holder, idx, packfile, records
+from tests import scratch
 
-IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
-"""ext4 takes a hundredth of the inputs a second: a file that is emptied and written anew goes to the disk at once."""
-_FOLDER = tempfile.TemporaryDirectory(prefix="mvc-fuzz-", dir=IN_MEMORY)
+_FOLDER = scratch.make(in_memory=True)
 _HELD = IntegrityError, UnsupportedFormat
 LARGEST_RAW = 1 << 20
 
 
 def _file(data: bytes) -> Path:
-    path = Path(_FOLDER.name) / "input"
+    path = _FOLDER / "input"
     path.write_bytes(data)
     return path
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from functools import cache
-from pathlib import Path
 
 from mvc.errors import MvcError, ParseError, UnsafePath, UnsupportedFormat, UsageError
 from mvc.gitlink import ignorefile, lockfile
@@ -18,10 +16,10 @@ from mvc.objects.model import FILE, Signature, TreeItem
 from mvc.objects.refs import RefChange, Refs
 from mvc.repo.ignore import parse_rules
 from mvc.repo.pathspec import Pathspec
-from tests.fuzz.stored import IN_MEMORY
+from tests import scratch
 
 _WHO = Signature("A", "a@x", 1_600_000_000, 0)
-_FOLDER = tempfile.TemporaryDirectory(prefix="mvc-fuzz-", dir=IN_MEMORY)
+_FOLDER = scratch.make(in_memory=True)
 
 
 def values(data: bytes) -> None:
@@ -69,7 +67,7 @@ def patterns(data: bytes) -> None:
 @cache
 def _history() -> tuple[Objects, Refs]:
     """Three commits, a branch, a reflog."""
-    path = Path(_FOLDER.name) / "repo"
+    path = _FOLDER / "repo"
     gitdir.init_git_dir(path)
     objects, refs = Objects(path / "objects"), Refs(path, path)
     last: str | None = None

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from functools import cache
 from hashlib import sha1
-from pathlib import Path
 
 from mvc.errors import IntegrityError, MissingObject, NotFound, ParseError, UnsafePath, UnsupportedFormat
 from mvc.hub.passing import PassingPack, Rows
@@ -16,9 +14,9 @@ from mvc.objects.receive import Incoming
 from mvc.store import idxbuild
 from mvc.store.packfile import END_MAGIC, HEADER_SIZE, TRAILER_SIZE, PackHeader, PackId
 from mvc.sync import places, state
-from tests.fuzz.stored import IN_MEMORY
+from tests import scratch
 
-_FOLDER = tempfile.TemporaryDirectory(prefix="mvc-fuzz-", dir=IN_MEMORY)
+_FOLDER = scratch.make(in_memory=True)
 _NAMES = tuple(bytes([number]) * 32 for number in range(4))
 _BODY = b"mvc-txn 1\nseq 7\nbefore %s\nnonce %s\ngeneration 0\nat 1\nby a\nhead \nsnapshot\n" % (b"0" * 64, b"1" * 32)
 
@@ -46,7 +44,7 @@ def located(data: bytes) -> None:
 
 @cache
 def _objects() -> Objects:
-    folder = Path(_FOLDER.name) / "objects"
+    folder = _FOLDER / "objects"
     folder.mkdir()
     return Objects(folder, tmp_dir=folder)
 
@@ -54,7 +52,7 @@ def _objects() -> Objects:
 def git_pack(data: bytes) -> None:
     """A Git pack; also as entries behind a header that counts to the first byte."""
     counted = b"PACK\0\0\0\2\0\0\0" + bytes((data[0] & 7,)) + data[1:] if data else b""
-    path = Path(_FOLDER.name) / "pack"
+    path = _FOLDER / "pack"
     for body in (data, counted):
         path.write_bytes(body + sha1(body, usedforsecurity=False).digest())
         with (
