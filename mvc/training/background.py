@@ -215,8 +215,7 @@ class Pushing:
             try:
                 self._push(list(refs))
             except Exception as error:
-                self.last_error = line_of(error)
-                self._problems.add(f"not pushed yet, it is tried again: {self.last_error}")
+                self._note(line_of(error))
                 self._rest(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
@@ -226,6 +225,12 @@ class Pushing:
                     if self._refs[ref] == count:
                         del self._refs[ref]
                 self._changed.notify_all()
+
+    def _note(self, why: str) -> None:
+        with self._changed:
+            self.last_error = why
+            if not self._stop:  # else who drained has told already what is not there
+                self._problems.add(f"not pushed yet, it is tried again: {why}")
 
     def _rest(self, seconds: float) -> None:
         """Pause, but not where the end waits for it."""

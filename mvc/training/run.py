@@ -274,7 +274,7 @@ class Run:
             if self._remote is not None and (lacking := self._pushing.drain(self._push_wait)):
                 spec = f"'refs/runs/{self.name}/*:refs/runs/{self.name}/*'"
                 self.problems.add(
-                    f"{len(lacking)} of the run's refs are not pushed: {self._pushing.last_error}"
+                    f"{len(lacking)} of the run's refs are not pushed: {self._pushing.last_error or 'time was up'}"
                     f" (mvc push {self._remote} {spec})"
                 )
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 
 import mvc
-from mvc.errors import NotFound
+from mvc.errors import NotFound, RemoteUnavailable
 from mvc.ops.runfiles import load_log
 from mvc.ops.runs import list_runs
 from mvc.repo.create import init
 from mvc.repo.repository import Repository
+from mvc.training.background import Problems, Pushing
 from tests.training.weights import Weights, read_safetensors, steps_of
 
 At = Callable[[int], Weights]
@@ -61,6 +63,24 @@ def test_a_remote_that_is_away_holds_nobody_up(repo: Repository) -> None:
         assert time.monotonic() - began < 300
     assert steps_of(repo, "a") == list(range(20)) and list_runs(repo)[0].status == "finished"
     assert "of the run's refs are not pushed" in run.problems.all[-1] and "mvc push http://" in run.problems.all[-1]
+
+
+def test_a_push_that_fails_after_the_end_is_not_said_to_be_tried_again() -> None:
+    problems, begun, goes_on = Problems(), threading.Event(), threading.Event()
+
+    def push(_refs: list[str]) -> None:
+        begun.set()
+        goes_on.wait(300)
+        raise RemoteUnavailable("away")
+
+    pushing = Pushing(push, problems)
+    pushing.start()
+    pushing.give("refs/runs/a/1")
+    assert begun.wait(300)
+    assert pushing.drain(0) == ["refs/runs/a/1"]
+    goes_on.set()
+    pushing._thread.join(300)
+    assert not pushing._thread.is_alive() and problems.all == []
 
 
 def test_a_remote_that_comes_back(repo: Repository, tmp_path: Path) -> None:
