@@ -26,42 +26,23 @@ def run(arguments: Sequence[str], cwd: Path, hook: Hook | None = None, *, kill_a
 
     What it prints is `output()` afterwards. With `kill_after` it is killed so many seconds after it began.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child == 0:
-        code = 99
-        try:
-            code = _inside(arguments, cwd, hook, kill_after)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
+    return _exit_code(_fork(lambda: _inside(arguments, cwd, hook, kill_after)))
 
 
 def begin(act: Callable[[], object], hook: Hook | None = None) -> int:
     """Begin a process that does this, under that fault hook; returns its id. It exits with 0, or 99 if `act` raised."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child == 0:
-        code = 99
-        try:
-            fsio.fault_hook = hook
-            act()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return child
+
+    def inside() -> int:
+        fsio.fault_hook = hook
+        act()
+        return 0
+
+    return _fork(inside)
 
 
 def in_child(act: Callable[[], object], hook: Hook | None = None) -> int:
     """Do this in a process of its own, under that fault hook; its exit code: 0, 99 if `act` raised, or KILLED."""
-    return os.waitstatus_to_exitcode(os.waitpid(begin(act, hook), 0)[1])
+    return _exit_code(begin(act, hook))
 
 
 def output() -> str:
@@ -96,6 +77,27 @@ def killer(step: int) -> Hook:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     return hook
+
+
+def _fork(inside: Callable[[], int]) -> int:
+    """The id of a child that exits with what this returns, or 99 if it raises."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            code = inside()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return child
+
+
+def _exit_code(child: int) -> int:
+    """Of a child that is waited for; negative for the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _inside(arguments: Sequence[str], cwd: Path, hook: Hook | None, kill_after: float | None) -> int:
